@@ -1,0 +1,107 @@
+package vec
+
+import (
+	"encoding/binary"
+	"unsafe"
+)
+
+// InlineMax is the longest string that a View holds itself.
+const InlineMax = 12
+
+// View is a string of at most 4 GiB in 16 bytes without a Go pointer. Prefix
+// has the first four bytes (little-endian word, zero-padded). A string of at
+// most InlineMax bytes has its other eight in Tail, zero-padded; of a longer one
+// Tail is buffer<<32 | offset, into the Bufs of the vector that holds the view.
+// Two inline views are equal strings exactly when they are equal with ==.
+type View struct {
+	Len    uint32
+	Prefix uint32
+	Tail   uint64
+}
+
+// MakeInline makes a view of at most InlineMax bytes.
+func MakeInline(b []byte) View {
+	var w [InlineMax]byte
+	copy(w[:], b)
+	return View{uint32(len(b)), binary.LittleEndian.Uint32(w[:]), binary.LittleEndian.Uint64(w[4:])}
+}
+
+// MakeView makes a view of b, which lies at offset off of buffer buf. b may be
+// of any length; a short one is held inline.
+func MakeView(b []byte, buf, off uint32) View {
+	if len(b) <= InlineMax {
+		return MakeInline(b)
+	}
+	return View{uint32(len(b)), binary.LittleEndian.Uint32(b), uint64(buf)<<32 | uint64(off)}
+}
+
+// Long is the bytes of a view longer than InlineMax; they must not be changed.
+func (v *Vec) Long(w View) []byte {
+	off := uint32(w.Tail)
+	return v.Bufs[w.Tail>>32][off : off+w.Len : off+w.Len]
+}
+
+// Bytes is value i of a flat or constant LayoutView vector. The bytes live as
+// long as v and its buffers, and must not be changed.
+func (v *Vec) Bytes(i int) []byte {
+	w := &v.Views[i]
+	if w.Len > InlineMax {
+		return v.Long(*w)
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&w.Prefix)), int(w.Len))
+}
+
+// BytesAt is row i in any form; see Bytes.
+func (v *Vec) BytesAt(i int) []byte { return v.Source().Bytes(v.Index(i)) }
+
+// String is Bytes without a copy; it lives as long as Bytes would.
+func (v *Vec) String(i int) string {
+	b := v.Bytes(i)
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+// AppendBytes appends a string to a flat vector, copying it.
+func (v *Vec) AppendBytes(b []byte) {
+	i := v.N
+	v.Grow(i + 1)
+	if len(b) <= InlineMax {
+		v.Views[i] = MakeInline(b)
+	} else {
+		v.Views[i] = v.store(b)
+	}
+	v.N++
+	v.validAppended()
+}
+
+// AppendString is AppendBytes.
+func (v *Vec) AppendString(s string) {
+	v.AppendBytes(unsafe.Slice(unsafe.StringData(s), len(s)))
+}
+
+// StoreBytes copies b into v's buffers (or inline) and returns a view of it; the
+// caller puts it into Views of v.
+func (v *Vec) StoreBytes(b []byte) View {
+	if len(b) <= InlineMax {
+		return MakeInline(b)
+	}
+	return v.store(b)
+}
+
+const arenaBytes = 32 << 10
+
+func (v *Vec) store(b []byte) View {
+	if len(b) > cap(v.arena)-len(v.arena) {
+		n := arenaBytes
+		if k := len(v.Bufs); k > 0 {
+			n = min(2*cap(v.Bufs[k-1]), 1<<20)
+		}
+		n = max(n, len(b))
+		v.arena = make([]byte, 0, n)
+		v.Bufs = append(v.Bufs[:len(v.Bufs):len(v.Bufs)], v.arena[:0:n])
+	}
+	off := len(v.arena)
+	v.arena = append(v.arena, b...)
+	k := len(v.Bufs) - 1
+	v.Bufs[k] = v.arena
+	return MakeView(v.arena[off:], uint32(k), uint32(off))
+}
