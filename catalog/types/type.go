@@ -25,7 +25,8 @@ const (
 	LayoutView           // strings, bytea, json; numeric without scale, jsonb, arrays, records in their binary forms
 )
 
-// T is a type as an expression or column has it. Equal types compare equal with ==.
+// T is a type as an expression or column has it. Compare with Same or SameSQL,
+// not ==, since Prec may differ.
 type T struct {
 	OID uint32
 	// Mod is PostgreSQL's typmod, -1 when there is none.
@@ -34,6 +35,10 @@ type T struct {
 	// Scale is the number of digits after the point of a scaled numeric
 	// (Layout I64 or I128); every value of the vector has that display scale.
 	Scale int16
+	// Prec bounds the digits of a scaled numeric: every unscaled value v has
+	// |v| < 10^Prec. The binder narrows it from column statistics, which the
+	// plan then records as an assumption (plan.Assumption).
+	Prec int16
 }
 
 // NumericDigitsI64 and NumericDigitsI128 bound the declared precision that the
@@ -125,7 +130,7 @@ func MakeNumericMod(precision, scale int) int32 {
 
 // Decimal is numeric(precision, scale) in its scaled layout, by precision.
 func Decimal(precision, scale int) T {
-	t := T{OID: NumericOID, Mod: MakeNumericMod(precision, scale), Layout: LayoutI128, Scale: int16(scale)}
+	t := T{OID: NumericOID, Mod: MakeNumericMod(precision, scale), Layout: LayoutI128, Scale: int16(scale), Prec: int16(precision)}
 	if precision <= NumericDigitsI64 {
 		t.Layout = LayoutI64
 	}
@@ -133,13 +138,25 @@ func Decimal(precision, scale int) T {
 }
 
 // DecimalResult is the type of a scaled numeric that an expression made: no
-// typmod, a scale, and the layout that holds its values.
-func DecimalResult(l Layout, scale int) T {
-	return T{OID: NumericOID, Mod: -1, Layout: l, Scale: int16(scale)}
+// typmod, a scale and a digit bound, which chooses the layout. Beyond
+// NumericDigitsI128 digits it is the variable form.
+func DecimalResult(prec, scale int) T {
+	t := T{OID: NumericOID, Mod: -1, Layout: LayoutI64, Scale: int16(scale), Prec: int16(prec)}
+	switch {
+	case prec > NumericDigitsI128 || scale < 0:
+		return Numeric
+	case prec > NumericDigitsI64:
+		t.Layout = LayoutI128
+	}
+	return t
 }
 
 // Scaled says whether t is a numeric in a scaled layout.
 func (t T) Scaled() bool { return t.OID == NumericOID && t.Layout != LayoutView }
+
+// Same says whether vectors of the two types hold the same kind of values in the
+// same form, so that one can be copied into the other.
+func (t T) Same(u T) bool { return t.OID == u.OID && t.Layout == u.Layout && t.Scale == u.Scale }
 
 // SameSQL says whether two types are one type to SQL: the same OID, whatever
 // the modifier and layout.
