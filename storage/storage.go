@@ -1,0 +1,176 @@
+// Package storage is the contract between queries and the stores of tables: the
+// Store with its snapshots and transactions, and below it the Tablet that the
+// commit path drives. The machinery is in the sub-packages: tablet (ties all
+// together; its Open returns a Store), txn, wal, column, row, segment, blob.
+//
+// Every write, whoever sends it, goes through Txn; every read is a scan of a
+// Snapshot. Readers never wait for writers.
+package storage
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/stats"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// CSN is a commit sequence number. It shares its counter with row numbers: a
+// commit of n changes takes n+1 numbers, the last is its CSN. A snapshot at s
+// sees exactly the commits with CSN ≤ s.
+type CSN uint64
+
+// Store holds all native tables of a node, and the catalog. It is safe for
+// concurrent use.
+type Store interface {
+	// Snapshot registers a snapshot of the newest published state.
+	Snapshot() Snapshot
+	// Begin starts a transaction. It takes its snapshots by itself: REPEATABLE READ
+	// at its first statement, READ COMMITTED one a statement.
+	Begin(opts TxnOptions) Txn
+	// Catalog is the newest published catalog version.
+	Catalog() *catalog.Version
+	// Stats are the newest statistics of a table; never nil.
+	Stats(table uint32) *stats.Table
+	// Flush writes all memtables to segments; Compact merges a table's segments (0:
+	// all tables) until nothing is left to gain. Both return when done.
+	Flush(ctx context.Context) error
+	Compact(ctx context.Context, table uint32) error
+	// DiskBytes is the size on disk of one table, or for 0 of everything.
+	DiskBytes(table uint32) int64
+	// Close flushes what is cheap to flush, syncs the log and releases everything.
+	Close() error
+}
+
+// Snapshot is a consistent state of all tables. It is safe for concurrent use
+// and must be closed; relations and readers of it are used before that.
+type Snapshot interface {
+	CSN() CSN
+	Catalog() *catalog.Version
+	// Relation gives access to a native table. The table is one of Catalog()'s.
+	Relation(t *catalog.Table) (Relation, error)
+	Close()
+}
+
+// Split is a part of a relation that one worker scans: a block of a segment, a
+// range of a memtable. It is a value of the relation that made it. Rows is at
+// most vec.BlockRows, and an upper bound.
+type Split struct {
+	Shard, Part, Block int
+	Rows               int
+}
+
+// Relation is one table in one snapshot. Safe for concurrent use.
+type Relation interface {
+	// Splits lists the parts that may hold rows for spec, after pruning by zone
+	// maps. total is the number of splits before pruning.
+	Splits(ctx context.Context, spec *catalog.ScanSpec) (splits []Split, total int, err error)
+	// Reader makes a reader for one worker. The reader applies spec.Filter exactly
+	// for conjuncts that SimpleFilter accepts, and ignores others.
+	Reader(spec *catalog.ScanSpec) (Reader, error)
+	// Bounds encloses all values of a column by ordinal that the snapshot sees;
+	// NULLs when there are none or they are not kept.
+	Bounds(col int) (min, max types.Datum)
+	// RowCount is exact when exact is true, else an upper bound.
+	RowCount() (rows int64, exact bool)
+	// Get looks rows up by full key (primary key columns in key order, or row_id):
+	// found rows are appended to out (columns cols, ordinals or hidden), and the
+	// index in keys of each to idx.
+	Get(ctx context.Context, keys *vec.Batch, cols []int, out *vec.Batch, idx []uint16) ([]uint16, error)
+}
+
+// Reader scans splits one after another. A batch is lent until the next call; its
+// columns are those of spec.Cols in that order, and it may carry a selection.
+type Reader interface {
+	// Open positions the reader at a split.
+	Open(s Split) error
+	// Next is the next batch of at most vec.Size rows, nil at the end of the split.
+	Next() (*vec.Batch, error)
+	// Prune narrows column i of spec.Cols to [min, max] (either may be NULL for
+	// open) for all later batches: a runtime filter from a join's build side. The
+	// reader may use it to skip, and need not.
+	Prune(i int, min, max types.Datum)
+	Close() error
+}
+
+// Isolation is a transaction's isolation level.
+type Isolation uint8
+
+// The levels.
+const (
+	ReadCommitted Isolation = iota
+	RepeatableRead
+)
+
+// TxnOptions are the settings of a transaction.
+type TxnOptions struct {
+	Isolation Isolation
+	ReadOnly  bool
+	// Explicit transactions lock keys at statement time; a single autocommit
+	// statement takes latches at its commit only.
+	Explicit bool
+	// Async commits are acknowledged before the log is synced.
+	Async bool
+}
+
+// Op is what a Mutation does to its rows.
+type Op uint8
+
+// The operations.
+const (
+	// OpInsert adds rows; a key that exists is 23505.
+	OpInsert Op = iota
+	// OpUpsert writes rows whether or not their keys exist.
+	OpUpsert
+	// OpUpdate replaces the rows of Keys by Rows (keys may differ); it is
+	// conditioned on each row still being the version OldCSN.
+	OpUpdate
+	// OpDelete removes the rows of Keys, conditioned likewise.
+	OpDelete
+)
+
+// Mutation is one batch of a statement's write set, in column batches of at most
+// vec.Size rows. The batches are only read, and may be reused after Write returns.
+type Mutation struct {
+	Table *catalog.Table
+	Op    Op
+	// Rows has all columns of the table by ordinal (insert, upsert, update).
+	Rows *vec.Batch
+	// Keys has the key columns (primary key in key order, or row_id) of the old
+	// rows, and OldCSN their commits as scanned (update, delete).
+	Keys   *vec.Batch
+	OldCSN *vec.Vec
+	// Resolve is called in READ COMMITTED when the row an update or delete was
+	// computed from has been replaced: with the newest versions of those rows (all
+	// columns by ordinal), it returns the new rows for those that still qualify
+	// (update: Rows; delete: nil), and keep lists which of old still qualify.
+	// Nil: 40001 instead.
+	Resolve func(ctx context.Context, old *vec.Batch) (rows *vec.Batch, keep []uint16, err error)
+}
+
+// Txn is a transaction, used by one goroutine at a time (readers of its snapshots
+// may run on others while no write goes on).
+type Txn interface {
+	// Snapshot is what the next statement reads: for READ COMMITTED a new one of
+	// published state, with the transaction's own earlier writes laid over it. Writes
+	// made after the call are not seen. The caller closes it.
+	Snapshot() (Snapshot, error)
+	// Catalog is the catalog with the transaction's own DDL.
+	Catalog() *catalog.Version
+	// Write adds a mutation. Unique violations and lock waits of explicit
+	// transactions happen here. It returns the number of rows that were affected.
+	Write(ctx context.Context, m *Mutation) (int64, error)
+	// Change applies DDL.
+	Change(ctx context.Context, d *catalog.Delta) error
+	// AllocOIDs reserves n consecutive OIDs, never handed out again.
+	AllocOIDs(n int) uint32
+	// Savepoint marks the present state; RollbackTo undoes all after the mark.
+	Savepoint() int
+	RollbackTo(mark int) error
+	// Commit makes it durable (unless Async) and visible. After an error nothing
+	// has happened. A transaction that wrote nothing commits for free.
+	Commit(ctx context.Context) (CSN, error)
+	// Rollback drops everything; safe at any time, also after Commit.
+	Rollback()
+}
