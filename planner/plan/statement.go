@@ -1,0 +1,271 @@
+package plan
+
+import (
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/types"
+)
+
+// Statement is a planned statement: a query (Root), or a utility command.
+type Statement struct {
+	Root Node
+	// Columns is the row description, nil for commands that return no rows.
+	Columns []Column
+	// Tag is the command tag without its count: "SELECT", "INSERT 0", "UPDATE", "CREATE TABLE".
+	Tag string
+	// Params are the types of $1, $2 …
+	Params []types.T
+	// Writes: the statement changes data or the catalog.
+	Writes  bool
+	Utility Utility
+	// Assume lists what the plan relies on; it must be checked against the snapshot
+	// before each run, and the statement planned anew when it does not hold.
+	Assume []Assumption
+	// Objects are the relations used, with the versions they were bound at.
+	Objects []Object
+	// Slots: number of column ids, CTE ids and join ids used, for arrays indexed by them.
+	MaxID int
+}
+
+// Assumption: every value of the table's column has at most Prec digits unscaled.
+type Assumption struct {
+	Table   uint32
+	Ordinal int
+	Prec    int
+}
+
+// Object is a relation that a plan uses, and the privileges it needs there
+// (PostgreSQL's letters: r, a, w, d).
+type Object struct {
+	Table         uint32
+	SchemaVersion uint64
+	Need          string
+}
+
+// Utility is a bound utility statement, run by executor/ddl or server/session.
+type Utility interface{ utility() }
+
+type utility struct{}
+
+func (utility) utility() {}
+
+// CreateTable makes a table; Query, when not nil, fills it (CREATE TABLE AS). The
+// table's OIDs are assigned when it runs.
+type CreateTable struct {
+	utility
+	Table       *catalog.Table
+	SchemaName  string
+	IfNotExists bool
+	Query       Node
+	WithNoData  bool
+}
+
+// CreateView makes or replaces a view; Table.ViewText is its query as deparsed or
+// written, with a search path independent of the session.
+type CreateView struct {
+	utility
+	Table   *catalog.Table
+	Replace bool
+}
+
+// CreateSchema makes a schema.
+type CreateSchema struct {
+	utility
+	Name        string
+	Owner       string
+	IfNotExists bool
+}
+
+// DropKind says what a Drop drops.
+type DropKind uint8
+
+// What can be dropped.
+const (
+	DropTable DropKind = iota
+	DropView
+	DropSchema
+	DropRole
+	DropIndex
+	DropDatabase
+)
+
+// Drop drops objects. Names that did not exist under IF EXISTS are in Missing, for
+// a notice each.
+type Drop struct {
+	utility
+	Kind     DropKind
+	OIDs     []uint32
+	Missing  []string
+	Cascade  bool
+	IfExists bool
+}
+
+// AlterTable applies changes in order to one table.
+type AlterTable struct {
+	utility
+	Table   *catalog.Table
+	Actions []AlterAction
+}
+
+// AlterOp is the kind of an AlterAction.
+type AlterOp uint8
+
+// The actions.
+const (
+	AddColumn AlterOp = iota
+	DropColumn
+	RenameColumn
+	RenameTable
+	SetDefault // Text "" drops the default
+	SetNotNull
+	DropNotNull
+	SetProps
+	SetSchema
+	SetOwner
+	AddCheck
+	AddPrimaryKey
+	DropConstraint
+	NoOp
+)
+
+// AlterAction is one change.
+type AlterAction struct {
+	Op       AlterOp
+	Column   catalog.Column // AddColumn: the new column; else its Name
+	NewName  string
+	Text     string
+	Props    map[string]string
+	IfExists bool // IF EXISTS or IF NOT EXISTS
+	Cascade  bool
+	Check    catalog.Check
+	Key      []string
+}
+
+// Truncate empties tables.
+type Truncate struct {
+	utility
+	Tables []*catalog.Table
+}
+
+// SetTableProperty is CALL set_table_property('t', 'prop', 'value').
+type SetTableProperty struct {
+	utility
+	Table      *catalog.Table
+	Key, Value string
+}
+
+// Copy is COPY. For a query Root holds its plan. Columns are the ordinals in file order.
+type Copy struct {
+	utility
+	Table   *catalog.Table
+	Query   Node
+	Columns []int
+	From    bool
+	File    string // "" is STDIN or STDOUT
+	Options map[string]string
+	// Lists holds the column lists of FORCE_QUOTE, FORCE_NOT_NULL, FORCE_NULL ("*" for all).
+	Lists map[string][]string
+	// Insert receives the rows of COPY FROM: its Input is a CTERef with ID 0 and one
+	// column for each of Columns; it fills defaults.
+	Insert *Insert
+}
+
+// Explain shows the plan of Stmt.
+type Explain struct {
+	utility
+	Stmt                            *Statement
+	Analyze, Verbose, Costs, Timing bool
+	Buffers, Summary                bool
+	Format                          string
+}
+
+// CreateRole, AlterRole: Options has lower-case option names to values ("password" clear text, never kept).
+type CreateRole struct {
+	utility
+	Name    string
+	Options map[string]string
+	Member  []string
+}
+
+// AlterRole changes a role.
+type AlterRole struct {
+	utility
+	Name    string
+	Options map[string]string
+}
+
+// Grant is GRANT or REVOKE on relations or schemas, or of roles.
+type Grant struct {
+	utility
+	Revoke      bool
+	Privileges  []string // empty: ALL
+	Tables      []uint32
+	Schemas     []uint32
+	Roles       []string // granted roles, for GRANT role TO role
+	Grantees    []string // "" is PUBLIC
+	GrantOption bool
+}
+
+// Comment is COMMENT ON.
+type Comment struct {
+	utility
+	Table  uint32
+	Column string
+	Text   string
+}
+
+// Analyze refreshes statistics; Vacuum also compacts. No tables: all.
+type Analyze struct {
+	utility
+	Tables []uint32
+	Vacuum bool
+}
+
+// Session is a statement that server/session runs by itself: transaction control,
+// SET, SHOW, PREPARE, EXECUTE, DECLARE, FETCH, CLOSE, DISCARD, LISTEN and the like.
+// Kind names it; the fields that apply are set.
+type Session struct {
+	utility
+	Kind    SessionKind
+	Name    string            // setting, statement, cursor, savepoint
+	Args    []string          // SET values, PREPARE argument types
+	Local   bool              // SET LOCAL
+	Options map[string]string // isolation, read_only, deferrable; cursor options
+	Text    string            // the inner statement's text, for PREPARE and DECLARE
+	Params  []types.Datum     // EXECUTE arguments
+	ParamTs []types.T
+	Count   int64 // FETCH
+	Chain   bool
+	Offset  int // byte offset of Text in the query
+}
+
+// SessionKind is the kind of a Session statement.
+type SessionKind uint8
+
+// The session statements.
+const (
+	Begin SessionKind = iota
+	Commit
+	Rollback
+	Savepoint
+	Release
+	RollbackTo
+	SetVar
+	ResetVar
+	ShowVar
+	SetTransaction
+	SetConstraints
+	Prepare
+	Execute
+	Deallocate
+	DeclareCursor
+	FetchCursor
+	MoveCursor
+	CloseCursor
+	DiscardAll
+	Listen
+	Unlisten
+	Notify
+	Checkpoint
+	LockTable
+	DoNothing
+)
