@@ -48,7 +48,22 @@ type Func struct {
 	// OutNames and OutTypes describe OUT columns of functions used as tables; nil when none.
 	OutNames []string
 	OutTypes []uint32
+	// Agg says how an aggregate takes its arguments; the first DirectArgs of an
+	// ordered-set or hypothetical-set aggregate stand in its parentheses, the rest
+	// in WITHIN GROUP.
+	Agg        AggKind
+	DirectArgs int
 }
+
+// AggKind is PostgreSQL's aggkind.
+type AggKind uint8
+
+// The kinds of aggregates.
+const (
+	Plain AggKind = iota
+	OrderedSet
+	Hypothetical
+)
 
 // Operator is one operator signature; Left is 0 for a prefix operator.
 type Operator struct {
