@@ -44,14 +44,14 @@ type Object struct {
 // Utility is a bound utility statement, run by executor/ddl or server/session.
 type Utility interface{ utility() }
 
-type utility struct{}
+type stmt struct{}
 
-func (utility) utility() {}
+func (stmt) utility() {}
 
 // CreateTable makes a table; Query, when not nil, fills it (CREATE TABLE AS). The
 // table's OIDs are assigned when it runs.
 type CreateTable struct {
-	utility
+	stmt
 	Table       *catalog.Table
 	SchemaName  string
 	IfNotExists bool
@@ -62,14 +62,14 @@ type CreateTable struct {
 // CreateView makes or replaces a view; Table.ViewText is its query as deparsed or
 // written, with a search path independent of the session.
 type CreateView struct {
-	utility
+	stmt
 	Table   *catalog.Table
 	Replace bool
 }
 
 // CreateSchema makes a schema.
 type CreateSchema struct {
-	utility
+	stmt
 	Name        string
 	Owner       string
 	IfNotExists bool
@@ -91,7 +91,7 @@ const (
 // Drop drops objects. Names that did not exist under IF EXISTS are in Missing, for
 // a notice each.
 type Drop struct {
-	utility
+	stmt
 	Kind     DropKind
 	OIDs     []uint32
 	Missing  []string
@@ -101,7 +101,7 @@ type Drop struct {
 
 // AlterTable applies changes in order to one table.
 type AlterTable struct {
-	utility
+	stmt
 	Table   *catalog.Table
 	Actions []AlterAction
 }
@@ -142,20 +142,20 @@ type AlterAction struct {
 
 // Truncate empties tables.
 type Truncate struct {
-	utility
+	stmt
 	Tables []*catalog.Table
 }
 
 // SetTableProperty is CALL set_table_property('t', 'prop', 'value').
 type SetTableProperty struct {
-	utility
+	stmt
 	Table      *catalog.Table
 	Key, Value string
 }
 
 // Copy is COPY. For a query Root holds its plan. Columns are the ordinals in file order.
 type Copy struct {
-	utility
+	stmt
 	Table   *catalog.Table
 	Query   Node
 	Columns []int
@@ -171,7 +171,7 @@ type Copy struct {
 
 // Explain shows the plan of Stmt.
 type Explain struct {
-	utility
+	stmt
 	Stmt                            *Statement
 	Analyze, Verbose, Costs, Timing bool
 	Buffers, Summary                bool
@@ -180,7 +180,7 @@ type Explain struct {
 
 // CreateRole, AlterRole: Options has lower-case option names to values ("password" clear text, never kept).
 type CreateRole struct {
-	utility
+	stmt
 	Name    string
 	Options map[string]string
 	Member  []string
@@ -188,14 +188,14 @@ type CreateRole struct {
 
 // AlterRole changes a role.
 type AlterRole struct {
-	utility
+	stmt
 	Name    string
 	Options map[string]string
 }
 
 // Grant is GRANT or REVOKE on relations or schemas, or of roles.
 type Grant struct {
-	utility
+	stmt
 	Revoke      bool
 	Privileges  []string // empty: ALL
 	Tables      []uint32
@@ -207,7 +207,7 @@ type Grant struct {
 
 // Comment is COMMENT ON.
 type Comment struct {
-	utility
+	stmt
 	Table  uint32
 	Column string
 	Text   string
@@ -215,7 +215,7 @@ type Comment struct {
 
 // Analyze refreshes statistics; Vacuum also compacts. No tables: all.
 type Analyze struct {
-	utility
+	stmt
 	Tables []uint32
 	Vacuum bool
 }
@@ -224,7 +224,7 @@ type Analyze struct {
 // SET, SHOW, PREPARE, EXECUTE, DECLARE, FETCH, CLOSE, DISCARD, LISTEN and the like.
 // Kind names it; the fields that apply are set.
 type Session struct {
-	utility
+	stmt
 	Kind    SessionKind
 	Name    string            // setting, statement, cursor, savepoint
 	Args    []string          // SET values, PREPARE argument types
