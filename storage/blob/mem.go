@@ -1,0 +1,455 @@
+package blob
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"sort"
+	"sync"
+)
+
+// sector is the unit in which the simulated disk persists unsynced bytes.
+const sector = 512
+
+// ErrCrashed is what every operation on a simulated disk gives after its crash.
+var ErrCrashed = errors.New("simulated disk: crashed")
+
+// OpKind is a kind of operation on the simulated disk, for fault injection.
+type OpKind uint8
+
+// The kinds of operations.
+const (
+	OpCreate OpKind = iota
+	OpWrite
+	OpSync
+	OpSyncDir
+	OpRename
+	OpRemove
+	OpOpen
+	OpRead
+	OpTruncate
+)
+
+var opNames = [...]string{"create", "write", "sync", "syncdir", "rename", "remove", "open", "read", "truncate"}
+
+// String names the kind.
+func (k OpKind) String() string { return opNames[k] }
+
+// Mem is a simulated disk: a tree of directories in memory that knows which
+// bytes and directory entries a crash may lose. It is safe for concurrent use.
+type Mem struct {
+	mu      sync.Mutex
+	root    *memDir
+	crashed bool
+	ops     int64 // operations so far, without reads
+	fault   func(n int64, op OpKind, name string) error
+}
+
+// NewMem makes an empty disk.
+func NewMem() *Mem {
+	m := &Mem{}
+	m.root = m.newDir("")
+	return m
+}
+
+// Root is the disk's root directory.
+func (m *Mem) Root() Dir { return m.root }
+
+// Inject sets a function that is asked before each operation: an error it
+// returns becomes the operation's (a write then persists a part of its bytes).
+// n counts all operations but reads, from 1. An error that is ErrCrashed stops
+// the disk for good.
+func (m *Mem) Inject(f func(n int64, op OpKind, name string) error) {
+	m.mu.Lock()
+	m.fault = f
+	m.mu.Unlock()
+}
+
+// Ops is the number of operations so far, reads not counted.
+func (m *Mem) Ops() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ops
+}
+
+// Stop makes every later operation fail with ErrCrashed, as if power was lost.
+func (m *Mem) Stop() {
+	m.mu.Lock()
+	m.crashed = true
+	m.mu.Unlock()
+}
+
+// before runs with mu held.
+func (m *Mem) before(op OpKind, name string) error {
+	if m.crashed {
+		return ErrCrashed
+	}
+	if op != OpRead && op != OpOpen {
+		m.ops++
+	}
+	if m.fault != nil {
+		if err := m.fault(m.ops, op, name); err != nil {
+			if errors.Is(err, ErrCrashed) {
+				m.crashed = true
+			}
+			return fmt.Errorf("%s %s: %w", op, name, err)
+		}
+	}
+	return nil
+}
+
+type memFile struct {
+	name    string
+	data    []byte
+	durable []byte // as of the last sync
+	dirty   []bool // per sector of data: written since the last sync
+}
+
+type memDir struct {
+	m       *Mem
+	path    string
+	now     map[string]any // *memFile or *memDir
+	durable map[string]any
+	pending []dirOp
+}
+
+// dirOp is a change of a directory that was not synced: at a crash it may or may
+// not have happened.
+type dirOp struct {
+	set map[string]any // nil value: removed
+}
+
+func (m *Mem) newDir(path string) *memDir {
+	return &memDir{m: m, path: path, now: map[string]any{}, durable: map[string]any{}}
+}
+
+func (d *memDir) full(name string) string { return d.path + "/" + name }
+
+func (d *memDir) change(set map[string]any) {
+	for k, v := range set {
+		if v == nil {
+			delete(d.now, k)
+		} else {
+			d.now[k] = v
+		}
+	}
+	d.pending = append(d.pending, dirOp{set: set})
+}
+
+func notExist(op, name string) error { return &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist} }
+
+// Create implements Dir.
+func (d *memDir) Create(name string) (Writer, error) {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	if err := d.m.before(OpCreate, d.full(name)); err != nil {
+		return nil, err
+	}
+	f := &memFile{name: d.full(name)}
+	d.change(map[string]any{name: f})
+	return &memWriter{m: d.m, f: f}, nil
+}
+
+// Open implements Dir.
+func (d *memDir) Open(name string) (File, error) {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	if err := d.m.before(OpOpen, d.full(name)); err != nil {
+		return nil, err
+	}
+	f, _ := d.now[name].(*memFile)
+	if f == nil {
+		return nil, notExist("open", d.full(name))
+	}
+	return &memReader{m: d.m, f: f, size: int64(len(f.data))}, nil
+}
+
+// Rename implements Dir.
+func (d *memDir) Rename(from, to string) error {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	if err := d.m.before(OpRename, d.full(from)); err != nil {
+		return err
+	}
+	f := d.now[from]
+	if f == nil {
+		return notExist("rename", d.full(from))
+	}
+	d.change(map[string]any{from: nil, to: f})
+	return nil
+}
+
+// Remove implements Dir.
+func (d *memDir) Remove(name string) error {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	if err := d.m.before(OpRemove, d.full(name)); err != nil {
+		return err
+	}
+	if d.now[name] == nil {
+		return notExist("remove", d.full(name))
+	}
+	d.change(map[string]any{name: nil})
+	return nil
+}
+
+// Truncate implements Dir.
+func (d *memDir) Truncate(name string, size int64) error {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	if err := d.m.before(OpTruncate, d.full(name)); err != nil {
+		return err
+	}
+	f, _ := d.now[name].(*memFile)
+	if f == nil {
+		return notExist("truncate", d.full(name))
+	}
+	data := make([]byte, size)
+	copy(data, f.data)
+	f.data = data
+	f.synced()
+	return nil
+}
+
+// List implements Dir.
+func (d *memDir) List() ([]Info, error) {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	if d.m.crashed {
+		return nil, ErrCrashed
+	}
+	out := make([]Info, 0, len(d.now))
+	for k, v := range d.now {
+		in := Info{Name: k}
+		if f, ok := v.(*memFile); ok {
+			in.Size = int64(len(f.data))
+		} else {
+			in.Dir = true
+		}
+		out = append(out, in)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out, nil
+}
+
+// Sync implements Dir.
+func (d *memDir) Sync() error {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	if err := d.m.before(OpSyncDir, d.path); err != nil {
+		return err
+	}
+	d.durable = make(map[string]any, len(d.now))
+	for k, v := range d.now {
+		d.durable[k] = v
+	}
+	d.pending = nil
+	return nil
+}
+
+// Sub implements Dir. The entry of a subdirectory is durable at once.
+func (d *memDir) Sub(name string) (Dir, error) {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	if d.m.crashed {
+		return nil, ErrCrashed
+	}
+	if s, ok := d.now[name].(*memDir); ok {
+		return s, nil
+	}
+	s := d.m.newDir(d.full(name))
+	d.now[name], d.durable[name] = s, s
+	return s, nil
+}
+
+func (f *memFile) write(b []byte) {
+	off := len(f.data)
+	f.data = append(f.data, b...)
+	for len(f.dirty) < (len(f.data)+sector-1)/sector {
+		f.dirty = append(f.dirty, false)
+	}
+	for s := off / sector; s*sector < len(f.data); s++ {
+		f.dirty[s] = true
+	}
+}
+
+func (f *memFile) synced() {
+	if len(f.data) < len(f.durable) {
+		f.durable = f.durable[:len(f.data)]
+	}
+	for s, dirty := range f.dirty {
+		from, to := s*sector, min((s+1)*sector, len(f.data))
+		if !dirty || from >= to {
+			continue
+		}
+		f.durable = append(f.durable[:min(from, len(f.durable))], f.data[from:to]...)[:max(to, len(f.durable))]
+	}
+	f.dirty = f.dirty[:(len(f.data)+sector-1)/sector]
+	clear(f.dirty)
+}
+
+type memWriter struct {
+	m *Mem
+	f *memFile
+}
+
+func (w *memWriter) Write(b []byte) (int, error) {
+	w.m.mu.Lock()
+	defer w.m.mu.Unlock()
+	if err := w.m.before(OpWrite, w.f.name); err != nil {
+		if w.m.crashed {
+			return 0, err
+		}
+		n := len(b) / 2
+		w.f.write(b[:n])
+		return n, err
+	}
+	w.f.write(b)
+	return len(b), nil
+}
+
+func (w *memWriter) Sync() error {
+	w.m.mu.Lock()
+	defer w.m.mu.Unlock()
+	if err := w.m.before(OpSync, w.f.name); err != nil {
+		return err
+	}
+	w.f.synced()
+	return nil
+}
+
+func (w *memWriter) Close() error { return nil }
+
+type memReader struct {
+	m    *Mem
+	f    *memFile
+	size int64
+}
+
+func (r *memReader) ReadAt(b []byte, off int64) (int, error) {
+	r.m.mu.Lock()
+	defer r.m.mu.Unlock()
+	if err := r.m.before(OpRead, r.f.name); err != nil {
+		return 0, err
+	}
+	if off < 0 || off > int64(len(r.f.data)) {
+		return 0, io.EOF
+	}
+	n := copy(b, r.f.data[off:])
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (r *memReader) Size() int64 { return r.size }
+
+// Map implements Mapper: the bytes are a copy.
+func (r *memReader) Map() ([]byte, error) {
+	r.m.mu.Lock()
+	defer r.m.mu.Unlock()
+	if err := r.m.before(OpRead, r.f.name); err != nil {
+		return nil, err
+	}
+	return append([]byte(nil), r.f.data...), nil
+}
+
+func (r *memReader) Close() error { return nil }
+
+// Crash stops the disk and returns what a machine finds on it after the power
+// came back, chosen by seed: synced bytes under synced names are all there; each
+// unsynced sector may be there or not, the length of an unsynced tail is any,
+// and unsynced directory changes happened in part, each or none.
+func (m *Mem) Crash(seed uint64) *Mem {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.crashed = true
+	rng := rand.New(rand.NewPCG(seed, 0x6d696c6c))
+	n := NewMem()
+	c := &crash{rng: rng, mode: rng.IntN(4), disk: n, files: map[*memFile]*memFile{}}
+	n.root = c.dir(m.root)
+	return n
+}
+
+type crash struct {
+	rng   *rand.Rand
+	mode  int // 0: all unsynced is lost, 1: all is kept, 2 and 3: a coin each
+	disk  *Mem
+	files map[*memFile]*memFile
+}
+
+func (c *crash) keep() bool {
+	switch c.mode {
+	case 0:
+		return false
+	case 1:
+		return true
+	}
+	return c.rng.IntN(2) == 0
+}
+
+func (c *crash) dir(d *memDir) *memDir {
+	state := make(map[string]any, len(d.durable))
+	for k, v := range d.durable {
+		state[k] = v
+	}
+	for _, op := range d.pending {
+		if !c.keep() {
+			continue
+		}
+		for k, v := range op.set {
+			if v == nil {
+				delete(state, k)
+			} else {
+				state[k] = v
+			}
+		}
+	}
+	names := make([]string, 0, len(state))
+	for k := range state {
+		names = append(names, k)
+	}
+	sort.Strings(names) // the outcome depends on the seed alone
+	n := c.disk.newDir(d.path)
+	for _, k := range names {
+		var v any
+		switch x := state[k].(type) {
+		case *memFile:
+			v = c.file(x)
+		case *memDir:
+			v = c.dir(x)
+		}
+		n.now[k], n.durable[k] = v, v
+	}
+	return n
+}
+
+func (c *crash) file(f *memFile) *memFile {
+	if n := c.files[f]; n != nil {
+		return n
+	}
+	n := &memFile{name: f.name}
+	size := len(f.durable)
+	if len(f.data) > size && c.mode != 0 {
+		if c.mode == 1 {
+			size = len(f.data)
+		} else {
+			size += c.rng.IntN(len(f.data) - size + 1)
+		}
+	}
+	n.data = make([]byte, size)
+	copy(n.data, f.durable)
+	n.durable = append([]byte(nil), n.data...)
+	n.dirty = make([]bool, (size+sector-1)/sector)
+	for s := 0; s*sector < size; s++ {
+		from, to := s*sector, min((s+1)*sector, size)
+		if s < len(f.dirty) && f.dirty[s] && c.keep() {
+			copy(n.data[from:to], f.data[from:min(to, len(f.data))])
+		}
+	}
+	copy(n.durable, n.data)
+	c.files[f] = n
+	return n
+}
