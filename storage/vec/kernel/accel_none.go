@@ -11,3 +11,5 @@ func betweenU32Accel([]uint32, uint32, uint32, []uint64) int       { return 0 }
 func cmpConstAccel[E Number](op Op, v []E, c E, out []uint64) int  { return 0 }
 func unpackU32Accel(*[GroupSize]uint32, []uint32, uint) bool       { return false }
 func unpackI64Accel(*[GroupSize]int64, []uint32, uint, int64) bool { return false }
+
+func maxU32Accel([]uint32) uint32 { return 0 }

@@ -63,3 +63,5 @@ func unpackI64Accel(dst *[GroupSize]int64, src []uint32, width uint, base int64)
 	simd.UnpackI64(dst, src, width, base)
 	return true
 }
+
+func maxU32Accel(v []uint32) uint32 { return simd.MaxU32(v) }
