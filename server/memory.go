@@ -1,0 +1,72 @@
+package server
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+)
+
+// memoryPlan divides the memory limit. The collector works against goHeap, the
+// engine's accounts hold at most account. They overlap, because part of what is
+// accounted lies in the Go heap and part in mappings of our own; the margin
+// above account is for what nobody accounts: stacks, plans, the catalog, buffers
+// of connections.
+type memoryPlan struct {
+	limit, goHeap, account int64
+}
+
+// memoryBytesMin is the least that a server starts with.
+const memoryBytesMin = 64 << 20
+
+// planMemory plans for a limit; 0 or less means the default.
+func planMemory(limit int64) memoryPlan {
+	if limit <= 0 {
+		limit = DefaultMemoryBytes()
+	}
+	limit = max(limit, memoryBytesMin)
+	return memoryPlan{limit: limit, goHeap: limit / 4 * 3, account: limit / 4 * 3}
+}
+
+// apply sets the collector. A low frequency is cheap as long as memory is there,
+// and the soft limit takes over when it is not. What the environment says counts
+// more.
+func (p memoryPlan) apply() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(p.goHeap)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+}
+
+const gcPercent = 200
+
+// DefaultMemoryBytes is 60% of the memory this process may use.
+func DefaultMemoryBytes() int64 {
+	total := int64(4 << 30)
+	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			f := strings.Fields(line)
+			if len(f) == 3 && f[0] == "MemTotal:" {
+				if kb, err := strconv.ParseInt(f[1], 10, 64); err == nil {
+					total = kb << 10
+				}
+			}
+		}
+	}
+	if b, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n > 0 {
+			total = min(total, n)
+		}
+	}
+	return total / 10 * 6
+}
+
+func workers(n int) int {
+	if n <= 0 {
+		return runtime.GOMAXPROCS(0)
+	}
+	return n
+}
