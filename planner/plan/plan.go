@@ -77,7 +77,11 @@ type Scan struct {
 	Runtime []RuntimeFilter
 }
 
-// RuntimeFilter narrows column Col to the keys of join Join's build side.
+// RuntimeFilter narrows column Col to the keys of join Join's build side, whose Keys
+// entry has the types of Col on both sides. The scan may lie in another pipeline than
+// the join's probe, also in a build side further down; it then waits for that build.
+// This is never cyclic: a build side does not depend on its join's left side. A scan
+// may ignore it.
 type RuntimeFilter struct {
 	Join int // Join.ID
 	Key  int // index in Join.Keys
@@ -163,6 +167,8 @@ type Join struct {
 	NullAware bool
 	// KeysUnique: the right side has at most one row for a key.
 	KeysUnique bool
+	// TwoValued: a Mark join's mark is never null: only truth matters to its reader.
+	TwoValued bool
 }
 
 // JoinKey is one equality. NullEqual makes nulls match each other (IS NOT DISTINCT

@@ -1,0 +1,51 @@
+// Package planner turns statements into plans: bind (names and types), pass (the
+// optimizer) and cost below it. It sees the catalog and never storage or the
+// executor: what it must know of data comes through Env.
+package planner
+
+import (
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/stats"
+	"github.com/millrace/millrace/planner/pass"
+	"github.com/millrace/millrace/planner/plan"
+)
+
+// Env is what optimizing needs besides the bound statement.
+type Env struct {
+	Stats  func(*catalog.Table) *stats.Table
+	Fold   func(expr.Expr) expr.Expr
+	Sample stats.Sampler
+	// PassesOff names optimizer passes to leave out (a test setting).
+	PassesOff map[string]bool
+}
+
+// Optimize runs the passes over every plan in the statement, in place.
+func Optimize(s *plan.Statement, env *Env) error {
+	c := &pass.Context{Stats: env.Stats, Fold: env.Fold, Sample: env.Sample, Off: env.PassesOff, NextID: s.MaxID}
+	var err error
+	opt := func(n plan.Node) plan.Node {
+		if n == nil || err != nil {
+			return n
+		}
+		var m plan.Node
+		if m, err = pass.Run(c, n); err != nil {
+			return n
+		}
+		return m
+	}
+	s.Root = opt(s.Root)
+	switch u := s.Utility.(type) {
+	case *plan.CreateTable:
+		u.Query = opt(u.Query)
+	case *plan.Copy:
+		u.Query = opt(u.Query)
+	case *plan.Explain:
+		if u.Stmt.MaxID == 0 {
+			u.Stmt.MaxID = s.MaxID
+		}
+		err = Optimize(u.Stmt, env)
+	}
+	s.MaxID = c.NextID
+	return err
+}

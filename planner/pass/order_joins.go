@@ -1,0 +1,373 @@
+package pass
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/planner/cost"
+	"github.com/millrace/millrace/planner/plan"
+)
+
+// orderJoins finds a cheap order for each maximal tree of inner joins: all bushy
+// orders by dynamic programming over connected subsets (Moerkotte and Neumann,
+// VLDB 2006, in its plain subset form) up to dpRelations inputs, beyond that
+// greedily by the smallest result. Cross products come last. Conditions that may
+// fail are kept above the whole tree's joins, where they were.
+func orderJoins(c *Context, n plan.Node) (plan.Node, error) {
+	est := &cost.Estimator{Stats: c.Stats, Sample: c.Sample}
+	return order(c, est, n), nil
+}
+
+const dpRelations = 11
+
+func order(c *Context, est *cost.Estimator, n plan.Node) plan.Node {
+	if w, ok := n.(*plan.With); ok {
+		m := *w
+		m.Def = order(c, est, w.Def)
+		est.Of(&m) // the references take their estimates from the definition
+		m.Body = order(c, est, w.Body)
+		return &m
+	}
+	if j, ok := n.(*plan.Join); ok && flattens(j) {
+		g := &graph{c: c, est: est}
+		g.add(j)
+		before := n.Columns()
+		out := g.solve()
+		cols := out.Columns()
+		same := len(cols) == len(before)
+		for i := range before {
+			same = same && cols[i].ID == before[i].ID
+		}
+		if same {
+			return out
+		}
+		return &plan.Project{Input: out, Exprs: passThrough(before)}
+	}
+	cs := n.Children()
+	if len(cs) == 0 {
+		return n
+	}
+	out := make([]plan.Node, len(cs))
+	for i, x := range cs {
+		out[i] = order(c, est, x)
+	}
+	n = n.WithChildren(out)
+	if j, ok := n.(*plan.Join); ok {
+		return swapSides(est, j)
+	}
+	return n
+}
+
+// swapSides puts the smaller input of a left join, with the preserved side large,
+// where it can be built: a left join builds its right side, so when that is much the
+// larger it becomes a right join.
+func swapSides(est *cost.Estimator, j *plan.Join) plan.Node {
+	if j.Kind != plan.Left && j.Kind != plan.Right && j.Kind != plan.Full {
+		return j
+	}
+	if est.Of(j.R).Rows <= est.Of(j.L).Rows*1.5 {
+		return j
+	}
+	m := *j
+	m.L, m.R = j.R, j.L
+	m.KeysUnique = false
+	m.Keys = make([]plan.JoinKey, len(j.Keys))
+	for i, k := range j.Keys {
+		m.Keys[i] = plan.JoinKey{L: k.R, R: k.L, Eq: commuted(k.Eq), NullEqual: k.NullEqual}
+	}
+	switch j.Kind {
+	case plan.Left:
+		m.Kind = plan.Right
+	case plan.Right:
+		m.Kind = plan.Left
+	}
+	return &plan.Project{Input: &m, Exprs: passThrough(j.Columns())}
+}
+
+// flattens: an inner join, or a semi join that is one because its right side has
+// each key once.
+func flattens(j *plan.Join) bool {
+	if len(j.Keys) > 0 || j.Lateral {
+		return false
+	}
+	if j.Kind == plan.Inner {
+		return true
+	}
+	return j.Kind == plan.Semi && semiIsInner(j)
+}
+
+func semiIsInner(j *plan.Join) bool {
+	r := outputs(j.R)
+	keys := colset{}
+	for _, e := range expr.Conjuncts(j.On) {
+		l, rr, _, ok := equality(e)
+		if !ok {
+			return false
+		}
+		if col, isCol := l.(*expr.Column); isCol && r[col.ID] && !usedBy(rr).intersects(r) {
+			keys[col.ID] = true
+		} else if col, isCol := rr.(*expr.Column); isCol && r[col.ID] && !usedBy(l).intersects(r) {
+			keys[col.ID] = true
+		} else {
+			return false
+		}
+	}
+	return uniqueOn(j.R, keys)
+}
+
+// uniqueOn says whether n has at most one row for each combination of values of cols.
+func uniqueOn(n plan.Node, cols colset) bool {
+	switch x := n.(type) {
+	case *plan.Scan:
+		if len(x.Table.PK) == 0 {
+			return false
+		}
+		for _, o := range x.Table.PK {
+			ok := false
+			for i, so := range x.Ords {
+				ok = ok || so == o && cols[x.Cols[i].ID]
+			}
+			if !ok {
+				return false
+			}
+		}
+		return true
+	case *plan.Filter:
+		return uniqueOn(x.Input, cols)
+	case *plan.Sort:
+		return uniqueOn(x.Input, cols)
+	case *plan.Limit:
+		return uniqueOn(x.Input, cols)
+	case *plan.Project:
+		in := colset{}
+		for _, p := range x.Exprs {
+			if col, ok := p.Expr.(*expr.Column); ok && cols[p.Col.ID] {
+				in[col.ID] = true
+			}
+		}
+		return uniqueOn(x.Input, in)
+	case *plan.Aggregate:
+		if x.Sets != nil {
+			return false
+		}
+		for _, g := range x.Groups {
+			if !cols[g.Col.ID] {
+				return false
+			}
+		}
+		return true
+	case *plan.Distinct:
+		if len(x.On) > 0 {
+			return false
+		}
+		for _, c := range x.Columns() {
+			if !cols[c.ID] {
+				return false
+			}
+		}
+		return true
+	case *plan.Join:
+		switch x.Kind {
+		case plan.Semi, plan.Anti, plan.Mark, plan.Single:
+			return uniqueOn(x.L, cols)
+		}
+	}
+	return false
+}
+
+// graph is a tree of inner joins taken apart: inputs and conditions.
+type graph struct {
+	c      *Context
+	est    *cost.Estimator
+	rels   []plan.Node
+	outs   []colset
+	conds  []cond
+	above  []expr.Expr
+	memo   map[uint64]*entry
+	byCols map[int]int
+}
+
+type cond struct {
+	e    expr.Expr
+	rels uint64
+}
+
+type entry struct {
+	n    plan.Node
+	cost float64
+}
+
+func (g *graph) add(n plan.Node) {
+	if j, ok := n.(*plan.Join); ok && flattens(j) {
+		g.add(j.L)
+		g.add(j.R)
+		for _, e := range expr.Conjuncts(j.On) {
+			if movable(e) {
+				g.conds = append(g.conds, cond{e: e})
+			} else {
+				g.above = append(g.above, e)
+			}
+		}
+		return
+	}
+	// A projection that only passes columns on hides no join.
+	if p, ok := n.(*plan.Project); ok {
+		if j, ok := p.Input.(*plan.Join); ok && flattens(j) && onlyPasses(p) {
+			g.add(p.Input)
+			return
+		}
+	}
+	g.rels = append(g.rels, order(g.c, g.est, n))
+}
+
+func onlyPasses(p *plan.Project) bool {
+	for _, e := range p.Exprs {
+		if col, ok := e.Expr.(*expr.Column); !ok || col.ID != e.Col.ID {
+			return false
+		}
+	}
+	return true
+}
+
+func (g *graph) solve() plan.Node {
+	g.byCols = map[int]int{}
+	for i, r := range g.rels {
+		for id := range outputs(r) {
+			g.byCols[id] = i
+		}
+	}
+	for i := range g.conds {
+		for id := range usedBy(g.conds[i].e) {
+			if r, ok := g.byCols[id]; ok {
+				g.conds[i].rels |= 1 << r
+			}
+		}
+	}
+	var best *entry
+	if len(g.rels) <= dpRelations {
+		best = g.dp()
+	} else {
+		best = g.greedy()
+	}
+	var above []expr.Expr
+	for _, c := range g.conds {
+		if c.rels == 0 {
+			above = append(above, c.e)
+		}
+	}
+	return filter(best.n, append(above, g.above...))
+}
+
+func (g *graph) leaf(i int) *entry {
+	return &entry{n: g.rels[i], cost: g.est.Of(g.rels[i]).Rows * 0.1}
+}
+
+func (g *graph) connected(a, b uint64) bool {
+	for _, c := range g.conds {
+		if c.rels&a != 0 && c.rels&b != 0 && c.rels&^(a|b) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// join makes the join of two solved subsets. A row built into a hash table costs
+// about three probes, and a probe into a table beyond the caches twice one inside.
+func (g *graph) join(a, b *entry, sa, sb uint64) *entry {
+	l, r := a, b
+	sl, sr := sa, sb
+	if g.est.Of(r.n).Rows > g.est.Of(l.n).Rows {
+		l, r, sl, sr = r, l, sr, sl
+	}
+	j := &plan.Join{Kind: plan.Inner, L: l.n, R: r.n}
+	var on []expr.Expr
+	for _, c := range g.conds {
+		if c.rels&sl != 0 && c.rels&sr != 0 && c.rels&^(sl|sr) == 0 {
+			on = append(on, c.e)
+		}
+	}
+	j.On = expr.Conjoin(on)
+	out := g.est.Of(j).Rows
+	build, probe := g.est.Of(r.n).Rows, g.est.Of(l.n).Rows
+	k := l.cost + r.cost + 3*build + probe*(1+math.Min(1, build/200000)) + out
+	if len(on) == 0 {
+		k += build * probe * 10
+	}
+	return &entry{n: j, cost: k}
+}
+
+func (g *graph) dp() *entry {
+	n := len(g.rels)
+	best := make([]*entry, 1<<n)
+	for i := 0; i < n; i++ {
+		best[1<<i] = g.leaf(i)
+	}
+	full := uint64(1)<<n - 1
+	for s := uint64(1); s <= full; s++ {
+		if bits.OnesCount64(s) < 2 {
+			continue
+		}
+		for pass := 0; pass < 2 && best[s] == nil; pass++ {
+			// First joins with a condition; a cross product only if there are none.
+			for a := (s - 1) & s; a > s>>1; a = (a - 1) & s {
+				b := s &^ a
+				if best[a] == nil || best[b] == nil || pass == 0 && !g.connected(a, b) {
+					continue
+				}
+				if e := g.join(best[a], best[b], a, b); best[s] == nil || e.cost < best[s].cost {
+					best[s] = e
+				}
+			}
+			if pass == 0 && best[s] == nil && s != full && g.anyEdge(s) {
+				break
+			}
+		}
+	}
+	if best[full] == nil {
+		return g.greedy()
+	}
+	return best[full]
+}
+
+// anyEdge says whether the subset is linked to the rest at all; then a cross product
+// inside it can wait.
+func (g *graph) anyEdge(s uint64) bool {
+	for _, c := range g.conds {
+		if c.rels&s != 0 && c.rels&^s != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *graph) greedy() *entry {
+	type part struct {
+		e *entry
+		s uint64
+	}
+	var parts []part
+	for i := range g.rels {
+		parts = append(parts, part{g.leaf(i), 1 << i})
+	}
+	for len(parts) > 1 {
+		bi, bk := -1, -1
+		var best *entry
+		score := math.Inf(1)
+		for i := range parts {
+			for k := i + 1; k < len(parts); k++ {
+				e := g.join(parts[i].e, parts[k].e, parts[i].s, parts[k].s)
+				v := g.est.Of(e.n).Rows
+				if !g.connected(parts[i].s, parts[k].s) {
+					v = v*1e6 + 1e12
+				}
+				if v < score {
+					score, best, bi, bk = v, e, i, k
+				}
+			}
+		}
+		parts[bi] = part{best, parts[bi].s | parts[bk].s}
+		parts = append(parts[:bk], parts[bk+1:]...)
+	}
+	return parts[0].e
+}

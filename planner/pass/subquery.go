@@ -1,0 +1,414 @@
+package pass
+
+import (
+	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/fn"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/planner/plan"
+)
+
+// unnestSubqueries turns every subquery expression into a join, and every lateral
+// join into one whose right side stands alone. It works bottom-up: when a node's
+// turn comes, the plans of its subqueries are already free of subqueries and
+// laterals of their own, and refer to outer columns only as free columns.
+func unnestSubqueries(c *Context, n plan.Node) (plan.Node, error) {
+	return rewrite(n, func(n plan.Node) (plan.Node, error) {
+		n, err := subqueriesToJoins(c, n)
+		if err != nil {
+			return nil, err
+		}
+		return rewrite1(n, func(n plan.Node) (plan.Node, error) {
+			if j, ok := n.(*plan.Join); ok && j.Lateral {
+				return unnest(c, j)
+			}
+			return n, nil
+		})
+	})
+}
+
+// rewrite1 visits the new lateral joins that subqueriesToJoins may have put directly
+// below n (or n itself), bottom-up, and nothing deeper than they are.
+func rewrite1(n plan.Node, f func(plan.Node) (plan.Node, error)) (plan.Node, error) {
+	cs := n.Children()
+	for i, c := range cs {
+		switch x := c.(type) {
+		case *plan.Join:
+			if !x.Lateral {
+				continue
+			}
+		case *plan.Filter:
+			if j, ok := x.Input.(*plan.Join); !ok || !j.Lateral {
+				continue
+			}
+		default:
+			continue
+		}
+		d, err := rewrite1(c, f)
+		if err != nil {
+			return nil, err
+		}
+		cs = append([]plan.Node(nil), cs...)
+		cs[i] = d
+		n = n.WithChildren(cs)
+		cs = n.Children()
+	}
+	return f(n)
+}
+
+func hasSubquery(e expr.Expr) bool {
+	found := false
+	expr.Walk(e, func(e expr.Expr) bool {
+		if _, ok := e.(*plan.Subquery); ok {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+// subqueriesToJoins replaces the subqueries in n's own expressions by lateral joins
+// on its input.
+func subqueriesToJoins(c *Context, n plan.Node) (plan.Node, error) {
+	any := false
+	exprs(n, func(e expr.Expr) { any = any || hasSubquery(e) })
+	if !any {
+		return n, nil
+	}
+	// A plan inside a subquery has not been visited by rewrite: do it now.
+	var err error
+	n = mapExprs(n, func(e expr.Expr) expr.Expr {
+		return expr.Rewrite(e, func(e expr.Expr) expr.Expr {
+			s, ok := e.(*plan.Subquery)
+			if !ok || err != nil {
+				return e
+			}
+			p, e2 := unnestSubqueries(c, s.Plan)
+			if e2 != nil {
+				err = e2
+				return e
+			}
+			m := *s
+			m.Plan = p
+			return &m
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	switch x := n.(type) {
+	case *plan.Filter:
+		return filterSubqueries(c, x)
+	case *plan.Join:
+		return joinSubqueries(c, x)
+	case *plan.Values:
+		return valuesSubqueries(c, x)
+	case *plan.Insert:
+		return nil, sqlstate.Unsupported("a subquery in RETURNING or ON CONFLICT")
+	}
+	cs := n.Children()
+	if len(cs) != 1 {
+		return nil, sqlstate.Unsupported("a subquery in this place")
+	}
+	in := cs[0]
+	before := in.Columns()
+	n = mapExprs(n, func(e expr.Expr) expr.Expr {
+		if err != nil {
+			return e
+		}
+		in, e, err = attach(c, in, e, false)
+		return e
+	})
+	if err != nil {
+		return nil, err
+	}
+	n = n.WithChildren([]plan.Node{in})
+	switch n.(type) {
+	case *plan.Project, *plan.Aggregate, *plan.Update, *plan.Delete:
+		return n, nil
+	}
+	// The joins added columns that the node would pass on.
+	outs := n.Columns()
+	keep := passThrough(before)
+	if len(outs) > len(in.Columns()) {
+		keep = append(keep, passThrough(outs[len(in.Columns()):])...)
+	}
+	return &plan.Project{Input: n, Exprs: keep}, nil
+}
+
+// filterSubqueries turns conjuncts that are EXISTS or IN into semi and anti joins,
+// and other subqueries into mark and single joins below the rest of the filter.
+func filterSubqueries(c *Context, f *plan.Filter) (plan.Node, error) {
+	before := f.Columns()
+	in := f.Input
+	var plain, rest []expr.Expr
+	for _, e := range expr.Conjuncts(f.Pred) {
+		if hasSubquery(e) {
+			rest = append(rest, e)
+		} else {
+			plain = append(plain, e)
+		}
+	}
+	in = filter(in, plain)
+	var above []expr.Expr
+	for _, e := range rest {
+		if j := semiJoin(in, e); j != nil {
+			j.ID = c.ID()
+			in = j
+			continue
+		}
+		var err error
+		in, e, err = attach(c, in, e, true)
+		if err != nil {
+			return nil, err
+		}
+		above = append(above, e)
+	}
+	out := filter(in, above)
+	if len(out.Columns()) != len(before) {
+		out = &plan.Project{Input: out, Exprs: passThrough(before)}
+	}
+	return out, nil
+}
+
+// semiJoin makes a semi or anti join of a conjunct that is [NOT] EXISTS or [NOT]
+// IN; nil for anything else.
+func semiJoin(in plan.Node, e expr.Expr) *plan.Join {
+	not := false
+	for {
+		n, ok := e.(*expr.Not)
+		if !ok {
+			break
+		}
+		e, not = n.Arg, !not
+	}
+	s, ok := e.(*plan.Subquery)
+	if !ok {
+		return nil
+	}
+	for _, t := range s.Test {
+		if hasSubquery(t) {
+			return nil
+		}
+	}
+	j := &plan.Join{L: in, R: s.Plan, Kind: plan.Semi, Lateral: true}
+	switch {
+	case s.Kind == plan.ExistsSubquery:
+		if not {
+			j.Kind = plan.Anti
+		}
+	case s.Kind == plan.AnyAllSubquery && !s.All && !not:
+		j.On = anyTest(s)
+	case s.Kind == plan.AnyAllSubquery && len(s.Test) == 1 && (s.OpName == "=" && !s.All && not || s.OpName == "<>" && s.All && !not):
+		// x NOT IN (…): only an equality can be the key of a null-aware join.
+		t := *s
+		if s.All {
+			return nil
+		}
+		j.On, j.Kind, j.NullAware = anyTest(&t), plan.Anti, true
+	default:
+		return nil
+	}
+	return j
+}
+
+// anyTest is the condition under which one row of the subquery satisfies the test.
+func anyTest(s *plan.Subquery) expr.Expr {
+	cols := s.Plan.Columns()
+	conj := make([]expr.Expr, len(s.Test))
+	for i, t := range s.Test {
+		conj[i] = &expr.Call{Fn: s.Fns[i], Args: []expr.Expr{t, cols[i].Ref()}, T: types.Bool, Pos: -1, Op: s.OpName}
+	}
+	return expr.Conjoin(conj)
+}
+
+// attach joins the subqueries of e onto in and puts their result columns in their
+// places. truth says that e is a condition of which only truth matters.
+func attach(c *Context, in plan.Node, e expr.Expr, truth bool) (plan.Node, expr.Expr, error) {
+	var walk func(e expr.Expr, truth bool) (expr.Expr, error)
+	walk = func(e expr.Expr, truth bool) (expr.Expr, error) {
+		if !hasSubquery(e) {
+			return e, nil
+		}
+		s, ok := e.(*plan.Subquery)
+		_, isAnd := e.(*expr.And)
+		_, isOr := e.(*expr.Or)
+		old := e.Children()
+		cs := make([]expr.Expr, len(old))
+		for i, x := range old {
+			y, err := walk(x, truth && (isAnd || isOr))
+			if err != nil {
+				return nil, err
+			}
+			cs[i] = y
+		}
+		if len(cs) > 0 {
+			e = e.WithChildren(cs)
+		}
+		if !ok {
+			return e, nil
+		}
+		s = e.(*plan.Subquery)
+		j, r := subqueryJoin(c, s, truth)
+		j.L = in
+		in = j
+		return r, nil
+	}
+	e, err := walk(e, truth)
+	return in, e, err
+}
+
+// subqueryJoin makes the join (its L still open) that computes a subquery, and the
+// expression of its result.
+func subqueryJoin(c *Context, s *plan.Subquery, truth bool) (*plan.Join, expr.Expr) {
+	j := &plan.Join{ID: c.ID(), R: s.Plan, Lateral: true}
+	switch s.Kind {
+	case plan.ScalarSubquery:
+		j.Kind = plan.Single
+		if atMostOneRow(s.Plan) {
+			j.Kind = plan.Left
+		}
+		return j, s.Plan.Columns()[0].Ref()
+	case plan.ArraySubquery:
+		// The binder made the plan an array_agg: one row, null when empty.
+		j.Kind = plan.Left
+		return j, s.Plan.Columns()[0].Ref()
+	case plan.ExistsSubquery:
+		j.Kind, j.TwoValued = plan.Mark, true
+		j.Mark = plan.Column{ID: c.ID(), Name: "exists", T: types.Bool}
+		return j, j.Mark.Ref()
+	}
+	j.Kind = plan.Mark
+	j.Mark = plan.Column{ID: c.ID(), Name: "any", T: types.Bool}
+	if s.All {
+		// x op ALL q = NOT (NOT (x op q)) ANY
+		j.On = &expr.Not{Arg: anyTest(s)}
+		return j, &expr.Not{Arg: j.Mark.Ref()}
+	}
+	j.On, j.TwoValued = anyTest(s), truth
+	return j, j.Mark.Ref()
+}
+
+// atMostOneRow: an ungrouped aggregate, or LIMIT 1 of anything.
+func atMostOneRow(n plan.Node) bool {
+	switch x := n.(type) {
+	case *plan.Project:
+		return atMostOneRow(x.Input)
+	case *plan.Filter:
+		return atMostOneRow(x.Input)
+	case *plan.Sort:
+		return atMostOneRow(x.Input)
+	case *plan.Aggregate:
+		return len(x.Groups) == 0 && x.Sets == nil
+	case *plan.Values:
+		return len(x.Rows) <= 1
+	case *plan.Limit:
+		k, ok := x.Count.(*expr.Const)
+		return ok && k.D.Valid && k.D.I <= 1 && !x.WithTies || atMostOneRow(x.Input)
+	case *plan.Join:
+		switch x.Kind {
+		case plan.Inner, plan.Left, plan.Single:
+			return atMostOneRow(x.L) && (x.Kind == plan.Single || atMostOneRow(x.R))
+		case plan.Semi, plan.Anti, plan.Mark:
+			return atMostOneRow(x.L)
+		}
+	}
+	return false
+}
+
+// joinSubqueries moves a join condition's subqueries: of an inner join above it, of
+// an outer join into the side they belong to. A subquery over both sides of an outer
+// join's condition has no place to go.
+func joinSubqueries(c *Context, j *plan.Join) (plan.Node, error) {
+	if j.Kind == plan.Inner {
+		m := *j
+		m.On = nil
+		return filterSubqueries(c, &plan.Filter{Input: &m, Pred: j.On})
+	}
+	m := *j
+	before := j.Columns()
+	var conj []expr.Expr
+	for _, e := range expr.Conjuncts(j.On) {
+		if hasSubquery(e) {
+			u := usedBy(e)
+			l, r := outputs(m.L), outputs(m.R)
+			var err error
+			switch {
+			case !u.intersects(l):
+				m.R, e, err = attach(c, m.R, e, false)
+			case !u.intersects(r):
+				m.L, e, err = attach(c, m.L, e, false)
+			default:
+				return nil, sqlstate.Unsupported("a subquery over both sides of an outer join's condition")
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		conj = append(conj, e)
+	}
+	m.On = expr.Conjoin(conj)
+	for _, side := range []*plan.Node{&m.L, &m.R} {
+		n, err := rewrite1(*side, func(n plan.Node) (plan.Node, error) {
+			if j, ok := n.(*plan.Join); ok && j.Lateral {
+				return unnest(c, j)
+			}
+			return n, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		*side = n
+	}
+	return &plan.Project{Input: &m, Exprs: passThrough(before)}, nil
+}
+
+// valuesSubqueries makes rows that hold subqueries a union of projections.
+func valuesSubqueries(c *Context, v *plan.Values) (plan.Node, error) {
+	var ins []plan.Node
+	for _, r := range v.Rows {
+		p := &plan.Project{Input: &plan.Values{Rows: [][]expr.Expr{{}}}}
+		for i, e := range r {
+			p.Exprs = append(p.Exprs, plan.Projection{Col: c.Fresh(v.Cols[i]), Expr: e})
+		}
+		n, err := subqueriesToJoins(c, p)
+		if err != nil {
+			return nil, err
+		}
+		n, err = rewrite1(n, func(n plan.Node) (plan.Node, error) {
+			if j, ok := n.(*plan.Join); ok && j.Lateral {
+				return unnest(c, j)
+			}
+			return n, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		ins = append(ins, n)
+	}
+	if len(ins) == 1 {
+		ps := make([]plan.Projection, len(v.Cols))
+		for i, x := range ins[0].Columns() {
+			ps[i] = plan.Projection{Col: v.Cols[i], Expr: x.Ref()}
+		}
+		return &plan.Project{Input: ins[0], Exprs: ps}, nil
+	}
+	return &plan.SetOp{Kind: plan.Union, All: true, Inputs: ins, Cols: v.Cols}, nil
+}
+
+// mustFunc finds a builtin that rewrites need; its absence is our own bug.
+func mustFunc(name string, args ...uint32) *fn.Func {
+	for _, f := range fn.ByName(name) {
+		if len(f.Args) != len(args) {
+			continue
+		}
+		same := true
+		for i := range args {
+			same = same && f.Args[i] == args[i]
+		}
+		if same {
+			return f
+		}
+	}
+	panic("planner/pass: builtin " + name + " is not registered")
+}
