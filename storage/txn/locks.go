@@ -1,0 +1,393 @@
+package txn
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/catalog/sqlstate"
+)
+
+// Key names what is locked: a row of a table by the hash of its key, or another
+// object (a name that DDL claims) in a space of its own. Two keys with one hash
+// share a lock, which costs a wait and never correctness.
+type Key struct {
+	Space uint32
+	Hash  uint64
+}
+
+// maxKeys is how many rows of one table a transaction locks one by one; beyond,
+// it locks the table.
+const maxKeys = 128 << 10
+
+// Owner is a transaction as the lock table sees it. It is used by one goroutine
+// at a time.
+type Owner struct {
+	keys   []Key
+	tables map[uint32]*tableHold
+	wait   *request // under Locks.mu
+	// LockTimeout bounds each wait; 0: none.
+	LockTimeout time.Duration
+}
+
+type tableHold struct {
+	exclusive bool
+	rows      int
+}
+
+// Locks is the lock table of a node.
+type Locks struct {
+	mu     sync.Mutex
+	keys   map[Key]*keyLock
+	tables map[uint32]*tableLock
+	held   atomic.Int64 // locks of any kind, for the fast path of those that only look
+}
+
+type keyLock struct {
+	owner *Owner
+	queue []*request
+}
+
+type tableLock struct {
+	owners map[*Owner]bool // true: exclusive
+	queue  []*request
+}
+
+// request is one wait. ready is closed when it is granted.
+type request struct {
+	owner     *Owner
+	key       Key
+	table     bool
+	exclusive bool
+	look      bool // of one that locks nothing: wake it when the lock is free
+	ready     chan struct{}
+	granted   bool
+}
+
+// NewLocks makes an empty lock table.
+func NewLocks() *Locks {
+	return &Locks{keys: map[Key]*keyLock{}, tables: map[uint32]*tableLock{}}
+}
+
+// NewOwner makes an owner without locks.
+func NewOwner() *Owner { return &Owner{tables: map[uint32]*tableHold{}} }
+
+// LockRows locks rows of a table, in the order given, waiting where another has
+// them. waited says whether it had to: then what the caller read is old.
+func (l *Locks) LockRows(ctx context.Context, o *Owner, table uint32, hashes []uint64) (waited bool, err error) {
+	h := o.tables[table]
+	if h == nil || !h.exclusive && h.rows+len(hashes) > maxKeys {
+		waited, err = l.lockTable(ctx, o, table, h != nil)
+		if err != nil {
+			return waited, err
+		}
+		h = o.tables[table]
+	}
+	if h.exclusive {
+		return waited, nil
+	}
+	l.mu.Lock()
+	for _, hash := range hashes {
+		k := Key{table, hash}
+		e := l.keys[k]
+		switch {
+		case e == nil:
+			l.keys[k] = &keyLock{owner: o}
+			l.held.Add(1)
+			o.keys = append(o.keys, k)
+			h.rows++
+		case e.owner == o:
+		default:
+			waited = true
+			r := &request{owner: o, key: k, ready: make(chan struct{})}
+			if err := l.wait(ctx, r); err != nil { // lets go of mu
+				return waited, err
+			}
+			h.rows++
+			l.mu.Lock()
+		}
+	}
+	l.mu.Unlock()
+	return waited, nil
+}
+
+// LockKey locks a single key that is no row.
+func (l *Locks) LockKey(ctx context.Context, o *Owner, k Key) (waited bool, err error) {
+	l.mu.Lock()
+	e := l.keys[k]
+	if e == nil {
+		l.keys[k] = &keyLock{owner: o}
+		l.held.Add(1)
+		o.keys = append(o.keys, k)
+	}
+	if e == nil || e.owner == o {
+		l.mu.Unlock()
+		return false, nil
+	}
+	return true, l.wait(ctx, &request{owner: o, key: k, ready: make(chan struct{})})
+}
+
+// LockTable locks a table against all other writers.
+func (l *Locks) LockTable(ctx context.Context, o *Owner, table uint32) (waited bool, err error) {
+	return l.lockTable(ctx, o, table, true)
+}
+
+func (l *Locks) lockTable(ctx context.Context, o *Owner, table uint32, exclusive bool) (waited bool, err error) {
+	if h := o.tables[table]; h != nil && (h.exclusive || !exclusive) {
+		return false, nil
+	}
+	l.mu.Lock()
+	e := l.tables[table]
+	if e == nil {
+		e = &tableLock{owners: map[*Owner]bool{}}
+		l.tables[table] = e
+	}
+	if _, in := e.owners[o]; e.free(o, exclusive) && (in || len(e.queue) == 0) {
+		l.grantTable(e, o, table, exclusive)
+		l.mu.Unlock()
+		return false, nil
+	}
+	return true, l.wait(ctx, &request{owner: o, key: Key{Space: table}, table: true, exclusive: exclusive, ready: make(chan struct{})})
+}
+
+func (e *tableLock) free(o *Owner, exclusive bool) bool {
+	for other, x := range e.owners {
+		if other != o && (x || exclusive) {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *Locks) grantTable(e *tableLock, o *Owner, table uint32, exclusive bool) {
+	if !e.owners[o] {
+		if _, had := e.owners[o]; !had {
+			l.held.Add(1)
+		}
+		e.owners[o] = exclusive
+	}
+	h := o.tables[table]
+	if h == nil {
+		h = &tableHold{}
+		o.tables[table] = h
+	}
+	h.exclusive = h.exclusive || exclusive
+}
+
+// wait is called with mu held and returns without it.
+func (l *Locks) wait(ctx context.Context, r *request) error {
+	if r.table {
+		l.tables[r.key.Space].queue = append(l.tables[r.key.Space].queue, r)
+	} else {
+		l.keys[r.key].queue = append(l.keys[r.key].queue, r)
+	}
+	r.owner.wait = r
+	if l.cycle(r.owner) {
+		l.cancel(r)
+		l.mu.Unlock()
+		return sqlstate.Errorf(sqlstate.DeadlockDetected, "deadlock detected").
+			WithDetail("The transaction waits for a lock that is held by a transaction that waits for this one.").
+			WithHint("Run the transaction again.")
+	}
+	l.mu.Unlock()
+
+	var timeout <-chan time.Time
+	if d := r.owner.LockTimeout; d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		timeout = t.C
+	}
+	var err error
+	select {
+	case <-r.ready:
+		return nil
+	case <-timeout:
+		err = sqlstate.Errorf(sqlstate.LockNotAvailable, "canceling statement due to lock timeout")
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r.granted { // at the same moment; the lock is kept until the transaction ends
+		return err
+	}
+	l.cancel(r)
+	return err
+}
+
+// cancel takes a request out of its queue.
+func (l *Locks) cancel(r *request) {
+	r.owner.wait = nil
+	if r.table {
+		e := l.tables[r.key.Space]
+		e.queue = remove(e.queue, r)
+		l.pumpTable(r.key.Space, e)
+		return
+	}
+	e := l.keys[r.key]
+	e.queue = remove(e.queue, r)
+}
+
+func remove(q []*request, r *request) []*request {
+	for i := range q {
+		if q[i] == r {
+			return append(q[:i:i], q[i+1:]...)
+		}
+	}
+	return q
+}
+
+// cycle says whether o waits, over others, for itself. Edges go from a waiter to
+// the owners of what it waits for.
+func (l *Locks) cycle(o *Owner) bool {
+	seen := map[*Owner]bool{}
+	var reaches func(x *Owner) bool
+	reaches = func(x *Owner) bool {
+		r := x.wait
+		if r == nil || seen[x] {
+			return false
+		}
+		seen[x] = true
+		if r.table {
+			e := l.tables[r.key.Space]
+			for other, excl := range e.owners {
+				if other != x && (excl || r.exclusive) && (other == o || reaches(other)) {
+					return true
+				}
+			}
+			// Those ahead in the queue come first, so they are waited for too.
+			for _, q := range e.queue {
+				if q == r {
+					break
+				}
+				if q.owner != x && (q.owner == o || reaches(q.owner)) {
+					return true
+				}
+			}
+			return false
+		}
+		e := l.keys[r.key]
+		if e.owner != x && (e.owner == o || reaches(e.owner)) {
+			return true
+		}
+		for _, q := range e.queue {
+			if q == r {
+				break
+			}
+			if !q.look && q.owner != x && (q.owner == o || reaches(q.owner)) {
+				return true
+			}
+		}
+		return false
+	}
+	return reaches(o)
+}
+
+// Release gives up all locks of o.
+func (l *Locks) Release(o *Owner) {
+	if len(o.keys) == 0 && len(o.tables) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range o.keys {
+		l.releaseKey(k)
+	}
+	o.keys = o.keys[:0]
+	for t := range o.tables {
+		e := l.tables[t]
+		delete(e.owners, o)
+		l.held.Add(-1)
+		l.pumpTable(t, e)
+	}
+	clear(o.tables)
+}
+
+func (l *Locks) releaseKey(k Key) {
+	e := l.keys[k]
+	for len(e.queue) > 0 {
+		r := e.queue[0]
+		e.queue = e.queue[1:]
+		r.granted, r.owner.wait = true, nil
+		close(r.ready)
+		if r.look {
+			continue
+		}
+		e.owner = r.owner
+		r.owner.keys = append(r.owner.keys, k)
+		return
+	}
+	delete(l.keys, k)
+	l.held.Add(-1)
+}
+
+func (l *Locks) pumpTable(t uint32, e *tableLock) {
+	for len(e.queue) > 0 {
+		r := e.queue[0]
+		if !e.free(r.owner, r.exclusive) {
+			return
+		}
+		e.queue = e.queue[1:]
+		r.granted, r.owner.wait = true, nil
+		if !r.look {
+			l.grantTable(e, r.owner, t, r.exclusive)
+		}
+		close(r.ready)
+	}
+	if len(e.owners) == 0 && len(e.queue) == 0 {
+		delete(l.tables, t)
+	}
+}
+
+// None says that nothing at all is locked, without taking a lock.
+func (l *Locks) None() bool { return l.held.Load() == 0 }
+
+// Blocked looks whether another than o holds the table or one of its rows. It is
+// called with latches held, so it does not wait; the index is of the first such
+// row, -1 for the table.
+func (l *Locks) Blocked(o *Owner, table uint32, hashes []uint64) (row int, blocked bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.tables[table]
+	if e == nil || len(e.owners) == 0 {
+		return 0, false
+	}
+	for other, x := range e.owners {
+		if other != o && x {
+			return -1, true
+		}
+	}
+	if len(e.owners) == 1 {
+		if _, own := e.owners[o]; own {
+			return 0, false
+		}
+	}
+	for i, h := range hashes {
+		if k := l.keys[Key{table, h}]; k != nil && k.owner != o {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// WaitFree waits until a row (or the table, for hash nil) that Blocked found is
+// free, without locking it.
+func (l *Locks) WaitFree(ctx context.Context, o *Owner, table uint32, hash *uint64) error {
+	l.mu.Lock()
+	r := &request{owner: o, key: Key{Space: table}, look: true, ready: make(chan struct{})}
+	if hash == nil {
+		r.table = true
+		if e := l.tables[table]; e == nil || e.free(o, false) {
+			l.mu.Unlock()
+			return nil
+		}
+		return l.wait(ctx, r)
+	}
+	r.key.Hash = *hash
+	if e := l.keys[r.key]; e == nil || e.owner == o {
+		l.mu.Unlock()
+		return nil
+	}
+	return l.wait(ctx, r)
+}

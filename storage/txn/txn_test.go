@@ -1,0 +1,164 @@
+package txn
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/storage"
+)
+
+func code(err error) sqlstate.Code { return sqlstate.CodeOf(err) }
+
+func TestRowLocks(t *testing.T) {
+	ctx := context.Background()
+	l := NewLocks()
+	a, b := NewOwner(), NewOwner()
+	if w, err := l.LockRows(ctx, a, 1, []uint64{1, 2, 2}); w || err != nil {
+		t.Fatal(w, err)
+	}
+	if _, blocked := l.Blocked(b, 1, []uint64{3}); blocked {
+		t.Fatal("a free row is blocked")
+	}
+	if row, blocked := l.Blocked(b, 1, []uint64{3, 2}); !blocked || row != 1 {
+		t.Fatal(row, blocked)
+	}
+	if _, blocked := l.Blocked(a, 1, []uint64{2}); blocked {
+		t.Fatal("blocked by itself")
+	}
+	b.LockTimeout = time.Millisecond
+	if _, err := l.LockRows(ctx, b, 1, []uint64{2}); code(err) != sqlstate.LockNotAvailable {
+		t.Fatal(err)
+	}
+	b.LockTimeout = 0
+	got := make(chan error)
+	go func() { _, err := l.LockRows(ctx, b, 1, []uint64{2}); got <- err }()
+	for {
+		l.mu.Lock()
+		n := len(l.keys[Key{1, 2}].queue)
+		l.mu.Unlock()
+		if n > 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	l.Release(a)
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+	h := uint64(2)
+	short, cancel := context.WithTimeout(ctx, time.Millisecond)
+	defer cancel()
+	if err := l.WaitFree(short, a, 1, &h); err == nil {
+		t.Fatal("a held row is free")
+	}
+	l.Release(b)
+	if err := l.WaitFree(ctx, a, 1, &h); err != nil || !l.None() || len(l.keys) != 0 || len(l.tables) != 0 {
+		t.Fatal(err, l.held.Load())
+	}
+}
+
+func TestDeadlock(t *testing.T) {
+	for _, table := range []bool{false, true} {
+		ctx := context.Background()
+		l := NewLocks()
+		lock := func(o *Owner, n uint64) error {
+			if table && n == 1 {
+				_, err := l.LockTable(ctx, o, 9)
+				return err
+			}
+			_, err := l.LockRows(ctx, o, 1, []uint64{n})
+			return err
+		}
+		var wg sync.WaitGroup
+		errs := make([]error, 3)
+		own := []*Owner{NewOwner(), NewOwner(), NewOwner()}
+		for i, o := range own {
+			if err := lock(o, uint64(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, o := range own {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				errs[i] = lock(o, uint64(i+1)%3)
+				l.Release(o)
+			}()
+		}
+		wg.Wait()
+		n := 0
+		for _, err := range errs {
+			if err != nil {
+				n++
+				if code(err) != sqlstate.DeadlockDetected {
+					t.Fatal(err)
+				}
+			}
+		}
+		if n != 1 {
+			t.Fatalf("%d of 3 were refused", n)
+		}
+	}
+}
+
+// TestEscalation locks more rows than are kept one by one.
+func TestEscalation(t *testing.T) {
+	ctx := context.Background()
+	l := NewLocks()
+	a, b := NewOwner(), NewOwner()
+	hashes := make([]uint64, 2048)
+	for i := 0; i <= maxKeys/len(hashes); i++ {
+		for k := range hashes {
+			hashes[k] = uint64(i*len(hashes) + k)
+		}
+		if _, err := l.LockRows(ctx, a, 1, hashes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if row, blocked := l.Blocked(b, 1, []uint64{1 << 40}); !blocked || row != -1 {
+		t.Fatal("the table is not locked")
+	}
+	l.Release(a)
+	if !l.None() {
+		t.Fatal("locks are left")
+	}
+}
+
+func TestWatermarks(t *testing.T) {
+	var w Watermarks
+	w.Start(10)
+	w.Appended(12)
+	w.Appended(15)
+	w.Durable(15)
+	w.Stamped(15)
+	if w.Published() != 10 {
+		t.Fatal("published over a commit that is not stamped")
+	}
+	old := w.Register(0, nil)
+	w.Stamped(12)
+	if w.Published() != 15 || w.Applied() != 15 {
+		t.Fatal(w.Published())
+	}
+	w.Appended(20)
+	w.Stamped(20)
+	if at := w.Register(20, nil); at != 20 || w.Published() != 15 {
+		t.Fatal(at, w.Published())
+	}
+	if o, live := w.Live(); o != 10 || fmt.Sprint(live) != "[10 15]" {
+		t.Fatal(o, live)
+	}
+	done := make(chan struct{})
+	go func() { w.WaitPublished(20, nil); close(done) }()
+	w.Durable(20)
+	<-done
+	w.Release(old)
+	w.Release(20)
+	if o, live := w.Live(); o != 20 || len(live) != 1 {
+		t.Fatal(o, live)
+	}
+	var _ storage.CSN = w.NewestAppended()
+}
