@@ -43,8 +43,10 @@ type Table struct {
 	Shards   int
 	Checks   []Check
 	ViewText string
-	Comment  string
-	ACL      []ACLItem
+	// DependsOn lists the relations a view reads.
+	DependsOn []uint32
+	Comment   string
+	ACL       []ACLItem
 	// SchemaVersion counts changes of this table's definition; cached plans and
 	// write sets name the one they were made for.
 	SchemaVersion uint64

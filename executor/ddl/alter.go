@@ -1,0 +1,339 @@
+package ddl
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/planner/plan"
+)
+
+func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
+	v := env.Txn.Catalog()
+	old := v.Table(x.Table.OID)
+	if old == nil {
+		return sqlstate.Errorf(sqlstate.UndefinedTable, "relation \"%s\" does not exist", x.Table.Name)
+	}
+	if !env.owns(old.Owner) {
+		return notOwner("table", old.Name)
+	}
+	t := changed(old)
+	for i := range x.Actions {
+		if err := alter(env, v, t, &x.Actions[i]); err != nil {
+			return err
+		}
+	}
+	return env.Txn.Change(ctx, tableDelta(t))
+}
+
+func alter(env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction) error {
+	at := func() (int, error) {
+		o := t.Ordinal(a.Column.Name)
+		if o < 0 {
+			return 0, noColumn(a.Column.Name, t.Name)
+		}
+		return o, nil
+	}
+	switch a.Op {
+	case plan.AddColumn:
+		if t.Ordinal(a.Column.Name) >= 0 {
+			if a.IfExists {
+				env.notice(sqlstate.DuplicateColumn, "column \"%s\" of relation \"%s\" already exists, skipping", a.Column.Name, t.Name)
+				return nil
+			}
+			return sqlstate.Errorf(sqlstate.DuplicateColumn, "column \"%s\" of relation \"%s\" already exists", a.Column.Name, t.Name)
+		}
+		c := a.Column
+		if c.NotNull && !c.Missing.Valid && env.hasRows(t) {
+			return sqlstate.Errorf(sqlstate.NotNullViolation, "column \"%s\" of relation \"%s\" contains null values", c.Name, t.Name)
+		}
+		c.ID = t.NextColumnID
+		c.Attr = int16(t.NextColumnID)
+		t.NextColumnID++
+		t.Columns = append(t.Columns, c)
+	case plan.DropColumn:
+		o := t.Ordinal(a.Column.Name)
+		if o < 0 {
+			if a.IfExists {
+				env.notice(sqlstate.SuccessfulCompletion, "column \"%s\" of relation \"%s\" does not exist, skipping", a.Column.Name, t.Name)
+				return nil
+			}
+			return noColumn(a.Column.Name, t.Name)
+		}
+		return dropColumn(v, t, o, a)
+	case plan.RenameColumn:
+		o, err := at()
+		if err != nil {
+			return err
+		}
+		if t.Ordinal(a.NewName) >= 0 {
+			return sqlstate.Errorf(sqlstate.DuplicateColumn, "column \"%s\" of relation \"%s\" already exists", a.NewName, t.Name)
+		}
+		t.Columns[o].Name = a.NewName
+	case plan.RenameTable:
+		if v.TableNamed(t.Schema, a.NewName) != nil {
+			return sqlstate.Errorf(sqlstate.DuplicateTable, "relation \"%s\" already exists", a.NewName)
+		}
+		t.Name = a.NewName
+	case plan.SetSchema:
+		s := v.SchemaNamed(a.NewName)
+		if s == nil {
+			return sqlstate.Errorf(sqlstate.InvalidSchemaName, "schema \"%s\" does not exist", a.NewName)
+		}
+		if err := mayCreateIn(env, s); err != nil {
+			return err
+		}
+		if o := v.TableNamed(s.OID, t.Name); o != nil && o.OID != t.OID {
+			return sqlstate.Errorf(sqlstate.DuplicateTable, "relation \"%s\" already exists in schema \"%s\"", t.Name, s.Name)
+		}
+		t.Schema = s.OID
+	case plan.SetOwner:
+		r := v.RoleNamed(a.NewName)
+		if r == nil {
+			return noRole(a.NewName)
+		}
+		t.Owner = r.OID
+	case plan.SetDefault:
+		o, err := at()
+		if err != nil {
+			return err
+		}
+		t.Columns[o].DefaultText = a.Text
+	case plan.SetNotNull:
+		o, err := at()
+		if err != nil {
+			return err
+		}
+		if !t.Columns[o].NotNull && env.hasNulls(t, o) {
+			return sqlstate.Errorf(sqlstate.NotNullViolation, "column \"%s\" of relation \"%s\" contains null values", a.Column.Name, t.Name)
+		}
+		t.Columns[o].NotNull = true
+	case plan.DropNotNull:
+		o, err := at()
+		if err != nil {
+			return err
+		}
+		if slices.Contains(t.PK, o) {
+			return sqlstate.Errorf(sqlstate.InvalidTableDefinition, "column \"%s\" is in a primary key", a.Column.Name)
+		}
+		t.Columns[o].NotNull = false
+	case plan.SetProps:
+		for k, val := range a.Props {
+			if err := setProperty(env, t, k, val); err != nil {
+				return err
+			}
+		}
+	case plan.AddCheck:
+		c := a.Check
+		if env.hasRows(t) {
+			return sqlstate.Unsupported("adding a CHECK constraint to a table that has rows")
+		}
+		c.OID = env.Txn.AllocOIDs(1)
+		t.Checks = append(slices.Clone(t.Checks), c)
+	case plan.AddPrimaryKey:
+		if len(t.PK) > 0 {
+			return sqlstate.Errorf(sqlstate.InvalidTableDefinition, "multiple primary keys for table \"%s\" are not allowed", t.Name)
+		}
+		if env.hasRows(t) {
+			return sqlstate.Unsupported("adding a primary key to a table that has rows")
+		}
+		t.PK = nil
+		for _, k := range a.Key {
+			o := t.Ordinal(k)
+			if o < 0 {
+				return sqlstate.Errorf(sqlstate.UndefinedColumn, "column \"%s\" named in key does not exist", k)
+			}
+			t.PK = append(t.PK, o)
+			t.Columns[o].NotNull = true
+		}
+		t.PKName = t.Name + "_pkey"
+		if a.NewName != "" {
+			t.PKName = a.NewName
+		}
+		if len(t.Distribution) == 0 {
+			t.Distribution = slices.Clone(t.PK)
+		}
+	case plan.DropConstraint:
+		i := slices.IndexFunc(t.Checks, func(c catalog.Check) bool { return c.Name == a.NewName })
+		switch {
+		case i >= 0:
+			t.Checks = slices.Delete(slices.Clone(t.Checks), i, i+1)
+		case len(t.PK) > 0 && t.PKName == a.NewName:
+			return sqlstate.Unsupported("dropping a primary key")
+		case a.IfExists:
+			env.notice(sqlstate.SuccessfulCompletion, "constraint \"%s\" of relation \"%s\" does not exist, skipping", a.NewName, t.Name)
+		default:
+			return sqlstate.Errorf(sqlstate.UndefinedObject, "constraint \"%s\" of relation \"%s\" does not exist", a.NewName, t.Name)
+		}
+	}
+	return nil
+}
+
+// hasRows says whether the table's snapshot has rows; unsure counts as yes.
+func (e *Env) hasRows(t *catalog.Table) bool {
+	s, err := e.Txn.Snapshot()
+	if err != nil {
+		return true
+	}
+	defer s.Close()
+	old := s.Catalog().Table(t.OID)
+	if old == nil {
+		return false
+	}
+	rel, err := s.Relation(old)
+	if err != nil {
+		return true
+	}
+	n, _ := rel.RowCount()
+	return n > 0
+}
+
+// hasNulls says whether column o may hold nulls.
+func (e *Env) hasNulls(t *catalog.Table, o int) bool {
+	s, err := e.Txn.Snapshot()
+	if err != nil {
+		return true
+	}
+	defer s.Close()
+	old := s.Catalog().Table(t.OID)
+	if old == nil || o >= len(old.Columns) {
+		return false
+	}
+	rel, err := s.Relation(old)
+	if err != nil {
+		return true
+	}
+	spec := &catalog.ScanSpec{Cols: []int{o}, Limit: -1}
+	splits, _, err := rel.Splits(context.Background(), spec)
+	if err != nil {
+		return true
+	}
+	r, err := rel.Reader(spec)
+	if err != nil {
+		return true
+	}
+	defer r.Close()
+	for _, sp := range splits {
+		if r.Open(sp) != nil {
+			return true
+		}
+		for {
+			b, err := r.Next()
+			if err != nil {
+				return true
+			}
+			if b == nil {
+				break
+			}
+			for k := 0; k < b.Rows(); k++ {
+				if b.Cols[0].IsNull(b.Row(k)) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// dropColumn removes column o; ordinals elsewhere in the definition move down.
+func dropColumn(v *catalog.Version, t *catalog.Table, o int, a *plan.AlterAction) error {
+	name := t.Columns[o].Name
+	if slices.Contains(t.PK, o) {
+		return sqlstate.Unsupported("dropping a column of the primary key")
+	}
+	if slices.Contains(t.Distribution, o) {
+		return sqlstate.Unsupported("dropping a column of the distribution key")
+	}
+	for _, c := range t.Clustering {
+		if c.Ordinal == o {
+			return sqlstate.Unsupported("dropping a column of the clustering key")
+		}
+	}
+	for _, w := range v.Tables() {
+		if w.Kind == catalog.KindView && slices.Contains(w.DependsOn, t.OID) && strings.Contains(strings.ToLower(w.ViewText), strings.ToLower(name)) {
+			return sqlstate.Errorf(sqlstate.DependentObjectsStillExist, "cannot drop column %s of table %s because other objects depend on it", name, t.Name).
+				WithDetail("%s depends on column %s of table %s", described(v, w), name, t.Name)
+		}
+	}
+	t.Columns = slices.Delete(slices.Clone(t.Columns), o, o+1)
+	down := func(i int) int {
+		if i > o {
+			return i - 1
+		}
+		return i
+	}
+	t.PK = mapped(t.PK, down)
+	t.Distribution = mapped(t.Distribution, down)
+	t.Clustering = slices.Clone(t.Clustering)
+	for i := range t.Clustering {
+		t.Clustering[i].Ordinal = down(t.Clustering[i].Ordinal)
+	}
+	return nil
+}
+
+func mapped(s []int, f func(int) int) []int {
+	out := make([]int, len(s))
+	for i, x := range s {
+		out[i] = f(x)
+	}
+	return out
+}
+
+// layoutProps may change only while the table has no rows.
+var layoutProps = map[string]bool{"orientation": true, "distribution_key": true, "clustering_key": true,
+	"event_time_column": true, "segment_key": true, "shard_count": true, "table_group": true}
+
+func setProperty(env *Env, t *catalog.Table, key, val string) error {
+	key = strings.ToLower(key)
+	if layoutProps[key] && env.hasRows(t) {
+		return sqlstate.Unsupported("changing property \"%s\" of a table that has rows", key)
+	}
+	columns := func() ([]int, []bool, error) {
+		var out []int
+		var desc []bool
+		for _, p := range propertyList(val) {
+			name, dir, _ := strings.Cut(p, ":")
+			o := t.Ordinal(strings.Trim(name, `"`))
+			if o < 0 {
+				return nil, nil, noColumn(name, t.Name)
+			}
+			out = append(out, o)
+			desc = append(desc, strings.EqualFold(dir, "desc"))
+		}
+		return out, desc, nil
+	}
+	switch key {
+	case "orientation":
+		if v := strings.ToLower(strings.ReplaceAll(val, " ", "")); v != "column" {
+			return sqlstate.Unsupported("orientation '%s'", val)
+		}
+	case "distribution_key":
+		cols, _, err := columns()
+		if err != nil {
+			return err
+		}
+		for _, c := range cols {
+			if len(t.PK) > 0 && !slices.Contains(t.PK, c) {
+				return sqlstate.Errorf(sqlstate.InvalidTableDefinition, "distribution_key must be a subset of the primary key")
+			}
+		}
+		t.Distribution = cols
+	case "clustering_key":
+		cols, desc, err := columns()
+		if err != nil {
+			return err
+		}
+		t.Clustering = nil
+		for i, c := range cols {
+			t.Clustering = append(t.Clustering, catalog.SortColumn{Ordinal: c, Desc: desc[i]})
+		}
+	case "binlog.level":
+		if v := strings.ToLower(val); v != "none" {
+			return sqlstate.Unsupported("binlog.level '%s'", val)
+		}
+	}
+	t.Props[key] = val
+	return nil
+}

@@ -1,0 +1,107 @@
+// Package ddl runs bound statements that change the catalog: one file for a family
+// of commands. A command reads the transaction's own catalog, checks what the
+// binder could not (privileges, dependencies), and hands the transaction one Delta.
+// It never touches rows: storage does what a changed definition means for them.
+package ddl
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/storage"
+)
+
+// Env is what commands run in.
+type Env struct {
+	Txn  storage.Txn
+	User *catalog.Role
+	// Notice tells the client something.
+	Notice func(*sqlstate.Error)
+	// Verifier makes a SCRAM verifier of a clear password (or takes one as it is).
+	Verifier func(password string) (string, error)
+	// Database is the current one.
+	Database string
+}
+
+// Handles says whether Run knows the statement.
+func Handles(u plan.Utility) bool {
+	switch u.(type) {
+	case *plan.CreateTable, *plan.CreateView, *plan.CreateSchema, *plan.Drop, *plan.AlterTable, *plan.Truncate,
+		*plan.SetTableProperty, *plan.CreateRole, *plan.AlterRole, *plan.Grant, *plan.Comment:
+		return true
+	}
+	return false
+}
+
+// Run executes one command inside the transaction. CREATE TABLE AS only makes the
+// table here; the caller fills it. created is the table that a CREATE made, or nil
+// (also when IF NOT EXISTS found one).
+func Run(ctx context.Context, env *Env, u plan.Utility) (created *catalog.Table, err error) {
+	switch x := u.(type) {
+	case *plan.CreateTable:
+		return createTable(ctx, env, x)
+	case *plan.CreateView:
+		return createView(ctx, env, x)
+	case *plan.CreateSchema:
+		return nil, createSchema(ctx, env, x)
+	case *plan.Drop:
+		return nil, drop(ctx, env, x)
+	case *plan.AlterTable:
+		return nil, alterTable(ctx, env, x)
+	case *plan.Truncate:
+		return nil, truncate(ctx, env, x)
+	case *plan.SetTableProperty:
+		return nil, setTableProperty(ctx, env, x)
+	case *plan.CreateRole:
+		return nil, createRole(ctx, env, x)
+	case *plan.AlterRole:
+		return nil, alterRole(ctx, env, x)
+	case *plan.Grant:
+		return nil, grant(ctx, env, x)
+	case *plan.Comment:
+		return nil, comment(ctx, env, x)
+	}
+	panic("executor/ddl: not a catalog command")
+}
+
+func (e *Env) notice(code sqlstate.Code, format string, args ...any) {
+	if e.Notice != nil {
+		e.Notice(sqlstate.Errorf(code, format, args...))
+	}
+}
+
+// owns says whether the user may change what owner owns.
+func (e *Env) owns(owner uint32) bool {
+	return e.User.Super || e.User.OID == owner || memberOf(e.Txn.Catalog(), e.User, owner, 0)
+}
+
+func memberOf(v *catalog.Version, r *catalog.Role, of uint32, depth int) bool {
+	if r == nil || depth > 32 {
+		return false
+	}
+	for _, m := range r.MemberOf {
+		if m == of || memberOf(v, v.Role(m), of, depth+1) {
+			return true
+		}
+	}
+	return false
+}
+
+func tableDelta(t *catalog.Table) *catalog.Delta {
+	return &catalog.Delta{Tables: map[uint32]*catalog.Table{t.OID: t}}
+}
+
+// changed is a copy of t that may be edited, with the next schema version.
+func changed(t *catalog.Table) *catalog.Table {
+	c := *t
+	c.Columns = append([]catalog.Column(nil), t.Columns...)
+	c.SchemaVersion++
+	props := make(map[string]string, len(t.Props))
+	for k, v := range t.Props {
+		props[k] = v
+	}
+	c.Props = props
+	return &c
+}
