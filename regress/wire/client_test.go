@@ -60,7 +60,7 @@ func TestDriverQueries(t *testing.T) {
 	fake, _, addr := start(t, nil)
 	c := connect(t, dsn(addr, "postgres")+"sslmode=disable&application_name=x&options=-c%20search_path%3Da%5C%20b")
 	ctx := context.Background()
-	if got := fmt.Sprint(fake.Started.Params); !strings.Contains(got, "{application_name x}") || !strings.Contains(got, "{search_path a b}") {
+	if got := fmt.Sprint(fake.Started.Load().Params); !strings.Contains(got, "{application_name x}") || !strings.Contains(got, "{search_path a b}") {
 		t.Errorf("start-up parameters %v", got)
 	}
 	rs, err := c.Exec(ctx, "rows 8; notice n; rows 0").ReadAll()

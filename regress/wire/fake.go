@@ -36,7 +36,8 @@ import (
 // Fake makes fake sessions and counts those that are open.
 type Fake struct {
 	Sessions atomic.Int64
-	Started  pgwire.Startup // of the last session
+	// Started is the start-up of the last session.
+	Started atomic.Pointer[pgwire.Startup]
 	// Sleeping gets a value when a sleep begins.
 	Sleeping chan struct{}
 }
@@ -50,7 +51,7 @@ func (f *Fake) Open(_ context.Context, st pgwire.Startup, client pgwire.Client) 
 		return nil, sqlstate.Errorf(sqlstate.InvalidCatalogName, "database \"%s\" does not exist", st.Database)
 	}
 	f.Sessions.Add(1)
-	f.Started = st
+	f.Started.Store(&st)
 	client.ParameterStatus("server_version", "16.10 (fake)")
 	client.ParameterStatus("client_encoding", "UTF8")
 	client.ParameterStatus("standard_conforming_strings", "on")
