@@ -1,0 +1,810 @@
+package types
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+
+	"github.com/millrace/millrace/catalog/sqlstate"
+)
+
+type ivUnit uint8
+
+const (
+	ivNone ivUnit = iota
+	ivMicrosecond
+	ivMillisecond
+	ivSecond
+	ivMinute
+	ivHour
+	ivDay
+	ivWeek
+	ivMonth
+	ivYear
+	ivDecade
+	ivCentury
+	ivMillennium
+	ivAgo
+)
+
+// ivWords are the units by their first ten letters, as PostgreSQL compares them.
+var ivWords = map[string]ivUnit{
+	"us": ivMicrosecond, "usec": ivMicrosecond, "usecs": ivMicrosecond, "usecond": ivMicrosecond, "useconds": ivMicrosecond, "microsecon": ivMicrosecond,
+	"ms": ivMillisecond, "msec": ivMillisecond, "msecs": ivMillisecond, "msecond": ivMillisecond, "mseconds": ivMillisecond, "millisecon": ivMillisecond,
+	"s": ivSecond, "sec": ivSecond, "secs": ivSecond, "second": ivSecond, "seconds": ivSecond,
+	"m": ivMinute, "min": ivMinute, "mins": ivMinute, "minute": ivMinute, "minutes": ivMinute,
+	"h": ivHour, "hr": ivHour, "hrs": ivHour, "hour": ivHour, "hours": ivHour,
+	"d": ivDay, "day": ivDay, "days": ivDay,
+	"w": ivWeek, "week": ivWeek, "weeks": ivWeek,
+	"mon": ivMonth, "mons": ivMonth, "month": ivMonth, "months": ivMonth,
+	"y": ivYear, "yr": ivYear, "yrs": ivYear, "year": ivYear, "years": ivYear,
+	"dec": ivDecade, "decs": ivDecade, "decade": ivDecade, "decades": ivDecade,
+	"c": ivCentury, "cent": ivCentury, "century": ivCentury, "centuries": ivCentury,
+	"mil": ivMillennium, "mils": ivMillennium, "millennium": ivMillennium, "millennia": ivMillennium,
+	"ago": ivAgo,
+}
+
+// ivMicros is the length of the units below a day; ivMonths that of the units
+// from a month.
+var (
+	ivMicros = [ivAgo]int64{ivMicrosecond: 1, ivMillisecond: 1000, ivSecond: MicrosPerSecond, ivMinute: MicrosPerMinute, ivHour: MicrosPerHour}
+	ivMonths = [ivAgo]int64{ivMonth: 1, ivYear: 12, ivDecade: 120, ivCentury: 1200, ivMillennium: 12000}
+)
+
+// ivState is an interval being added up.
+type ivState struct {
+	months, days, micros int64
+	overflow             bool
+}
+
+func (v *ivState) add(to *int64, x, times int64) {
+	p, ok := MulInt64s(x, times).Int64()
+	if s := *to + p; !ok || (s > *to) != (p > 0) && p != 0 {
+		v.overflow = true
+	} else {
+		*to = s
+	}
+}
+
+// addFraction adds a fraction of a unit of so many µs.
+func (v *ivState) addFraction(f float64, unit int64) {
+	if f == 0 {
+		return
+	}
+	f *= float64(unit)
+	us := int64(f)
+	f -= float64(us)
+	if f > 0.5 {
+		us++
+	} else if f < -0.5 {
+		us--
+	}
+	v.add(&v.micros, us, 1)
+}
+
+func (v *ivState) addFractionDays(f float64, days float64) {
+	if f == 0 {
+		return
+	}
+	f *= days
+	n := int64(f)
+	v.add(&v.days, n, 1)
+	v.addFraction(f-float64(n), MicrosPerDay)
+}
+
+// put adds n.f units.
+func (v *ivState) put(u ivUnit, n int64, f float64) {
+	switch {
+	case u <= ivHour:
+		v.add(&v.micros, n, ivMicros[u])
+		v.addFraction(f, ivMicros[u])
+	case u == ivDay:
+		v.add(&v.days, n, 1)
+		v.addFraction(f, MicrosPerDay)
+	case u == ivWeek:
+		v.add(&v.days, n, 7)
+		v.addFractionDays(f, 7)
+	case u == ivMonth:
+		v.add(&v.months, n, 1)
+		v.addFractionDays(f, 30)
+	default:
+		v.add(&v.months, n, ivMonths[u])
+		v.add(&v.months, int64(math.RoundToEven(f*float64(ivMonths[u]))), 1)
+	}
+}
+
+func (v *ivState) fixed() (Fixed16, bool) {
+	if v.overflow || v.months != int64(int32(v.months)) || v.days != int64(int32(v.days)) {
+		return Fixed16{}, false
+	}
+	return MakeInterval(int32(v.months), int32(v.days), v.micros), true
+}
+
+// ParseInterval reads an interval under a typmod (-1 for none), whose fields
+// give meaning to a number without unit.
+func ParseInterval(s []byte, mod int32, env *Env) (Fixed16, error) {
+	fields, _ := IntervalMod(mod)
+	var v ivState
+	e := readInterval(s, fields, env.orDefault().IntervalStyle, &v)
+	if e == dtBadFormat {
+		v = ivState{}
+		e = readISOInterval(s, &v)
+	}
+	if e == dtFieldOverflow {
+		e = dtIntervalOverflow
+	}
+	if e != dtOK {
+		return Fixed16{}, e.error("interval", s, "")
+	}
+	r, ok := v.fixed()
+	if !ok {
+		if v.overflow {
+			return r, dtIntervalOverflow.error("interval", s, "")
+		}
+		return r, sqlstate.Errorf(sqlstate.DatetimeFieldOverflow, "interval out of range")
+	}
+	return FitInterval(r, mod)
+}
+
+func readInterval(s []byte, rng int, style IntervalStyle, v *ivState) dtErr {
+	var buf [dtMaxLen + dtMaxFields]byte
+	var fieldMem [dtMaxFields]dtField
+	fields, ok := dtLex(s, &buf, &fieldMem)
+	if !ok {
+		return dtBadFormat
+	}
+	// In the SQL style a leading minus counts for all fields, unless another
+	// field has a sign too.
+	negAll := false
+	if style == IntervalSQL && len(fields) > 0 && fields[0].s[0] == '-' {
+		negAll = true
+		for _, f := range fields[1:] {
+			if f.s[0] == '-' || f.s[0] == '+' {
+				negAll = false
+			}
+		}
+	}
+	var seen, mask uint32
+	ago, awaiting := false, false // awaiting: a unit still without its number
+	unit := ivNone
+	// Right to left, because units follow their numbers.
+	for i := len(fields) - 1; i >= 0; i-- {
+		f := &fields[i]
+		kind := f.kind
+		mask = 0
+		if kind == dtTZ {
+			if bytes.IndexByte(f.s[1:], ':') >= 0 {
+				if us, e := intervalClock(f.s[1:], rng); e == dtOK {
+					if f.s[0] == '-' {
+						us = -us
+					}
+					v.add(&v.micros, us, 1)
+					unit, awaiting = ivDay, false
+					mask = ivTimeMask
+					kind = dtTime
+				} else {
+					kind = dtNumber
+				}
+			} else {
+				kind = dtNumber
+			}
+		} else if kind == dtTime {
+			us, e := intervalClock(f.s, rng)
+			if e != dtOK {
+				return e
+			}
+			if negAll && us > 0 {
+				us = -us
+			}
+			v.add(&v.micros, us, 1)
+			unit, awaiting = ivDay, false
+			mask = ivTimeMask
+		}
+		switch kind {
+		case dtTime:
+		case dtNumber, dtDate:
+			if unit == ivNone {
+				unit = lastUnit(rng)
+			}
+			n, frac, u, e := intervalNumber(f.s, unit)
+			if e != dtOK {
+				return e
+			}
+			unit = u
+			if negAll {
+				if n > 0 {
+					n = -n
+				}
+				if frac > 0 {
+					frac = -frac
+				}
+			}
+			v.put(unit, n, frac)
+			mask = 1 << unit
+			if unit == ivSecond && frac != 0 {
+				mask |= 1<<ivMillisecond | 1<<ivMicrosecond
+			}
+			if unit == ivHour {
+				unit = ivDay
+			}
+			awaiting = false
+		default:
+			if awaiting {
+				return dtBadFormat
+			}
+			u, ok := ivWords[stringOf(f.s[:min(len(f.s), 10)])]
+			if !ok {
+				if w, ok := dtWords[stringOf(f.s)]; ok && w.kind == wordIgnore {
+					continue
+				}
+				return dtBadFormat
+			}
+			if u == ivAgo {
+				if i != len(fields)-1 {
+					return dtBadFormat
+				}
+				ago = true
+				continue
+			}
+			unit, awaiting = u, true
+		}
+		if mask&seen != 0 {
+			return dtBadFormat
+		}
+		seen |= mask
+	}
+	if seen == 0 || awaiting {
+		return dtBadFormat
+	}
+	if v.overflow {
+		return dtFieldOverflow
+	}
+	if ago {
+		if v.micros == math.MinInt64 {
+			return dtFieldOverflow
+		}
+		v.months, v.days, v.micros = -v.months, -v.days, -v.micros
+	}
+	return dtOK
+}
+
+const ivTimeMask = 1<<ivHour | 1<<ivMinute | 1<<ivSecond | 1<<ivMillisecond | 1<<ivMicrosecond
+
+// lastUnit is the unit of a bare number under a restricted typmod.
+func lastUnit(rng int) ivUnit {
+	switch rng {
+	case IntervalYear:
+		return ivYear
+	case IntervalMonth, IntervalYear | IntervalMonth:
+		return ivMonth
+	case IntervalDay:
+		return ivDay
+	case IntervalHour, IntervalDay | IntervalHour:
+		return ivHour
+	case IntervalMinute, IntervalHour | IntervalMinute, IntervalDay | IntervalHour | IntervalMinute:
+		return ivMinute
+	}
+	return ivSecond
+}
+
+// intervalNumber reads [±]n, [±]n.f or [±]years-months.
+func intervalNumber(s []byte, unit ivUnit) (n int64, frac float64, u ivUnit, e dtErr) {
+	t := s
+	neg := t[0] == '-'
+	if neg || t[0] == '+' {
+		t = t[1:]
+	}
+	i := 0
+	for i < len(t) && isDigit(t[i]) {
+		i++
+	}
+	if i > 0 {
+		x, err := strconv.ParseInt(stringOf(t[:i]), 10, 64)
+		if err != nil {
+			return 0, 0, unit, dtFieldOverflow
+		}
+		n = x
+	}
+	if neg {
+		n = -n
+	}
+	t = t[i:]
+	switch {
+	case len(t) == 0:
+		return n, 0, unit, dtOK
+	case t[0] == '-':
+		m, k, ok := dtInt(t[1:])
+		if !ok || m >= 12 {
+			return 0, 0, unit, dtFieldOverflow
+		}
+		if 1+k != len(t) {
+			return 0, 0, unit, dtBadFormat
+		}
+		if neg {
+			m = -m
+		}
+		if n > math.MaxInt64/12-1 || n < math.MinInt64/12+1 {
+			return 0, 0, unit, dtFieldOverflow
+		}
+		return n*12 + int64(m), 0, ivMonth, dtOK
+	case t[0] == '.':
+		if len(t) > 1 {
+			for _, c := range t[1:] {
+				if !isDigit(c) {
+					return 0, 0, unit, dtBadFormat
+				}
+			}
+			frac, _ = strconv.ParseFloat(stringOf(t), 64)
+		}
+		if neg {
+			frac = -frac
+		}
+		return n, frac, unit, dtOK
+	}
+	return 0, 0, unit, dtBadFormat
+}
+
+// intervalClock reads h:m[:s[.f]] with any number of hours.
+func intervalClock(s []byte, rng int) (int64, dtErr) {
+	i := 0
+	for i < len(s) && isDigit(s[i]) {
+		i++
+	}
+	h, err := strconv.ParseInt(stringOf(s[:i]), 10, 64)
+	if err != nil && i > 0 {
+		return 0, dtFieldOverflow
+	}
+	if i == len(s) || s[i] != ':' {
+		return 0, dtBadFormat
+	}
+	s = s[i+1:]
+	m, n, ok := dtInt(s)
+	if !ok {
+		return 0, dtFieldOverflow
+	}
+	s = s[n:]
+	sec, us := 0, 0
+	minuteToSecond := rng == IntervalMinute|IntervalSecond
+	switch {
+	case len(s) == 0:
+		if minuteToSecond {
+			h, m, sec = 0, int(h), m
+		}
+	case s[0] == '.':
+		if us, ok = dtFraction(s); !ok {
+			return 0, dtBadFormat
+		}
+		h, m, sec = 0, int(h), m
+	case s[0] == ':':
+		if sec, n, ok = dtInt(s[1:]); !ok {
+			return 0, dtFieldOverflow
+		}
+		if s = s[1+n:]; len(s) > 0 {
+			if us, ok = dtFraction(s); !ok {
+				return 0, dtBadFormat
+			}
+		}
+	default:
+		return 0, dtBadFormat
+	}
+	if m < 0 || m > 59 || sec > 60 {
+		return 0, dtFieldOverflow
+	}
+	var v ivState
+	v.add(&v.micros, h, MicrosPerHour)
+	v.add(&v.micros, int64(m*60+sec)*MicrosPerSecond+int64(us), 1)
+	if v.overflow {
+		return 0, dtFieldOverflow
+	}
+	return v.micros, dtOK
+}
+
+// readISOInterval reads P1Y2M3DT4H5M6S, P0001-02-03T04:05:06 and
+// P00010203T040506.
+func readISOInterval(s []byte, v *ivState) dtErr {
+	if len(s) < 2 || s[0] != 'P' {
+		return dtBadFormat
+	}
+	s = s[1:]
+	date, any := true, false
+	for len(s) > 0 {
+		if s[0] == 'T' {
+			date = false
+			any = false
+			s = s[1:]
+			continue
+		}
+		start := s
+		n, frac, digits, e := isoNumber(&s)
+		if e != dtOK {
+			return e
+		}
+		unit := byte(0)
+		if len(s) > 0 {
+			unit = s[0]
+			s = s[1:]
+		}
+		if date {
+			switch unit {
+			case 'Y':
+				v.put(ivYear, n, frac)
+			case 'M':
+				v.put(ivMonth, n, frac)
+			case 'W':
+				v.put(ivWeek, n, frac)
+			case 'D':
+				v.put(ivDay, n, frac)
+			case 'T', 0, '-':
+				// The alternative format: only as the first field.
+				if any {
+					return dtBadFormat
+				}
+				if unit != '-' {
+					if digits != 8 || start[0] == '-' {
+						if unit == 'T' || unit == 0 {
+							v.put(ivYear, n, frac)
+							if unit == 0 {
+								return dtOK
+							}
+							date = false
+							continue
+						}
+						return dtBadFormat
+					}
+					v.put(ivYear, n/10000, 0)
+					v.put(ivMonth, n/100%100, 0)
+					v.put(ivDay, n%100, frac)
+					if unit == 0 {
+						return dtOK
+					}
+					date = false
+					continue
+				}
+				v.put(ivYear, n, frac)
+				if n, frac, _, e = isoNumber(&s); e != dtOK {
+					return e
+				}
+				v.put(ivMonth, n, frac)
+				if len(s) == 0 {
+					return dtOK
+				}
+				if s[0] == 'T' {
+					date, s = false, s[1:]
+					continue
+				}
+				if s[0] != '-' {
+					return dtBadFormat
+				}
+				s = s[1:]
+				if n, frac, _, e = isoNumber(&s); e != dtOK {
+					return e
+				}
+				v.put(ivDay, n, frac)
+				if len(s) == 0 {
+					return dtOK
+				}
+				if s[0] != 'T' {
+					return dtBadFormat
+				}
+				date, s = false, s[1:]
+				continue
+			default:
+				return dtBadFormat
+			}
+		} else {
+			switch unit {
+			case 'H':
+				v.put(ivHour, n, frac)
+			case 'M':
+				v.put(ivMinute, n, frac)
+			case 'S':
+				v.put(ivSecond, n, frac)
+			case 0, ':':
+				if any {
+					return dtBadFormat
+				}
+				if unit == 0 {
+					if digits == 6 && start[0] != '-' {
+						v.put(ivHour, n/10000, 0)
+						v.put(ivMinute, n/100%100, 0)
+						v.put(ivSecond, n%100, frac)
+						return dtOK
+					}
+					v.put(ivHour, n, frac)
+					return dtOK
+				}
+				v.put(ivHour, n, frac)
+				if n, frac, _, e = isoNumber(&s); e != dtOK {
+					return e
+				}
+				v.put(ivMinute, n, frac)
+				if len(s) == 0 {
+					return dtOK
+				}
+				if s[0] != ':' {
+					return dtBadFormat
+				}
+				s = s[1:]
+				if n, frac, _, e = isoNumber(&s); e != dtOK {
+					return e
+				}
+				v.put(ivSecond, n, frac)
+				if len(s) != 0 {
+					return dtBadFormat
+				}
+				return dtOK
+			default:
+				return dtBadFormat
+			}
+		}
+		any = true
+	}
+	if v.overflow {
+		return dtFieldOverflow
+	}
+	return dtOK
+}
+
+// isoNumber reads [-+]n[.f] and moves s behind it.
+func isoNumber(s *[]byte) (n int64, frac float64, digits int, e dtErr) {
+	t := *s
+	neg := len(t) > 0 && t[0] == '-'
+	if neg || len(t) > 0 && t[0] == '+' {
+		t = t[1:]
+	}
+	i := 0
+	for i < len(t) && isDigit(t[i]) {
+		i++
+	}
+	digits = i
+	j := i
+	if j < len(t) && t[j] == '.' {
+		for j++; j < len(t) && isDigit(t[j]); j++ {
+		}
+	}
+	if j == 0 || i == 0 && j == 1 {
+		return 0, 0, 0, dtBadFormat
+	}
+	if i > 0 {
+		x, err := strconv.ParseInt(stringOf(t[:i]), 10, 32)
+		if err != nil {
+			return 0, 0, 0, dtFieldOverflow
+		}
+		n = x
+	}
+	if j > i+1 {
+		frac, _ = strconv.ParseFloat(stringOf(t[i:j]), 64)
+	}
+	if neg {
+		n, frac = -n, -frac
+	}
+	*s = t[j:]
+	return n, frac, digits, dtOK
+}
+
+// FitInterval applies an interval's typmod: fields below the last one declared
+// are cut off, seconds are rounded.
+func FitInterval(v Fixed16, mod int32) (Fixed16, error) {
+	if mod < 0 {
+		return v, nil
+	}
+	fields, prec := IntervalMod(mod)
+	months, days, us := v.IntervalParts()
+	switch fields {
+	case IntervalYear:
+		months, days, us = months/12*12, 0, 0
+	case IntervalMonth, IntervalYear | IntervalMonth:
+		days, us = 0, 0
+	case IntervalDay:
+		us = 0
+	case IntervalHour, IntervalDay | IntervalHour:
+		us = us / MicrosPerHour * MicrosPerHour
+	case IntervalMinute, IntervalHour | IntervalMinute, IntervalDay | IntervalHour | IntervalMinute:
+		us = us / MicrosPerMinute * MicrosPerMinute
+	}
+	if prec >= 0 {
+		us = roundMicros(us, int32(prec))
+	}
+	return MakeInterval(months, days, us), nil
+}
+
+// IntervalSpan is an interval's length in µs for comparisons: months have 30
+// days, days 24 hours.
+func IntervalSpan(v Fixed16) Int128 {
+	months, days, us := v.IntervalParts()
+	return MulInt64s(int64(months)*30+int64(days), MicrosPerDay).AddWrap(I128(us))
+}
+
+// AppendInterval appends an interval in env's style.
+func AppendInterval(dst []byte, v Fixed16, env *Env) []byte {
+	months, days, us := v.IntervalParts()
+	p := ivParts{year: int64(months / 12), mon: int64(months % 12), day: int64(days)}
+	p.hour = us / MicrosPerHour
+	us -= p.hour * MicrosPerHour
+	p.min = us / MicrosPerMinute
+	us -= p.min * MicrosPerMinute
+	p.sec = us / MicrosPerSecond
+	p.usec = us - p.sec*MicrosPerSecond
+	switch env.orDefault().IntervalStyle {
+	case IntervalPostgresVerbose:
+		return p.verbose(dst)
+	case IntervalSQL:
+		return p.sql(dst)
+	case IntervalISO:
+		return p.iso(dst)
+	}
+	return p.postgres(dst)
+}
+
+// ivParts is an interval broken down; all of hour, min, sec and usec have one sign.
+type ivParts struct{ year, mon, day, hour, min, sec, usec int64 }
+
+func (p *ivParts) clockNegative() bool { return p.hour < 0 || p.min < 0 || p.sec < 0 || p.usec < 0 }
+
+func abs64(v int64) int64 {
+	if v < 0 {
+		return -v
+	}
+	return v
+}
+
+// appendSeconds appends |sec|[.usec], with at least two digits if pad.
+func (p *ivParts) appendSeconds(dst []byte, pad bool) []byte {
+	s := abs64(p.sec)
+	if pad && s < 10 {
+		dst = append(dst, '0')
+	}
+	return appendFraction(strconv.AppendInt(dst, s, 10), int(abs64(p.usec)))
+}
+
+func appendPadded(dst []byte, v int64) []byte {
+	if v < 10 {
+		dst = append(dst, '0')
+	}
+	return strconv.AppendInt(dst, v, 10)
+}
+
+func (p *ivParts) postgres(dst []byte) []byte {
+	start := len(dst)
+	before := false
+	for i, n := range [3]int64{p.year, p.mon, p.day} {
+		if n == 0 {
+			continue
+		}
+		if len(dst) > start {
+			dst = append(dst, ' ')
+		}
+		if before && n > 0 {
+			dst = append(dst, '+')
+		}
+		dst = strconv.AppendInt(dst, n, 10)
+		dst = append(dst, [3]string{" year", " mon", " day"}[i]...)
+		if n != 1 {
+			dst = append(dst, 's')
+		}
+		before = n < 0
+	}
+	if len(dst) > start && p.hour|p.min|p.sec|p.usec == 0 {
+		return dst
+	}
+	if len(dst) > start {
+		dst = append(dst, ' ')
+	}
+	if p.clockNegative() {
+		dst = append(dst, '-')
+	} else if before {
+		dst = append(dst, '+')
+	}
+	dst = append(appendPadded(dst, abs64(p.hour)), ':')
+	dst = append(appendPadded(dst, abs64(p.min)), ':')
+	return p.appendSeconds(dst, true)
+}
+
+func (p *ivParts) verbose(dst []byte) []byte {
+	dst = append(dst, '@')
+	zero, before := true, false
+	for i, n := range [5]int64{p.year, p.mon, p.day, p.hour, p.min} {
+		if n == 0 {
+			continue
+		}
+		if zero {
+			before = n < 0
+			n = abs64(n)
+		} else if before {
+			n = -n
+		}
+		zero = false
+		dst = strconv.AppendInt(append(dst, ' '), n, 10)
+		dst = append(dst, [5]string{" year", " mon", " day", " hour", " min"}[i]...)
+		if n != 1 {
+			dst = append(dst, 's')
+		}
+	}
+	if p.sec|p.usec != 0 {
+		dst = append(dst, ' ')
+		if p.sec < 0 || p.sec == 0 && p.usec < 0 {
+			if zero {
+				before = true
+			} else if !before {
+				dst = append(dst, '-')
+			}
+		} else if before {
+			dst = append(dst, '-')
+		}
+		dst = append(p.appendSeconds(dst, false), " sec"...)
+		if abs64(p.sec) != 1 || p.usec != 0 {
+			dst = append(dst, 's')
+		}
+		zero = false
+	}
+	if zero {
+		dst = append(dst, " 0"...)
+	}
+	if before {
+		dst = append(dst, " ago"...)
+	}
+	return dst
+}
+
+func (p *ivParts) sql(dst []byte) []byte {
+	q := *p
+	neg := q.year < 0 || q.mon < 0 || q.day < 0 || q.clockNegative()
+	pos := q.year > 0 || q.mon > 0 || q.day > 0 || q.hour > 0 || q.min > 0 || q.sec > 0 || q.usec > 0
+	ym := q.year|q.mon != 0
+	dt := q.day|q.hour|q.min|q.sec|q.usec != 0
+	standard := !(neg && pos) && !(ym && dt)
+	if neg && standard {
+		dst = append(dst, '-')
+		q = ivParts{-q.year, -q.mon, -q.day, -q.hour, -q.min, -q.sec, -q.usec}
+	}
+	sign := func(n bool) byte {
+		if n {
+			return '-'
+		}
+		return '+'
+	}
+	switch {
+	case !neg && !pos:
+		return append(dst, '0')
+	case !standard:
+		dst = strconv.AppendInt(append(dst, sign(q.year < 0 || q.mon < 0)), abs64(q.year), 10)
+		dst = strconv.AppendInt(append(dst, '-'), abs64(q.mon), 10)
+		dst = strconv.AppendInt(append(dst, ' ', sign(q.day < 0)), abs64(q.day), 10)
+		dst = append(dst, ' ', sign(q.clockNegative()))
+	case ym:
+		dst = strconv.AppendInt(dst, q.year, 10)
+		return strconv.AppendInt(append(dst, '-'), q.mon, 10)
+	case q.day != 0:
+		dst = append(strconv.AppendInt(dst, q.day, 10), ' ')
+	}
+	dst = append(strconv.AppendInt(dst, abs64(q.hour), 10), ':')
+	dst = append(appendPadded(dst, abs64(q.min)), ':')
+	return q.appendSeconds(dst, true)
+}
+
+func (p *ivParts) iso(dst []byte) []byte {
+	if p.year|p.mon|p.day|p.hour|p.min|p.sec|p.usec == 0 {
+		return append(dst, "PT0S"...)
+	}
+	dst = append(dst, 'P')
+	put := func(n int64, unit byte) {
+		if n != 0 {
+			dst = append(strconv.AppendInt(dst, n, 10), unit)
+		}
+	}
+	put(p.year, 'Y')
+	put(p.mon, 'M')
+	put(p.day, 'D')
+	if p.hour|p.min|p.sec|p.usec != 0 {
+		dst = append(dst, 'T')
+		put(p.hour, 'H')
+		put(p.min, 'M')
+		if p.sec|p.usec != 0 {
+			if p.sec < 0 || p.usec < 0 {
+				dst = append(dst, '-')
+			}
+			dst = append(p.appendSeconds(dst, false), 'S')
+		}
+	}
+	return dst
+}
