@@ -34,6 +34,8 @@ type Block struct {
 	full   uint32 // Bits: vectors that are all true
 	bitmap []byte
 	part   uint32 // Bits: vectors with a bitmap
+
+	matches []codeMatch // predicates worked out over dictionaries
 }
 
 // Parse reads a block of type t with this many rows. A block that refers to the
@@ -162,7 +164,7 @@ func (b *Block) dictionary(s *Scratch) (*vec.Dictionary, error) {
 		if b.Enc == SegDict {
 			return nil, corrupt("block without its segment's dictionary")
 		}
-		d, err := b.heap.dictionary(&vec.Vec{T: b.T}, s)
+		d, err := b.heap.dictionary(b.T, s)
 		if err != nil {
 			return nil, err
 		}

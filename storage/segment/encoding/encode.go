@@ -312,6 +312,16 @@ func EncodeCodes(dst []byte, v *vec.Vec, codes []int64, dictN int, s *Scratch) [
 	return appendCodes(dst, codes, v.Valid, dictN, s)
 }
 
+// EncodeConstString appends a block of one string. Only Valid and N of v are
+// looked at.
+func EncodeConstString(dst []byte, v *vec.Vec, b []byte) []byte {
+	start := len(dst)
+	dst = appendHeader(dst, v)
+	dst[start] = byte(Const)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(len(b)))
+	return pad8(append(dst, b...), start)
+}
+
 // distinctStrings collects the distinct strings of v and the number of each row
 // in s.strCodes; nil when there are more than limit. A sample decides whether to
 // count at all.

@@ -227,9 +227,9 @@ var viewMasks = func() (t [16]struct {
 	return t
 }()
 
-// dictionary decodes all strings into an immutable list of values of like's type.
-func (h *heap) dictionary(like *vec.Vec, s *Scratch) (*vec.Dictionary, error) {
-	v := vec.New(like.T, h.n)
+// dictionary decodes all strings into an immutable list of values of type t.
+func (h *heap) dictionary(t types.T, s *Scratch) (*vec.Dictionary, error) {
+	v := vec.New(t, h.n)
 	for vi := range vectors(h.n) {
 		at := vi * vec.Size
 		if err := h.vector(vi, v.Views[at:at+vectorRows(h.n, vi)], v, s); err != nil {
@@ -237,7 +237,7 @@ func (h *heap) dictionary(like *vec.Vec, s *Scratch) (*vec.Dictionary, error) {
 		}
 	}
 	v.N = h.n
-	return &vec.Dictionary{Values: v, Sorted: bytesOrdered(like.T.OID), ID: dictionaryID.Add(1)}, nil
+	return &vec.Dictionary{Values: v, Sorted: bytesOrdered(t.OID), ID: dictionaryID.Add(1)}, nil
 }
 
 var dictionaryID atomic.Uint64

@@ -13,6 +13,7 @@ type Scratch struct {
 	lens  [vec.Size]uint32
 	wide  [vec.Size]int64
 	bits  [vec.Size / 64]uint64
+	match [vec.Size / 64]uint64
 	swap  []int64
 	whole *vec.Vec
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
 )
 
@@ -116,10 +117,10 @@ func (d *Strings) AppendHeap(dst []byte, order []uint32, codec Codec, s *Scratch
 
 // ParseDictionary reads n strings, in ascending order, into a dictionary whose
 // memory is its own or lent by b.
-func ParseDictionary(b []byte, n int, like *vec.Vec, s *Scratch) (*vec.Dictionary, error) {
+func ParseDictionary(b []byte, n int, t types.T, s *Scratch) (*vec.Dictionary, error) {
 	var h heap
 	if err := h.parse(b, n); err != nil {
 		return nil, err
 	}
-	return h.dictionary(like, s)
+	return h.dictionary(t, s)
 }

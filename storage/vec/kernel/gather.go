@@ -62,3 +62,14 @@ func ZeroInvalid[E any](v []E, valid []uint64) {
 		}
 	}
 }
+
+// LookupBits sets bit i of out to bit codes[i] of table; all codes lie in it.
+func LookupBits(codes []uint32, table, out []uint64) {
+	for w := range words(len(codes)) {
+		var x uint64
+		for j, c := range codes[w<<6 : min(w<<6+64, len(codes))] {
+			x |= (table[c>>6] >> (c & 63) & 1) << uint(j)
+		}
+		out[w] = x
+	}
+}

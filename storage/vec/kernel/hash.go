@@ -11,9 +11,9 @@ import (
 	"github.com/millrace/millrace/storage/vec"
 )
 
-// The hash of a value, for joins, groups and filters in memory. It is the same
-// in every process, but no file may depend on it. Equal values of one layout
-// hash equally; so do equal integers of different widths.
+// The hash of a value, for joins, groups, key indexes and sketches. Segment files
+// depend on it: it never changes. Equal values of one type hash equally; so do
+// equal integers of different widths.
 const (
 	hashK0 = 0x9E3779B97F4A7C15
 	hashK1 = 0xD6E8FEB86659FD93
