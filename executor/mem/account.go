@@ -1,0 +1,153 @@
+// Package mem accounts for the memory of queries, hands out pointer-free memory
+// outside the garbage collector's heap, and keeps spill files.
+//
+// Accounts form a tree: server, query, sink. A parent is charged in steps of
+// 1 MiB, so that lanes seldom meet at it. Memory of at least 1 MiB is mapped with
+// huge pages and belongs to the account that it was charged to: closing the
+// account unmaps it.
+package mem
+
+import (
+	"sync"
+
+	"github.com/millrace/millrace/catalog/sqlstate"
+)
+
+// step is the unit in which a parent is charged.
+const step = 1 << 20
+
+// Account is a node of the tree. It is safe for concurrent use. The nil account
+// accepts everything and counts nothing.
+type Account struct {
+	name   string
+	parent *Account
+	limit  int64 // 0: none
+
+	mu      sync.Mutex
+	used    int64
+	granted int64 // charged to the parent, a multiple of step
+	peak    int64
+	closed  bool
+	maps    map[*byte]int // mappings that belong to this account
+}
+
+// NewRoot makes the server's account; limit 0 is no limit.
+func NewRoot(limit int64) *Account { return &Account{name: "server", limit: limit} }
+
+// Child makes an account below a. limit 0 is no limit of its own.
+func (a *Account) Child(name string, limit int64) *Account {
+	return &Account{name: name, parent: a, limit: limit}
+}
+
+// Name is what the account was made for.
+func (a *Account) Name() string {
+	if a == nil {
+		return ""
+	}
+	return a.name
+}
+
+// TryReserve charges n bytes and says whether every account up to the root had
+// room; if not, nothing is charged.
+func (a *Account) TryReserve(n int64) bool {
+	if a == nil || n == 0 {
+		return true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed || a.limit > 0 && a.used+n > a.limit {
+		return false
+	}
+	if need := a.used + n - a.granted; need > 0 {
+		need = (need + step - 1) / step * step
+		if a.limit > 0 && a.granted+need > a.limit {
+			need = a.limit - a.granted // the last step may be short
+		}
+		if !a.parent.TryReserve(need) {
+			return false
+		}
+		a.granted += need
+	}
+	a.used += n
+	a.peak = max(a.peak, a.used)
+	return true
+}
+
+// Reserve is TryReserve, with error 53200 when it is refused.
+func (a *Account) Reserve(n int64) error {
+	if a.TryReserve(n) {
+		return nil
+	}
+	return sqlstate.Errorf(sqlstate.OutOfMemory, "out of memory").
+		WithDetail("Failed on request of size %d in memory account \"%s\".", n, a.name)
+}
+
+// Release gives n bytes back.
+func (a *Account) Release(n int64) {
+	if a == nil || n == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return
+	}
+	a.used -= n
+	if a.used < 0 {
+		panic("mem: account " + a.name + " released more than it reserved")
+	}
+	// Keep one step in hand against going to and fro.
+	if spare := a.granted - a.used; spare >= 2*step {
+		back := (spare - step) / step * step
+		a.granted -= back
+		a.parent.Release(back)
+	}
+}
+
+// Used is what is charged now; Peak is the most there was.
+func (a *Account) Used() int64 {
+	if a == nil {
+		return 0
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.used
+}
+
+// Peak is the most that was charged at a time.
+func (a *Account) Peak() int64 {
+	if a == nil {
+		return 0
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.peak
+}
+
+// Limit is the account's own limit, 0 for none.
+func (a *Account) Limit() int64 {
+	if a == nil {
+		return 0
+	}
+	return a.limit
+}
+
+// Close unmaps all memory of the account and returns its charge. What was
+// allocated from it must not be touched any more. Children are closed before.
+func (a *Account) Close() {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return
+	}
+	a.closed = true
+	for p, n := range a.maps {
+		unmap(p, n)
+	}
+	a.maps = nil
+	a.parent.Release(a.granted)
+	a.used, a.granted = 0, 0
+}
