@@ -86,7 +86,5 @@ rewrite: ## accept new outputs of script tests (PKG=./storage/...), then read th
 	$(GO) test -count=1 $(PKG) -rewrite
 
 .PHONY: ci
-ci: build ## what CI runs; ends with 'N passed, N failed'
-	$(MAKE) --no-print-directory lint
-	$(MAKE) --no-print-directory scalar
-	$(GO) run ./regress/ci -timeout 20m ./...
+ci: ## what CI runs; ends with 'N passed, N failed'
+	@$(GO) run ./regress/ci build lint scalar -- -timeout 20m ./...

@@ -1,8 +1,9 @@
-// Command ci runs `go test -json` with the arguments it is given, shows the
-// output of what failed, and ends with one plain line, "N passed, N failed".
-// It counts test functions and subtests without subtests of their own, and a
-// package that does not build, or dies, as one failure. Its exit status is 1 if
-// anything failed.
+// Command ci runs the steps of CI and ends with one plain line, "N passed, N
+// failed". Arguments before "--" are targets of make, each counted as one; those
+// after it are given to `go test -json`, of which test functions and subtests
+// without subtests of their own are counted, and a package that does not build,
+// or dies, as one failure. A step that fails does not keep the others from
+// running. Its exit status is 1 if anything failed.
 package main
 
 import (
@@ -12,31 +13,60 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"time"
 )
 
 func main() {
-	cmd := exec.Command("go", append([]string{"test", "-json"}, os.Args[1:]...)...)
+	targets, tests := os.Args[1:], []string(nil)
+	if i := slices.Index(targets, "--"); i >= 0 {
+		targets, tests = targets[:i], targets[i+1:]
+	}
+	t := newTally()
+	for _, target := range targets {
+		t.makeTarget(target)
+	}
+	if len(tests) > 0 {
+		t.goTest(tests)
+	}
+	fmt.Printf("%d passed, %d failed\n", t.passed, t.failed)
+	if t.failed > 0 {
+		os.Exit(1)
+	}
+}
+
+// makeTarget runs one target of make.
+func (t *tally) makeTarget(target string) {
+	began := time.Now()
+	cmd := exec.Command("make", "--no-print-directory", target)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	err := cmd.Run()
+	took := time.Since(began).Seconds()
+	if err != nil {
+		t.failed++
+		fmt.Printf("FAIL make %s %.1fs: %v\n", target, took, err)
+		return
+	}
+	t.passed++
+	fmt.Printf("ok   make %s %.1fs\n", target, took)
+}
+
+// goTest runs go test and counts what it reports.
+func (t *tally) goTest(args []string) {
+	before := t.failed
+	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		fmt.Println("0 passed, 1 failed")
-		os.Exit(1)
+	if err == nil {
+		t.read(out, os.Stdout)
+		err = cmd.Wait()
 	}
-	t := newTally()
-	t.read(out, os.Stdout)
-	runErr := cmd.Wait()
-	passed, failed := t.passed, t.failed
-	if runErr != nil && failed == 0 {
-		fmt.Println(runErr)
-		failed = 1
-	}
-	fmt.Printf("%d passed, %d failed\n", passed, failed)
-	if failed > 0 {
-		os.Exit(1)
+	if err != nil && t.failed == before {
+		fmt.Println("FAIL go test:", err)
+		t.failed++
 	}
 }
 
