@@ -1,0 +1,227 @@
+package column
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// Side is a segment file that a large transaction wrote before its commit. Its
+// row ids are ordinals in the commit, and the commit of its rows is not in it.
+type Side struct {
+	SegmentInfo
+	// Deletes names a deletes file with the rows that the transaction deleted again,
+	// "" for none.
+	Deletes string
+}
+
+// adoption is a side file on its way into the tablet.
+type adoption struct {
+	seg *segFile
+	// dup are live rows of the tablet that have a key of the file.
+	dup []place
+}
+
+// PrepareSides is Prepare for a commit with side files. Their rows come after the
+// chunks: a key of theirs must be absent once the chunks are staged. A conflict
+// about one has Chunk = len(chunks) + its number.
+func (t *Tablet) PrepareSides(ctx context.Context, chunks []storage.Chunk, sides []Side) (storage.Prepared, error) {
+	p, err := t.prepareSides(ctx, chunks, sides, false)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (t *Tablet) prepareSides(ctx context.Context, chunks []storage.Chunk, sides []Side, replay bool) (*Prepared, error) {
+	p, err := t.prepare(ctx, chunks, replay)
+	if err != nil {
+		return nil, err
+	}
+	for _, side := range sides {
+		info := side.SegmentInfo
+		info.CSN, info.Base = latest, 0 // numbered at the stamp
+		s, err := openSegFile(t.cfg.Files, info)
+		if err != nil {
+			p.Release()
+			return nil, err
+		}
+		p.adds = append(p.adds, adoption{seg: s})
+		if side.Deletes != "" {
+			m, err := readDeletes(t.cfg.Files, side.Deletes)
+			if err != nil {
+				p.Release()
+				return nil, err
+			}
+			s.del.Store(&deleteSet{blocks: s.blocks(), base: m[info.File]})
+		}
+	}
+	if err := p.probeSides(ctx, p.v); err != nil {
+		p.Release()
+		return nil, err
+	}
+	return p, nil
+}
+
+// probeSides finds the rows of v, active memtable and all, that have keys of the
+// side files.
+func (p *Prepared) probeSides(ctx context.Context, v *version) error {
+	if len(p.adds) == 0 || v.sch.rowID >= 0 {
+		return nil
+	}
+	p.seen = v.active().rows.Load()
+	for i := range p.adds {
+		a := &p.adds[i]
+		a.dup = a.dup[:0]
+		l := lookup{v: v, at: latest, below: ^uint64(0)}
+		err := a.seg.eachKeys(ctx, func(ks *keySet, _ int, dead func(int) bool) error {
+			places := make([]place, ks.n)
+			if err := l.find(ks, places); err != nil {
+				return err
+			}
+			for k := range places {
+				if places[k].found() && !dead(k) {
+					a.dup = append(a.dup, places[k])
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachKeys calls f with the keys of one vector after another.
+func (s *segFile) eachKeys(ctx context.Context, f func(ks *keySet, first int, dead func(int) bool) error) error {
+	var l segLookup
+	if !l.bind(s, len(s.r.Key())) {
+		return nil
+	}
+	d := s.del.Load()
+	var ks keySet
+	for vi := 0; vi < s.r.Vectors(); vi++ {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		for c, col := range l.keyCols {
+			if err := col.Vector(vi, l.vecs[c]); err != nil {
+				return err
+			}
+		}
+		ks.set(l.vecs[:len(l.keyCols)], s.r.VectorRows(vi))
+		first := vi * vec.Size
+		if err := f(&ks, first, func(k int) bool { return d.deathOf(uint32(first+k)) != 0 }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stageSides checks the side files' keys and takes them in, invisible.
+func (p *Prepared) stageSides(s *staged, v *version, conflicts []storage.Conflict) ([]storage.Conflict, error) {
+	for i := range p.adds {
+		a := &p.adds[i]
+		clash := func(pl place) {
+			if p.replay {
+				s.kill(&pl)
+				return
+			}
+			conflicts = append(conflicts, storage.Conflict{Chunk: len(p.ops) + i, Duplicate: true})
+		}
+		for _, pl := range a.dup {
+			if pl.live() {
+				clash(pl)
+			}
+		}
+		if v.sch.rowID >= 0 {
+			continue
+		}
+		// Keys committed since, looked up in the file.
+		var l segLookup
+		for _, m := range v.mems {
+			from := uint32(0)
+			switch {
+			case m.id < p.memID:
+				continue
+			case m.id == p.memID:
+				from = p.seen
+			}
+			if err := p.probeNew(&l, a.seg, m, from, clash); err != nil {
+				return nil, err
+			}
+		}
+	}
+	s.adds = p.adds
+	return conflicts, nil
+}
+
+// probeNew looks keys of a memtable's published rows from number from on up in a
+// side file, and calls clash for the live ones that are there.
+func (p *Prepared) probeNew(l *segLookup, seg *segFile, m *memtable, from uint32, clash func(place)) error {
+	rows := m.rows.Load()
+	for from < rows {
+		c, at := m.at(from)
+		n := int(min(rows-from, uint32(c.cap-at), vec.Size))
+		cols := make([]*vec.Vec, len(m.sch.keys))
+		refs := make([]uint16, n)
+		for i := range refs {
+			refs[i] = uint16(at + i)
+		}
+		for i, k := range m.sch.keys {
+			cols[i] = vec.New(m.sch.cols[k], n)
+			cols[i].Copy(c.cols[k].head.Load(), refs, n)
+		}
+		var ks keySet
+		ks.set(cols, n)
+		todo := make([]uint32, n)
+		for i := range todo {
+			todo[i] = uint32(i)
+		}
+		places := make([]place, n)
+		if _, err := l.find(seg, &ks, todo, latest, places); err != nil {
+			return err
+		}
+		for i := range places {
+			if row := from + uint32(i); places[i].found() && m.deathOf(row) == 0 {
+				clash(place{mem: m, row: row, csn: m.csnOf(row)})
+			}
+		}
+		from += uint32(n)
+	}
+	return nil
+}
+
+// adopt makes the side files part of the tablet. Called by Stamp.
+func (s *staged) adopt(base uint64, csn storage.CSN) {
+	t := s.t
+	v := t.cur
+	n := &version{sch: v.sch, mems: v.mems, segGen: v.segGen + 1}
+	n.segs = append(n.segs, v.segs...)
+	for _, a := range s.adds {
+		a.seg.info.CSN, a.seg.info.Base = csn, base
+		n.segs = append(n.segs, a.seg)
+	}
+	// The memtable holds the log back until a flush puts the files in the manifest.
+	s.m.touch(csn)
+	t.swap(n, 0)
+	s.p.adds = nil // theirs now
+}
+
+// ReplaySides is Replay for a commit with side files.
+func (t *Tablet) ReplaySides(chunks []storage.Chunk, sides []Side, base uint64, csn storage.CSN) error {
+	p, err := t.prepareSides(context.Background(), chunks, sides, true)
+	if err != nil {
+		return err
+	}
+	defer p.Release()
+	s, _, err := p.stage()
+	if err != nil {
+		return err
+	}
+	s.Stamp(base, csn)
+	return nil
+}
+

@@ -1,0 +1,89 @@
+package column
+
+import (
+	"slices"
+
+	"github.com/millrace/millrace/storage"
+)
+
+// Install makes the tablet use the edit's files. Called after the manifest has
+// the edit, with the shard latched; it touches memory only.
+func (e *Edit) Install() {
+	if e.done {
+		return
+	}
+	e.done = true
+	t := e.tablet
+	t.wmu.Lock()
+	old := t.deletes
+	t.deletes = e.Deletes
+	e.install()
+	t.wmu.Unlock()
+	if old != "" && old != e.Deletes {
+		_ = t.cfg.Files.Remove(old)
+	}
+	t.releaseMaint()
+	t.dropOld()
+}
+
+// Discard removes the edit's files; the tablet stays as it was.
+func (e *Edit) Discard() {
+	if e.done {
+		return
+	}
+	e.done = true
+	e.undo()
+	if e.Deletes != "" {
+		_ = e.tablet.cfg.Files.Remove(e.Deletes)
+	}
+	e.tablet.releaseMaint()
+}
+
+// death is a deleted row that a new file still has.
+type death struct {
+	row uint32
+	csn uint64
+}
+
+// deletesOf makes a delete set of deaths in any order.
+func (t *Tablet) deletesOf(s *segFile, ds []death) *deleteSet {
+	d := &deleteSet{blocks: s.blocks()}
+	if len(ds) == 0 {
+		return d
+	}
+	slices.SortFunc(ds, func(a, b death) int { return cmpU64(a.csn, b.csn) })
+	d = d.grown(len(ds))
+	for _, x := range ds {
+		d.tail.push(x.row, x.csn)
+	}
+	oldest, live := t.watermark()
+	return d.fold(oldest, live)
+}
+
+// needed says whether a row that was born and died may still be seen by a
+// snapshot: by one that lives, or by a later one when the death is newer than all.
+func needed(born, death uint64, oldest storage.CSN, live []storage.CSN) bool {
+	if death == 0 || death == dying {
+		return true
+	}
+	newest := uint64(oldest)
+	for _, s := range live {
+		if born <= uint64(s) && uint64(s) < death {
+			return true
+		}
+		newest = max(newest, uint64(s))
+	}
+	return death > newest || born <= uint64(oldest) && uint64(oldest) < death
+}
+
+// manifestDeletes are the deletes up to f of the segments that the manifest will
+// have, without those in drop.
+func manifestDeletes(segs []*segFile, f storage.CSN, drop map[*segFile]bool) []segDeletes {
+	var out []segDeletes
+	for _, s := range segs {
+		if !drop[s] {
+			out = append(out, segDeletes{s.info.File, s.info.Rows, s.del.Load().upTo(f)})
+		}
+	}
+	return out
+}

@@ -1,0 +1,176 @@
+package column
+
+import (
+	"context"
+	"slices"
+
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// Get looks rows up by full key, in key order: found rows are appended to out
+// (columns cols, ordinals or hidden), and the index in keys of each to idx. The
+// order of found rows is not that of the keys.
+func (s *Snapshot) Get(_ context.Context, keys *vec.Batch, cols []int, out *vec.Batch, idx []uint16) ([]uint16, error) {
+	at, err := s.find(keys)
+	if err != nil {
+		return idx, err
+	}
+	return s.fetch(at, cols, out, idx)
+}
+
+// found is a row of a part; key is its number in the batch of keys.
+type found struct {
+	part, row uint32
+	key       uint16
+}
+
+// Find says for each selected key in which of the snapshot's rows it is: the CSN
+// of its row, or 0 when the snapshot has none (own rows of a transaction: dying).
+func (s *Snapshot) Find(keys *vec.Batch, csn []storage.CSN) error {
+	clear(csn[:keys.Rows()])
+	ks, places, err := s.places(keys)
+	if err != nil {
+		return err
+	}
+	for i := 0; i < ks.n; i++ {
+		if places[i].found() {
+			csn[i] = storage.CSN(max(places[i].csn, 1))
+		}
+	}
+	return nil
+}
+
+// places finds the visible rows of keys, own ones included.
+func (s *Snapshot) places(keys *vec.Batch) (*keySet, []place, error) {
+	cols := keys.Cols
+	n := keys.Rows()
+	if keys.Sel != nil {
+		flat := make([]*vec.Vec, len(cols))
+		for i, c := range cols {
+			flat[i] = vec.New(c.T, n)
+			flat[i].Copy(c, keys.Sel, n)
+		}
+		cols = flat
+	}
+	var ks keySet
+	ks.set(cols, n)
+	places := make([]place, n)
+	if s.own != nil {
+		l := lookup{v: s.own.v, at: s.own.at, below: ^uint64(0)}
+		if err := l.find(&ks, places); err != nil {
+			return nil, nil, err
+		}
+		for i := range places {
+			if places[i].found() {
+				places[i].csn = dying
+			}
+		}
+	}
+	l := lookup{v: s.v, at: s.at, below: ^uint64(0)}
+	base := places
+	if s.own != nil {
+		base = make([]place, n)
+	}
+	if err := l.find(&ks, base); err != nil {
+		return nil, nil, err
+	}
+	if s.own != nil {
+		for i := range base {
+			if base[i].found() && !places[i].found() && !s.hidden(&base[i]) {
+				places[i] = base[i]
+			}
+		}
+	}
+	return &ks, places, nil
+}
+
+// hidden says whether an overlay hides the row.
+func (s *Snapshot) hidden(p *place) bool {
+	for _, q := range s.parts {
+		if q.hide != nil && (q.seg != nil && q.seg == p.seg || q.mem != nil && q.mem == p.mem) {
+			return q.hide.has(p.row)
+		}
+	}
+	return false
+}
+
+func (s *Snapshot) find(keys *vec.Batch) (at []found, err error) {
+	_, places, err := s.places(keys)
+	if err != nil {
+		return nil, err
+	}
+	for i := range places {
+		pl := &places[i]
+		if !pl.found() {
+			continue
+		}
+		for k, q := range s.parts {
+			if pl.seg != nil && q.seg == pl.seg || pl.mem != nil && q.mem == pl.mem {
+				at = append(at, found{uint32(k), pl.row, uint16(keys.Row(i))})
+				break
+			}
+		}
+	}
+	return at, nil
+}
+
+// fetch appends the rows' columns to out, vector by vector.
+func (s *Snapshot) fetch(at []found, cols []int, out *vec.Batch, idx []uint16) ([]uint16, error) {
+	slices.SortFunc(at, func(a, b found) int {
+		if a.part != b.part {
+			return int(a.part) - int(b.part)
+		}
+		return int(int64(a.row) - int64(b.row))
+	})
+	r, err := s.reader(cols, nil)
+	if err != nil {
+		return idx, err
+	}
+	defer r.Close()
+	sel := make([]uint16, 0, vec.Size)
+	for i := 0; i < len(at); {
+		first := at[i]
+		base := first.row / vec.Size * vec.Size
+		sel = sel[:0]
+		j := i
+		for ; j < len(at) && at[j].part == first.part && at[j].row/vec.Size*vec.Size == base; j++ {
+			sel = append(sel, uint16(at[j].row-base))
+			idx = append(idx, at[j].key)
+		}
+		if err := r.rows(s.parts[first.part], base, sel, out); err != nil {
+			return idx, err
+		}
+		i = j
+	}
+	return idx, nil
+}
+
+// rows appends rows of one vector of a part to out, visible or not.
+func (r *Reader) rows(p *part, base uint32, sel []uint16, out *vec.Batch) error {
+	n := int(min(p.rows-base, vec.Size))
+	if p.mem != nil {
+		if r.p != p {
+			r.p = p
+			r.mem.open(r)
+		}
+		c, at := p.mem.at(base)
+		for i, pos := range r.mem.cols {
+			v := r.mem.consts[i]
+			if v == nil {
+				v = &r.vecs[i]
+				r.mem.column(v, c, pos, at, n, r.words[i][:])
+			}
+			out.Cols[i].Copy(v, sel, n)
+		}
+		out.N += len(sel)
+		return nil
+	}
+	if r.p != p || r.seg.block != int(base/vec.BlockRows) {
+		r.p = p
+		if err := r.seg.open(r, int(base/vec.BlockRows)); err != nil {
+			return err
+		}
+	}
+	return r.seg.gather(r, int(base), sel, out)
+}

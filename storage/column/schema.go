@@ -1,0 +1,61 @@
+package column
+
+import (
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/types"
+)
+
+// Column ids of hidden columns in segments. Ids of table columns are positive.
+const (
+	csnColumnID   int32 = -1
+	rowIDColumnID int32 = -2
+)
+
+// schema is a table as its parts store it: columns by stable id. A memtable and a
+// reader each have one; they differ after DDL.
+type schema struct {
+	table *catalog.Table
+	// cols are the table's columns, then the hidden row id for a table without a
+	// primary key.
+	cols []types.T
+	ids  []int32
+	// keys are the positions in cols of the key: primary key columns in key order,
+	// or the row id.
+	keys  []int
+	rowID int // position of the hidden row id, or -1
+}
+
+func newSchema(t *catalog.Table) *schema {
+	s := &schema{table: t, rowID: -1}
+	for i := range t.Columns {
+		s.cols = append(s.cols, t.Columns[i].T)
+		s.ids = append(s.ids, t.Columns[i].ID)
+	}
+	s.keys = t.PK
+	if len(t.PK) == 0 {
+		s.rowID = len(s.cols)
+		s.cols = append(s.cols, types.Int8)
+		s.ids = append(s.ids, rowIDColumnID)
+		s.keys = []int{s.rowID}
+	}
+	return s
+}
+
+// find is the position of a column id, or -1.
+func (s *schema) find(id int32) int {
+	for i, x := range s.ids {
+		if x == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// keyTypes are the types of the key columns.
+func (s *schema) keyTypes() []types.T {
+	ts := make([]types.T, len(s.keys))
+	for i, k := range s.keys {
+		ts[i] = s.cols[k]
+	}
+	return ts
+}

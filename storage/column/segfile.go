@@ -1,0 +1,164 @@
+package column
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage/blob"
+	"github.com/millrace/millrace/storage/segment"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// segFile is an open segment of a tablet with its deleted rows.
+type segFile struct {
+	info  SegmentInfo
+	r     *segment.Reader
+	files blob.Dir
+	// cols gives zones; readers of values are made by each user.
+	cols   map[int32]*segment.ColReader
+	sorted bool // by key, so that it has no index
+	// own marks a transaction's private file: stored row ids are ordinals in the
+	// commit and read as -1-ordinal.
+	own bool
+
+	del atomic.Pointer[deleteSet]
+	// doomed files are removed when nobody reads them any more.
+	doomed atomic.Bool
+	refs   int // versions that have it, guarded by Tablet.mu
+
+	// Guarded by the tablet's write lock.
+	inManifest bool
+	staging    bool // a commit has staged deletes in the tail
+	foldAt     int  // length of the tail at which folding is tried again
+	// floor is the watermark under which compaction gave up the rows' own commits.
+	floor uint64
+
+	fenceOnce sync.Once
+	fences    []*vec.Vec
+	fenceErr  error
+}
+
+// openSegment opens a file and reads its footer.
+func (t *Tablet) openSegment(info SegmentInfo) (*segFile, error) {
+	return openSegFile(t.cfg.Files, info)
+}
+
+func openSegFile(files blob.Dir, info SegmentInfo) (*segFile, error) {
+	f, err := files.Open(info.File)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size == 0 {
+		info.Size = f.Size()
+	}
+	r, err := segment.OpenNamed(info.File, f, info.Size)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	info.Rows = r.Rows()
+	s := &segFile{info: info, r: r, files: files, cols: make(map[int32]*segment.ColReader), sorted: r.SortedByKey()}
+	for _, c := range r.Columns() {
+		s.cols[c.ID], _ = r.ColumnOn(c.ID, nil)
+	}
+	s.del.Store(&deleteSet{blocks: r.Blocks()})
+	return s, nil
+}
+
+func (s *segFile) blocks() int { return s.r.Blocks() }
+
+// close releases the file; nothing read from it may be used any more.
+func (s *segFile) close() { s.r.Close() }
+
+// free closes a file that no version has any more, and removes it if it is doomed.
+func (s *segFile) free() {
+	s.close()
+	if s.doomed.Load() {
+		// A file that stays is found by the next start's clean-up.
+		_ = s.files.Remove(s.info.File)
+	}
+}
+
+// csnMin and csnMax enclose the commits of the rows.
+func (s *segFile) csnMin() uint64 {
+	if s.info.CSN != 0 {
+		return uint64(s.info.CSN)
+	}
+	return uint64(s.cols[csnColumnID].Total().Min.I)
+}
+
+func (s *segFile) csnMax() uint64 {
+	if s.info.CSN != 0 {
+		return uint64(s.info.CSN)
+	}
+	return uint64(s.cols[csnColumnID].Total().Max.I)
+}
+
+func (s *segFile) blockCSNMax(b int) uint64 {
+	if s.info.CSN != 0 {
+		return uint64(s.info.CSN)
+	}
+	return uint64(s.cols[csnColumnID].Zone(b).Max.I)
+}
+
+// zone sums up a column; ok is false when the file does not have it.
+func (s *segFile) zone(id int32) (segment.Zone, bool) {
+	c := s.cols[id]
+	if c == nil {
+		return segment.Zone{}, false
+	}
+	return s.shiftZone(id, c.Total()), true
+}
+
+func (s *segFile) blockZone(id int32, b int) (segment.Zone, bool) {
+	c := s.cols[id]
+	if c == nil {
+		return segment.Zone{}, false
+	}
+	return s.shiftZone(id, c.Zone(b)), true
+}
+
+// shiftZone turns stored row ids into real ones.
+func (s *segFile) shiftZone(id int32, z segment.Zone) segment.Zone {
+	if id == rowIDColumnID && z.Min.Valid {
+		z.Min.I, z.Max.I = s.rowID(z.Min.I), s.rowID(z.Max.I)
+		if z.Min.I > z.Max.I {
+			z.Min, z.Max = z.Max, z.Min
+		}
+	}
+	return z
+}
+
+// rowID is the row id that a stored one stands for; storedID is its inverse.
+func (s *segFile) rowID(stored int64) int64 {
+	if s.own {
+		return -1 - stored
+	}
+	return stored + int64(s.info.Base)
+}
+
+func (s *segFile) storedID(id int64) int64 {
+	if s.own {
+		return -1 - id
+	}
+	return id - int64(s.info.Base)
+}
+
+// shifted says whether stored row ids differ from real ones.
+func (s *segFile) shifted() bool { return s.own || s.info.Base != 0 }
+
+// shiftIDs turns the row ids of a vector just decoded into real ones.
+func (s *segFile) shiftIDs(v *vec.Vec) {
+	n := v.N
+	if v.Form == vec.Const {
+		n = min(n, 1)
+	}
+	for i := range v.I64[:n] {
+		v.I64[i] = s.rowID(v.I64[i])
+	}
+}
+
+func zoneBounds(z segment.Zone) (lo, hi types.Datum, nulls, values bool) {
+	return z.Min, z.Max, z.Nulls > 0, z.Nulls < z.Rows
+}
