@@ -87,4 +87,4 @@ rewrite: ## accept new outputs of script tests (PKG=./storage/...), then read th
 
 .PHONY: ci
 ci: ## what CI runs; ends with 'N passed, N failed'
-	@$(GO) run ./regress/ci build lint scalar -- -timeout 20m ./...
+	@.ci/run
