@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
+	"github.com/millrace/millrace/storage/vec/kernel"
 )
 
 // A decimal block of floats: exponent (u32), number of exceptions (u32), for each
@@ -50,9 +51,7 @@ func (b *Block) decimalVector(vi int, dst *vec.Vec, s *Scratch) error {
 			dst.F32[i] = float32(float64(x) / p)
 		}
 	} else {
-		for i, x := range s.wide[:n] {
-			dst.F64[i] = float64(x) / p
-		}
+		kernel.DecimalF64(dst.F64[:n], s.wide[:n], p)
 	}
 	count, nv := int(u32(b.except[4:])), vectors(b.Rows)
 	rows := b.except[8+4*(nv+1):]
@@ -74,7 +73,7 @@ func (b *Block) decimalVector(vi int, dst *vec.Vec, s *Scratch) error {
 // decimalOf is the integer that gives x at exponent e, if there is one.
 func decimalOf(x float64, e int, f32 bool) (int64, bool) {
 	y := x * pow10[e]
-	if !(math.Abs(y) < 1<<53) {
+	if !(math.Abs(y) < 1<<51) {
 		return 0, false
 	}
 	i := int64(math.RoundToEven(y))

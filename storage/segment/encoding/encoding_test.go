@@ -21,6 +21,7 @@ var shapes = map[string]func(r *rand.Rand, i int) int64{
 	"outliers":  func(r *rand.Rand, i int) int64 { return r.Int64N(10) + b(i%100 == 3)*r.Int64N(30000) },
 	"few":       func(r *rand.Rand, _ int) int64 { return r.Int64N(20) * 1009 },
 	"wide":      func(r *rand.Rand, _ int) int64 { return int64(r.Uint64()) },
+	"wide13":    func(r *rand.Rand, _ int) int64 { return r.Int64N(1 << 13) },
 	"wide40":    func(r *rand.Rand, _ int) int64 { return r.Int64N(1 << 40) },
 	"extremes":  func(r *rand.Rand, i int) int64 { return []int64{math.MinInt64, math.MaxInt64, 0, -1}[i%4] },
 	"construns": func(_ *rand.Rand, i int) int64 { return int64(i / 2048) },

@@ -257,16 +257,13 @@ func unpack32(dst *[vec.Size]uint32, data []byte, n int, width uint, base uint32
 	for g := 0; g < n; g += kernel.GroupSize {
 		d := (*[kernel.GroupSize]uint32)(dst[g:])
 		if width > 32 { // the low words come first
-			copy(d[:], w[:kernel.GroupSize])
+			for i, x := range w[:kernel.GroupSize] {
+				d[i] = x + base
+			}
 		} else {
-			kernel.UnpackU32(d, w, width)
+			kernel.UnpackU32(d, w, width, base)
 		}
 		w = w[16*width:]
-		if base != 0 {
-			for i := range d {
-				d[i] += base
-			}
-		}
 	}
 }
 

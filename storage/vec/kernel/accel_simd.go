@@ -2,7 +2,12 @@
 
 package kernel
 
-import "github.com/millrace/millrace/storage/vec/kernel/simd"
+import (
+	"math/bits"
+
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage/vec/kernel/simd"
+)
 
 // accelerated says whether the CPU takes the loops of package simd. Tests turn
 // it off to compare.
@@ -54,8 +59,8 @@ func cmpConstAccel[E Number](op Op, v []E, c E, out []uint64) int {
 	return 0
 }
 
-func unpackU32Accel(dst *[GroupSize]uint32, src []uint32, width uint) bool {
-	simd.UnpackU32(dst, src, width)
+func unpackU32Accel(dst *[GroupSize]uint32, src []uint32, width uint, base uint32) bool {
+	simd.UnpackU32(dst, src, width, base)
 	return true
 }
 
@@ -65,3 +70,33 @@ func unpackI64Accel(dst *[GroupSize]int64, src []uint32, width uint, base int64)
 }
 
 func maxU32Accel(v []uint32) uint32 { return simd.MaxU32(v) }
+
+// sumI64Accel sums what it can and returns how many values that were.
+func sumI64Accel(v []int64) (types.Int128, int) {
+	n := len(v) &^ 7
+	hi, lo := simd.SumHalves(v[:n])
+	return unbias(hi, lo, n), n
+}
+
+// sumMaskedI64Accel sums the whole words of the mask.
+func sumMaskedI64Accel(v []int64, mask []uint64) (types.Int128, int) {
+	n := len(v) &^ 63
+	hi, lo, count := simd.SumHalvesMasked(v[:n], mask)
+	return unbias(hi, lo, count), n
+}
+
+// unbias joins the halves' sums of n values that had 2^63 added.
+func unbias(hi, lo uint64, n int) types.Int128 {
+	// hi<<32 + lo - n<<63, with hi < 2^63.
+	s := joinHalves(int64(hi), lo)
+	l, borrow := bits.Sub64(s.Lo, uint64(n)<<63, 0)
+	return types.Int128{Lo: l, Hi: s.Hi - int64(uint64(n)>>1) - int64(borrow)}
+}
+
+func minMaxI64Accel(v []int64) (lo, hi int64) { return simd.MinMaxI64(v) }
+
+func minMaxI32Accel(v []int32) (lo, hi int32) { return simd.MinMaxI32(v) }
+
+func indexAccel(hay, needle []byte) int { return simd.Index(hay, needle) }
+
+func decimalAccel(dst []float64, src []int64, p float64) int { return simd.Decimal(dst, src, p) }

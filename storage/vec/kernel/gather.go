@@ -26,8 +26,18 @@ func Scatter[E any](dst, src []E, sel []uint16) {
 
 // Fill sets every element of dst to v.
 func Fill[E any](dst []E, v E) {
-	for i := range dst {
+	if len(dst) <= 32 {
+		for i := range dst {
+			dst[i] = v
+		}
+		return
+	}
+	// Doubling copies, which the runtime makes in wide moves.
+	for i := range dst[:16] {
 		dst[i] = v
+	}
+	for n := 16; n < len(dst); n *= 2 {
+		copy(dst[n:], dst[:n])
 	}
 }
 

@@ -44,6 +44,10 @@ func hashVec(dst []uint64, v *vec.Vec, sel []uint16, combine bool) {
 		}
 		return
 	}
+	if combine && v.Valid != nil {
+		combineNulls(dst, v, sel)
+		return
+	}
 	src := v.Source()
 	var codes []uint32
 	if v.Form == vec.Dict {
@@ -117,20 +121,35 @@ func hashVec(dst []uint64, v *vec.Vec, sel []uint16, combine bool) {
 	if v.Valid == nil {
 		return
 	}
-	// Nulls had their (zero) value hashed; without combining they are mended here,
-	// and with it the hash of a null is that of a zero value joined twice, which is
-	// as good: equal for equal rows.
 	for k := range dst {
 		i := k
 		if sel != nil {
 			i = int(sel[k])
 		}
 		if v.Valid[i>>6]>>(uint(i)&63)&1 == 0 {
-			if combine {
-				dst[k] = CombineHash(dst[k], HashNull)
-			} else {
-				dst[k] = HashNull
+			dst[k] = HashNull
+		}
+	}
+}
+
+// combineNulls is CombineVec for vectors with nulls, a piece at a time: nulls are
+// put right before they are joined.
+func combineNulls(dst []uint64, v *vec.Vec, sel []uint16) {
+	var h [256]uint64
+	var rows [256]uint16
+	for from := 0; from < len(dst); from += len(h) {
+		n := min(len(h), len(dst)-from)
+		s := rows[:n]
+		if sel != nil {
+			s = sel[from : from+n]
+		} else {
+			for i := range s {
+				s[i] = uint16(from + i)
 			}
+		}
+		hashVec(h[:n], v, s, false)
+		for i, x := range h[:n] {
+			dst[from+i] = CombineHash(dst[from+i], x)
 		}
 	}
 }

@@ -27,9 +27,9 @@ func TestPackRoundTrip(t *testing.T) {
 				}
 				if width <= 32 {
 					var u [GroupSize]uint32
-					UnpackU32(&u, packed, width)
+					UnpackU32(&u, packed, width, 9)
 					for i := range src {
-						if uint64(u[i]) != src[i] {
+						if uint64(u[i]-9) != src[i] {
 							t.Fatalf("u32 width %d value %d: %d, want %d", width, i, u[i], src[i])
 						}
 					}

@@ -52,19 +52,19 @@ func pack32(dst []uint32, src []uint64, width, drop uint) {
 	}
 }
 
-// UnpackU32 unpacks one group of width <= 32.
-func UnpackU32(dst *[GroupSize]uint32, src []uint32, width uint) {
+// UnpackU32 unpacks one group of width <= 32 and adds base, modulo 2^32.
+func UnpackU32(dst *[GroupSize]uint32, src []uint32, width uint, base uint32) {
 	if width == 0 {
-		*dst = [GroupSize]uint32{}
+		Fill(dst[:], base)
 		return
 	}
-	if accelerated && unpackU32Accel(dst, src, width) {
+	if accelerated && unpackU32Accel(dst, src, width, base) {
 		return
 	}
-	unpackU32(dst, src, width)
+	unpackU32(dst, src, width, base)
 }
 
-func unpackU32(dst *[GroupSize]uint32, src []uint32, width uint) {
+func unpackU32(dst *[GroupSize]uint32, src []uint32, width uint, base uint32) {
 	src = src[: 16*width : 16*width]
 	mask := uint32(1)<<width - 1 // 32: all ones, since 1<<32 is 0
 	bit := uint(0)
@@ -73,13 +73,19 @@ func unpackU32(dst *[GroupSize]uint32, src []uint32, width uint) {
 		d := (*[16]uint32)(dst[j<<4:])
 		s := bit & 31
 		if s+width > 32 {
-			b := (*[16]uint32)(src[bit>>5<<4+16:])
-			for l := range d {
-				d[l] = (a[l]>>s | b[l]<<(32-s)) & mask
+			b, t := (*[16]uint32)(src[bit>>5<<4+16:]), 32-s
+			for l := 0; l < 16; l += 4 {
+				d[l] = (a[l]>>(s&31)|b[l]<<(t&31))&mask + base
+				d[l+1] = (a[l+1]>>(s&31)|b[l+1]<<(t&31))&mask + base
+				d[l+2] = (a[l+2]>>(s&31)|b[l+2]<<(t&31))&mask + base
+				d[l+3] = (a[l+3]>>(s&31)|b[l+3]<<(t&31))&mask + base
 			}
 		} else {
-			for l := range d {
-				d[l] = a[l] >> s & mask
+			for l := 0; l < 16; l += 4 {
+				d[l] = a[l]>>(s&31)&mask + base
+				d[l+1] = a[l+1]>>(s&31)&mask + base
+				d[l+2] = a[l+2]>>(s&31)&mask + base
+				d[l+3] = a[l+3]>>(s&31)&mask + base
 			}
 		}
 		bit += width
@@ -123,13 +129,19 @@ func unpackI64(dst *[GroupSize]int64, src []uint32, width uint, base int64) {
 		d := (*[16]int64)(dst[j<<4:])
 		s := bit & 31
 		if s+width > 32 {
-			b := (*[16]uint32)(src[bit>>5<<4+16:])
-			for l := range d {
-				d[l] = int64((a[l]>>s|b[l]<<(32-s))&mask) + base
+			b, t := (*[16]uint32)(src[bit>>5<<4+16:]), 32-s
+			for l := 0; l < 16; l += 4 {
+				d[l] = int64((a[l]>>(s&31)|b[l]<<(t&31))&mask) + base
+				d[l+1] = int64((a[l+1]>>(s&31)|b[l+1]<<(t&31))&mask) + base
+				d[l+2] = int64((a[l+2]>>(s&31)|b[l+2]<<(t&31))&mask) + base
+				d[l+3] = int64((a[l+3]>>(s&31)|b[l+3]<<(t&31))&mask) + base
 			}
 		} else {
-			for l := range d {
-				d[l] = int64(a[l]>>s&mask) + base
+			for l := 0; l < 16; l += 4 {
+				d[l] = int64(a[l]>>(s&31)&mask) + base
+				d[l+1] = int64(a[l+1]>>(s&31)&mask) + base
+				d[l+2] = int64(a[l+2]>>(s&31)&mask) + base
+				d[l+3] = int64(a[l+3]>>(s&31)&mask) + base
 			}
 		}
 		bit += width

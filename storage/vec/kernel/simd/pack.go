@@ -4,11 +4,12 @@ package simd
 
 import "simd/archsimd"
 
-// UnpackU32 unpacks a group of 512 values of 1..32 bits; see kernel.PackGroup
+// UnpackU32 unpacks a group of 512 values of 1..32 bits and adds base; see kernel.PackGroup
 // for the order. src has 16*width words.
-func UnpackU32(dst *[512]uint32, src []uint32, width uint) {
+func UnpackU32(dst *[512]uint32, src []uint32, width uint, base uint32) {
 	src = src[: 16*width : 16*width]
 	mask := archsimd.BroadcastUint32x8(uint32(1)<<width - 1)
+	bb := archsimd.BroadcastUint32x8(base)
 	bit := uint(0)
 	for j := 0; j < 32; j++ {
 		a := (*[16]uint32)(src[bit>>5<<4:])
@@ -23,8 +24,8 @@ func UnpackU32(dst *[512]uint32, src []uint32, width uint) {
 			x = x.Or(archsimd.LoadUint32x8((*[8]uint32)(b[:8])).ShiftLeft(up))
 			y = y.Or(archsimd.LoadUint32x8((*[8]uint32)(b[8:])).ShiftLeft(up))
 		}
-		x.And(mask).Store((*[8]uint32)(d[:8]))
-		y.And(mask).Store((*[8]uint32)(d[8:]))
+		x.And(mask).Add(bb).Store((*[8]uint32)(d[:8]))
+		y.And(mask).Add(bb).Store((*[8]uint32)(d[8:]))
 		bit += width
 	}
 	archsimd.ClearAVXUpperBits()
