@@ -343,21 +343,3 @@ func (s *fakeSession) Env() *types.Env                  { return types.DefaultEn
 func (s *fakeSession) TxStatus() byte                   { return s.tx }
 func (s *fakeSession) Cancel()                          {}
 func (s *fakeSession) Close() error                     { s.fake.Sessions.Add(-1); return nil }
-
-// Encoder encodes the few types of the fake session.
-func Encoder(t types.T, format int16, _ *types.Env) (pgwire.Encoder, error) {
-	switch {
-	case t.OID == types.Int4OID && format == 0:
-		return func(dst []byte, v *vec.Vec, i int) []byte {
-			return strconv.AppendInt(dst, int64(v.Source().I32[v.Index(i)]), 10)
-		}, nil
-	case t.OID == types.Int4OID:
-		return func(dst []byte, v *vec.Vec, i int) []byte {
-			n := uint32(v.Source().I32[v.Index(i)])
-			return append(dst, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
-		}, nil
-	case t.OID == types.TextOID:
-		return func(dst []byte, v *vec.Vec, i int) []byte { return append(dst, v.BytesAt(i)...) }, nil
-	}
-	return nil, sqlstate.Unsupported("type %d in format %d", t.OID, format)
-}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"strconv"
 	"testing"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -67,15 +66,9 @@ func (s *oneRow) Execute(_ context.Context, _ string, _ int, out Results) (bool,
 	return false, out.CommandComplete("SELECT 1")
 }
 
-func intText(types.T, int16, *types.Env) (Encoder, error) {
-	return func(dst []byte, v *vec.Vec, i int) []byte {
-		return strconv.AppendInt(dst, int64(v.I32[i]), 10)
-	}, nil
-}
-
 func newLoop(data []byte) (*conn, *loopConn) {
 	lc := &loopConn{data: data}
-	srv := &Server{cfg: Config{Encoder: intText}, log: slog.New(slog.DiscardHandler), ctx: context.Background()}
+	srv := &Server{cfg: Config{}, log: slog.New(slog.DiscardHandler), ctx: context.Background()}
 	c := newConn(srv, lc)
 	c.in.login = false
 	b := vec.NewBatch([]types.T{types.Int4})

@@ -2,10 +2,12 @@ package pgwire
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
+	"github.com/millrace/millrace/storage/vec/codec"
 )
 
 // dataRowBytesMax is the longest DataRow that clients can take.
@@ -15,13 +17,13 @@ const dataRowBytesMax = 1<<30 - 1
 type results struct {
 	c        *conn
 	extended bool
-	encoders []Encoder
-	cache    encoderCache
+	shape    *shape // of the result that is being sent
+	cache    shapeCache
 	copyIn   *copyIn // the last COPY FROM of the statement
 }
 
 func (r *results) begin(extended bool) {
-	r.extended, r.encoders, r.copyIn = extended, nil, nil
+	r.extended, r.shape, r.copyIn = extended, nil, nil
 }
 
 // finish ends a call that used r and returned err. What a client still sends for
@@ -34,7 +36,7 @@ func (r *results) finish(err error) error {
 			err = e
 		}
 	}
-	r.encoders = nil
+	r.shape = nil
 	return err
 }
 
@@ -55,8 +57,7 @@ func (r *results) RowDescription(cols []Column, formats []int16) error {
 		r.c.w.rowDescription(cols, formats)
 	}
 	var err error
-	r.encoders, err = r.cache.find(r.c, cols, formats)
-	if err != nil {
+	if r.shape, err = r.cache.find(r.c.sess.Env(), cols, formats); err != nil {
 		return err
 	}
 	return r.c.w.full()
@@ -64,8 +65,9 @@ func (r *results) RowDescription(cols []Column, formats []int16) error {
 
 func (r *results) Batch(b *vec.Batch) error {
 	cols := b.Cols
-	if len(cols) != len(r.encoders) {
-		return sqlstate.Errorf(sqlstate.InternalError, "a result of %d columns holds a batch of %d", len(r.encoders), len(cols))
+	encoders, err := r.shape.encodersFor(cols)
+	if err != nil {
+		return err
 	}
 	w := &r.c.w
 	n := b.Rows()
@@ -73,7 +75,7 @@ func (r *results) Batch(b *vec.Batch) error {
 		row := b.Row(k)
 		at := len(w.out) + 1
 		w.out = append(w.out, 'D', 0, 0, 0, 0, byte(len(cols)>>8), byte(len(cols)))
-		for i, enc := range r.encoders {
+		for i, enc := range encoders {
 			v := cols[i]
 			if v.IsNull(row) {
 				w.out = append(w.out, 0xff, 0xff, 0xff, 0xff)
@@ -115,48 +117,85 @@ func (r *results) EmptyQuery() error {
 	return r.c.w.err
 }
 
-// encoderCache keeps the encoders of results that come again: those of prepared
-// statements, known by the identity of their columns and formats.
-type encoderCache struct {
-	entries map[encoderKey][]Encoder
+// shape is how the rows of one result are sent.
+type shape struct {
+	cols     []Column
+	formats  []int16
+	env      *types.Env
+	encoders []codec.Encoder
 }
 
-type encoderKey struct {
-	col    *Column // first of the columns; keeps them alive, so that no other list takes its place
+func newShape(env *types.Env, cols []Column, formats []int16) (*shape, error) {
+	s := &shape{cols: cols, formats: formats, env: env, encoders: make([]codec.Encoder, len(cols))}
+	for i := range cols {
+		if f := formatOf(formats, i); f != 0 && f != 1 {
+			return nil, sqlstate.Errorf(sqlstate.InvalidParameterValue, "unsupported format code: %d", f)
+		}
+		s.encoders[i] = s.encoder(i, cols[i].T)
+	}
+	return s, nil
+}
+
+// encoder is the encoder of column i when its values come as type t.
+func (s *shape) encoder(i int, t types.T) codec.Encoder {
+	if formatOf(s.formats, i) == 1 {
+		return codec.BinaryEncoder(t, s.env)
+	}
+	return codec.TextEncoder(t, s.env)
+}
+
+// encodersFor gives the encoders for the vectors of one batch. A vector may hold
+// its column's type in another layout: a numeric wider than was planned, say.
+func (s *shape) encodersFor(vs []*vec.Vec) ([]codec.Encoder, error) {
+	if s == nil || len(vs) != len(s.cols) {
+		return nil, sqlstate.Errorf(sqlstate.InternalError, "a batch of %d columns does not fit its result", len(vs))
+	}
+	encoders := s.encoders
+	for i, v := range vs {
+		if t := &s.cols[i].T; v.T.Layout != t.Layout || v.T.Scale != t.Scale {
+			if &encoders[0] == &s.encoders[0] {
+				encoders = slices.Clone(encoders)
+			}
+			encoders[i] = s.encoder(i, v.T)
+		}
+	}
+	return encoders, nil
+}
+
+// shapeCache keeps the shapes of results that come again: those of prepared
+// statements, known by the identity of their columns and formats.
+type shapeCache map[shapeKey]*shape
+
+// shapeKey points to the first entry of each list; the cache keeps them alive, so
+// that no other list takes their place.
+type shapeKey struct {
+	col    *Column
 	n      int
 	format *int16
 	m      int
 	env    *types.Env
 }
 
-const encoderCacheMax = 256
+const shapeCacheMax = 256
 
-func (e *encoderCache) find(c *conn, cols []Column, formats []int16) ([]Encoder, error) {
+func (e *shapeCache) find(env *types.Env, cols []Column, formats []int16) (*shape, error) {
 	if len(cols) == 0 {
-		return nil, nil
+		return &shape{}, nil
 	}
-	env := c.sess.Env()
-	key := encoderKey{col: &cols[0], n: len(cols), m: len(formats), env: env}
+	key := shapeKey{col: &cols[0], n: len(cols), m: len(formats), env: env}
 	if len(formats) > 0 {
 		key.format = &formats[0]
 	}
-	if encs, ok := e.entries[key]; ok {
-		return encs, nil
+	if s, ok := (*e)[key]; ok {
+		return s, nil
 	}
-	encs := make([]Encoder, len(cols))
-	for i := range cols {
-		f := formatOf(formats, i)
-		if f != 0 && f != 1 {
-			return nil, sqlstate.Errorf(sqlstate.InvalidParameterValue, "unsupported format code: %d", f)
-		}
-		var err error
-		if encs[i], err = c.srv.cfg.Encoder(cols[i].T, f, env); err != nil {
-			return nil, err
-		}
+	s, err := newShape(env, cols, formats)
+	if err != nil {
+		return nil, err
 	}
-	if e.entries == nil || len(e.entries) >= encoderCacheMax {
-		e.entries = map[encoderKey][]Encoder{}
+	if *e == nil || len(*e) >= shapeCacheMax {
+		*e = shapeCache{}
 	}
-	e.entries[key] = encs
-	return encs, nil
+	(*e)[key] = s
+	return s, nil
 }

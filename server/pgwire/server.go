@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
-	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/server/auth"
 )
 
@@ -24,8 +23,6 @@ type Config struct {
 	Auth     *auth.Policy
 	// TLS, when not nil, is offered to clients, by SSLRequest or directly.
 	TLS *tls.Config
-	// Encoder finds the encoder of a type in a format (0 text, 1 binary).
-	Encoder func(t types.T, format int16, env *types.Env) (Encoder, error)
 	// MaxConnections bounds the sessions; 0 means 100.
 	MaxConnections int
 	// LoginTimeout bounds start-up and authentication; 0 means one minute.

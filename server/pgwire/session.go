@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
+	"github.com/millrace/millrace/storage/vec/codec"
 )
 
 // Sessions makes the session of a client that has proved who it is. It reports
@@ -140,6 +141,5 @@ type CopySink interface {
 	Close() error
 }
 
-// Encoder appends row i of v, which is not null, in the form of its type and
-// format, without a length.
-type Encoder = func(dst []byte, v *vec.Vec, i int) []byte
+// Encoder is the encoder of one column.
+type Encoder = codec.Encoder
