@@ -19,7 +19,7 @@ const module = "github.com/millrace/millrace"
 // rooms lists for each room the other rooms it may import.
 var rooms = map[string][]string{
 	"catalog":  {},
-	"parser":   {},
+	"parser":   {"catalog"}, // for its error codes, see only
 	"storage":  {"catalog", "parser"},
 	"binlog":   {"catalog", "parser", "storage"},
 	"planner":  {"catalog", "parser"},
