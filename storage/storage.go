@@ -112,6 +112,9 @@ type TxnOptions struct {
 	Explicit bool
 	// Async commits are acknowledged before the log is synced.
 	Async bool
+	// After is a commit that the transaction must see though it may not be
+	// published yet: the session's own last asynchronous one.
+	After CSN
 }
 
 // Op is what a Mutation does to its rows.

@@ -97,10 +97,18 @@ func (l *Log) Recover(covered storage.CSN, fn func(e *Entry) error) (Tail, error
 				return t, err
 			}
 			f.bytes = end
+		} else if last {
+			// What was read may be in the page cache alone; from now on files may build on it.
+			if err := l.opts.Dir.Truncate(fileName(f.number), end); err != nil {
+				return t, err
+			}
 		}
 		f.start = start
 		t.Last = max(t.Last, storage.CSN(start)-1)
 		t.MaxNumber = max(t.MaxNumber, start-1)
+	}
+	if err := l.opts.Dir.Sync(); err != nil {
+		return t, err
 	}
 	if t.Last < covered {
 		name := "(none)"

@@ -35,16 +35,15 @@ const (
 // KV is a catalog change: a nil value removes the key.
 type KV struct{ Key, Value []byte }
 
-// SideFile names a file that holds rows of a large commit. Ord is the ordinal of
-// its first row among the changes of the commit.
+// SideFile names a segment file that has rows of a large commit, after those of the
+// chunks, and a file with those of its rows that are deleted again ("" for none).
 type SideFile struct {
-	Table uint32
-	Shard int
-	Ord   uint64
-	Rows  uint64
-	Size  int64
-	CRC   uint32
-	Name  string
+	Table   uint32
+	Shard   int
+	Rows    uint64
+	Size    int64
+	Name    string
+	Deletes string
 }
 
 // Encoder builds a record in an Entry's buffer.
@@ -116,10 +115,11 @@ func (e *Encoder) Truncated(tables []uint32) {
 // File adds a side file.
 func (e *Encoder) File(f *SideFile) {
 	at := e.section(secFile)
-	for _, v := range [...]uint64{uint64(f.Table), uint64(f.Shard), f.Ord, f.Rows, uint64(f.Size), uint64(f.CRC)} {
+	for _, v := range [...]uint64{uint64(f.Table), uint64(f.Shard), f.Rows, uint64(f.Size)} {
 		e.uvarint(v)
 	}
 	e.bytes([]byte(f.Name))
+	e.bytes([]byte(f.Deletes))
 	e.end(at)
 }
 
@@ -328,9 +328,9 @@ func Decode(b []byte, v *Visitor) error {
 				err = v.Truncated(ts)
 			}
 		case secFile:
-			f := SideFile{Table: uint32(body.uvarint()), Shard: int(body.uvarint()), Ord: body.uvarint(), Rows: body.uvarint(),
-				Size: int64(body.uvarint()), CRC: uint32(body.uvarint())}
+			f := SideFile{Table: uint32(body.uvarint()), Shard: int(body.uvarint()), Rows: body.uvarint(), Size: int64(body.uvarint())}
 			f.Name = string(body.take(int(body.uvarint())))
+			f.Deletes = string(body.take(int(body.uvarint())))
 			if v.File != nil && !body.bad {
 				err = v.File(&f)
 			}

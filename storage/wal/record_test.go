@@ -38,7 +38,7 @@ func sample(e *Encoder) {
 	keys := &vec.Batch{Cols: rows.Cols[:1], N: 3}
 	e.Chunk(sampleTable, 3, &storage.Chunk{Op: storage.OpUpdate, Rows: rows, Keys: keys, Ord: []uint32{5, 4, 9}})
 	e.Chunk(sampleTable, 1, &storage.Chunk{Op: storage.OpDelete, Keys: keys, Ord: []uint32{7, 8, 9}})
-	e.File(&SideFile{Table: 16384, Shard: 2, Ord: 10, Rows: 1 << 20, Size: 12345, CRC: 99, Name: "00000001.seg"})
+	e.File(&SideFile{Table: 16384, Shard: 2, Rows: 1 << 20, Size: 12345, Name: "00000001.seg", Deletes: "00000002.del"})
 }
 
 func countAll() *Visitor {
@@ -106,7 +106,7 @@ func TestRecord(t *testing.T) {
 		`  true/3/ true/77/ true/1250/ true/0/a string that is long enough 2`,
 		`  true/1/`, `  true/2/`, `  true/3/`,
 		`chunk shard 1 op 3 ord [7 8 9]`, `  true/1/`, `  true/2/`, `  true/3/`,
-		`file {Table:16384 Shard:2 Ord:10 Rows:1048576 Size:12345 CRC:99 Name:00000001.seg}`,
+		`file {Table:16384 Shard:2 Rows:1048576 Size:12345 Name:00000001.seg Deletes:00000002.del}`,
 	}
 	if fmt.Sprint(log) != fmt.Sprint(want) {
 		for i := range max(len(log), len(want)) {

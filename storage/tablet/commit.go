@@ -1,0 +1,583 @@
+package tablet
+
+import (
+	"context"
+	"slices"
+	"sort"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/millrace/millrace/catalog"
+	catstore "github.com/millrace/millrace/catalog/store"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/vec"
+	"github.com/millrace/millrace/storage/wal"
+)
+
+// commit is a transaction on its way through the log.
+type commit struct {
+	x     *tx
+	parts []*part // in latch order
+	entry wal.Entry
+	enc   *wal.Encoder
+
+	// Catalog changes.
+	after *catalog.Version
+	kvs   []catstore.KV
+	swaps []swap
+	defs  []redefinition
+	latch []*shard // all that are latched, in order; parts' shards among them
+}
+
+// part is what a commit does to one tablet.
+type part struct {
+	sh       *shard
+	own      *ownTable
+	ops      *ownShard
+	prepared storage.Prepared
+	staged   storage.Staged
+}
+
+// swap is a table whose tablets are replaced: by those of gen, or by none.
+type swap struct {
+	oid   uint32
+	gen   *generation
+	empty bool // an existing table is emptied: the log and the manifest say so
+}
+
+// redefinition is a table that stays but has a new definition.
+type redefinition struct {
+	shards   []*shard
+	old, def *catalog.Table
+}
+
+// Commit implements storage.Txn.
+func (x *tx) Commit(ctx context.Context) (storage.CSN, error) {
+	if err := x.over(); err != nil {
+		return 0, err
+	}
+	if x.ddl == nil && !x.wrote() {
+		x.end()
+		return 0, nil
+	}
+	csn, err := x.commit(ctx)
+	if err != nil {
+		x.Rollback()
+		return 0, err
+	}
+	// The keys stay locked until others can see the commit.
+	if !x.opts.Async {
+		x.s.marks.WaitPublished(csn, x.s.ctx.Done())
+	}
+	x.end()
+	if err := x.s.broken(); err != nil && !x.opts.Async && x.s.marks.Published() < csn {
+		return 0, err
+	}
+	return csn, nil
+}
+
+func (x *tx) wrote() bool {
+	for _, o := range x.own {
+		if o.any() {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *tx) commit(ctx context.Context) (storage.CSN, error) {
+	if err := x.s.log.Throttle(); err != nil {
+		return 0, x.s.broken()
+	}
+	if x.ddl != nil {
+		x.s.ddlMu.Lock()
+		defer x.s.ddlMu.Unlock()
+	}
+	for {
+		c := &commit{x: x}
+		again, err := c.try(ctx)
+		c.release()
+		if err != nil {
+			return 0, err
+		}
+		if again {
+			if err := ctx.Err(); err != nil {
+				return 0, context.Cause(ctx)
+			}
+			continue
+		}
+		csn := c.entry.CSN
+		if x.opts.Async && !c.mustWait() {
+			x.s.log.SyncSoon()
+			return csn, nil
+		}
+		if err := x.s.log.Wait(csn); err != nil {
+			if b := x.s.broken(); b != nil {
+				return 0, b
+			}
+			return 0, err
+		}
+		if len(c.swaps) > 0 {
+			if err := x.s.recordSwaps(c.swaps, csn); err != nil {
+				return 0, err
+			}
+		}
+		c.enc.Free()
+		return csn, nil
+	}
+}
+
+// mustWait says that a commit is durable before it is acknowledged, whatever the
+// session asked for: DDL and large sets.
+func (c *commit) mustWait() bool { return c.after != nil }
+
+// try goes once through the steps of a commit. again says that conflicts were
+// resolved, or waited for, and the commit should be tried anew.
+func (c *commit) try(ctx context.Context) (again bool, err error) {
+	x := c.x
+	if err := c.plan(); err != nil {
+		return false, err
+	}
+	// Large tables of a transaction that redefines them are prepared under the
+	// latch, since their tablets take the new definition there.
+	if len(c.defs) == 0 {
+		if err := c.prepare(ctx); err != nil {
+			return false, err
+		}
+	}
+	c.encode()
+
+	for _, sh := range c.latch {
+		sh.latch.Lock()
+	}
+	again, err = c.locked(ctx)
+	for i := len(c.latch) - 1; i >= 0; i-- {
+		c.latch[i].latch.Unlock()
+	}
+	var b *blockedError
+	if as(err, &b) {
+		// A key is locked by another transaction: wait for it without latches.
+		return true, x.s.locks.WaitFree(ctx, x.owner, b.table, b.hash)
+	}
+	var cf *conflictError
+	if as(err, &cf) {
+		return true, x.resolve(ctx, cf)
+	}
+	return again, err
+}
+
+func as[E error](err error, target *E) bool {
+	e, ok := err.(E)
+	if ok {
+		*target = e
+	}
+	return ok
+}
+
+type blockedError struct {
+	table uint32
+	hash  *uint64
+}
+
+func (*blockedError) Error() string { return "key is locked" }
+
+type conflictError struct {
+	part      *part
+	conflicts []storage.Conflict
+}
+
+func (*conflictError) Error() string { return "conflict" }
+
+// plan finds the tablets that the commit touches, and applies the catalog change
+// to the newest version.
+func (c *commit) plan() error {
+	x, s := c.x, c.x.s
+	latched := map[*shard]bool{}
+	add := func(shards []*shard) {
+		for _, sh := range shards {
+			if !latched[sh] {
+				latched[sh] = true
+				c.latch = append(c.latch, sh)
+			}
+		}
+	}
+	if x.ddl != nil {
+		if err := c.planDDL(add); err != nil {
+			return err
+		}
+	}
+	for _, oid := range x.order {
+		o := x.own[oid]
+		if !o.any() {
+			continue
+		}
+		if c.after != nil && c.after.Table(oid) == nil {
+			continue // dropped by the same transaction
+		}
+		var shards []*shard
+		if o.fresh {
+			shards = o.gen.shards
+		} else {
+			t := s.table(oid)
+			if t == nil {
+				return errSchemaChanged(o.t, nil)
+			}
+			shards = t.current()
+		}
+		if len(shards) != len(o.shards) {
+			return errSchemaChanged(o.t, nil)
+		}
+		for i, ops := range o.shards {
+			if len(ops.chunks) == 0 {
+				continue
+			}
+			c.parts = append(c.parts, &part{sh: shards[i], own: o, ops: ops})
+			add(shards[i : i+1])
+		}
+	}
+	sort.Slice(c.parts, func(i, j int) bool { return c.parts[i].sh.before(c.parts[j].sh) })
+	sort.Slice(c.latch, func(i, j int) bool { return c.latch[i].before(c.latch[j]) })
+	return nil
+}
+
+func (c *commit) planDDL(latch func([]*shard)) error {
+	x, s := c.x, c.x.s
+	base := s.hist.newest()
+	for oid, t := range x.seen {
+		if base.Table(oid) != t {
+			return errConcurrentDDL
+		}
+	}
+	if err := checkNames(base, x.ddl); err != nil {
+		return err
+	}
+	d := *x.ddl
+	d.NextOID = max(d.NextOID, s.nextOID.Load())
+	c.after = base.Apply(&d)
+	kvs, err := catstore.Sets(&d, c.after)
+	if err != nil {
+		return err
+	}
+	c.kvs = kvs
+	oids := make([]uint32, 0, len(d.Tables))
+	for oid := range d.Tables {
+		oids = append(oids, oid)
+	}
+	for _, oid := range d.Truncated {
+		if !slices.Contains(oids, oid) {
+			oids = append(oids, oid)
+		}
+	}
+	slices.Sort(oids)
+	for _, oid := range oids {
+		old, def := base.Table(oid), c.after.Table(oid)
+		var shards []*shard
+		if t := s.table(oid); t != nil {
+			shards = t.current()
+		}
+		isTable := func(t *catalog.Table) bool { return t != nil && t.Kind == catalog.KindTable }
+		switch {
+		case !isTable(def):
+			if shards != nil {
+				latch(shards)
+				c.swaps = append(c.swaps, swap{oid: oid})
+			}
+		case !isTable(old) || slices.Contains(d.Truncated, oid):
+			o, err := x.ownTable(def)
+			if err != nil {
+				return err
+			}
+			if o.gen == nil {
+				if err := x.emptyOwn(def); err != nil {
+					return err
+				}
+			}
+			latch(shards)
+			c.swaps = append(c.swaps, swap{oid: oid, gen: x.own[oid].gen, empty: isTable(old)})
+		case old != def:
+			latch(shards)
+			c.defs = append(c.defs, redefinition{shards, old, def})
+		}
+	}
+	return nil
+}
+
+func (c *commit) prepare(ctx context.Context) error {
+	for _, p := range c.parts {
+		pr, err := p.sh.col.Prepare(ctx, p.ops.chunks)
+		if err != nil {
+			return err
+		}
+		p.prepared = pr
+	}
+	return nil
+}
+
+// encode writes the record but for its numbers.
+func (c *commit) encode() {
+	c.enc = wal.NewEncoder()
+	if len(c.kvs) > 0 {
+		kvs := make([]wal.KV, len(c.kvs))
+		for i, kv := range c.kvs {
+			kvs[i] = wal.KV(kv)
+		}
+		c.enc.Catalog(kvs)
+	}
+	var emptied []uint32
+	for _, w := range c.swaps {
+		if w.empty {
+			emptied = append(emptied, w.oid)
+		}
+	}
+	c.enc.Truncated(emptied)
+	for _, p := range c.parts {
+		for i := range p.ops.chunks {
+			c.enc.Chunk(p.own.t, p.sh.index, &p.ops.chunks[i])
+		}
+	}
+	c.entry = wal.Entry{Buf: c.enc.Buf, Changes: int(c.x.ord), Tag: c}
+	c.entry.Seal()
+}
+
+// locked is what happens under the latches: it touches memory only.
+func (c *commit) locked(ctx context.Context) (again bool, err error) {
+	s := c.x.s
+	if err := s.broken(); err != nil {
+		return false, err
+	}
+	for _, sh := range c.latch {
+		if sh.retired {
+			return true, nil // emptied or dropped since; the next try finds out what
+		}
+	}
+	for _, p := range c.parts {
+		if !p.own.fresh && !c.redefines(p.sh) && p.sh.def.SchemaVersion != p.own.t.SchemaVersion {
+			return false, errSchemaChanged(p.own.t, p.sh.def)
+		}
+	}
+	if err := c.blocked(); err != nil {
+		return false, err
+	}
+	undo := c.redefine()
+	if len(c.defs) > 0 {
+		if err := c.prepare(ctx); err != nil {
+			undo()
+			return false, err
+		}
+	}
+	if err := c.stage(); err != nil {
+		undo()
+		return false, err
+	}
+	if err := s.log.Append(&c.entry); err != nil {
+		c.abort()
+		undo()
+		if b := s.broken(); b != nil {
+			return false, b
+		}
+		return false, err
+	}
+	csn := c.entry.CSN
+	for _, p := range c.parts {
+		p.staged.Stamp(c.entry.Base, csn)
+		p.staged = nil
+	}
+	for _, w := range c.swaps {
+		if t := s.table(w.oid); t != nil {
+			for _, sh := range t.current() {
+				sh.retired = true
+			}
+		}
+		g := w.gen
+		if g == nil {
+			g = &generation{}
+		}
+		s.push(w.oid, g, csn)
+	}
+	s.marks.Stamped(csn)
+	return false, nil
+}
+
+// blocked looks for keys that other transactions have locked. One that locked its
+// own keys can only be blocked by a lock of the whole table.
+func (c *commit) blocked() error {
+	l := c.x.s.locks
+	if l.None() {
+		return nil
+	}
+	for _, p := range c.parts {
+		if p.own.fresh {
+			continue
+		}
+		for i := range p.ops.chunks {
+			k := &p.ops.chunks[i]
+			var hashes []uint64
+			if !c.x.opts.Explicit {
+				if k.Keys != nil {
+					hashes = lockHashes(k.Keys.Cols, k.Len())
+				}
+				if k.Rows != nil && len(p.own.t.PK) > 0 && k.Op != storage.OpUpdate {
+					hashes = append(hashes, lockHashes(pickCols(k.Rows.Cols, p.own.t.PK), k.Len())...)
+				}
+			}
+			if row, is := l.Blocked(c.x.owner, p.own.t.OID, hashes); is {
+				b := &blockedError{table: p.own.t.OID}
+				if row >= 0 {
+					b.hash = &hashes[row]
+				}
+				return b
+			}
+		}
+	}
+	return nil
+}
+
+func (c *commit) redefines(sh *shard) bool {
+	for i := range c.defs {
+		if slices.Contains(c.defs[i].shards, sh) {
+			return true
+		}
+	}
+	return false
+}
+
+// redefine gives tablets their table's new definition; undo takes it back.
+func (c *commit) redefine() (undo func()) {
+	set := func(r *redefinition, def *catalog.Table) {
+		for _, sh := range r.shards {
+			sh.def = def
+			sh.col.SetSchema(def)
+		}
+	}
+	for i := range c.defs {
+		set(&c.defs[i], c.defs[i].def)
+	}
+	return func() {
+		for i := range c.defs {
+			set(&c.defs[i], c.defs[i].old)
+		}
+	}
+}
+
+func (c *commit) stage() error {
+	for _, p := range c.parts {
+		st, conflicts, err := p.prepared.Stage()
+		if err == nil && len(conflicts) > 0 {
+			err = &conflictError{p, conflicts}
+		}
+		if err != nil {
+			c.abort()
+			return err
+		}
+		p.staged = st
+	}
+	return nil
+}
+
+func (c *commit) abort() {
+	for _, p := range c.parts {
+		if p.staged != nil {
+			p.staged.Abort()
+			p.staged = nil
+		}
+	}
+}
+
+func (c *commit) release() {
+	for _, p := range c.parts {
+		if p.prepared != nil {
+			p.prepared.Release()
+			p.prepared = nil
+		}
+	}
+}
+
+// resolve settles conflicts: duplicates are errors; rows that others replaced are
+// decided again where the statement can, in READ COMMITTED.
+func (x *tx) resolve(ctx context.Context, cf *conflictError) error {
+	p := cf.part
+	for _, k := range cf.conflicts {
+		if k.Duplicate {
+			c := &p.ops.chunks[k.Chunk]
+			// The row that is in the way may not be published yet; the error tells of it.
+			_ = x.s.log.Wait(x.s.marks.NewestAppended())
+			return errDuplicate(p.own.t, &vec.Batch{Cols: pickCols(c.Rows.Cols, p.own.t.PK), N: c.Len()}, k.Row)
+		}
+	}
+	return x.resolveChanged(ctx, cf)
+}
+
+// onAppend runs in the log's append section.
+func (s *Store) onAppend(e *wal.Entry) {
+	c := e.Tag.(*commit)
+	s.marks.Appended(e.CSN)
+	if c.after == nil {
+		return
+	}
+	s.hist.add(e.CSN, c.after)
+	for _, w := range c.swaps {
+		if w.empty {
+			s.floorMu.Lock()
+			s.switches[e.CSN] = true
+			s.floorMu.Unlock()
+		}
+	}
+}
+
+// onDurable runs after a sync, in commit order: the catalog goes to Pebble, and
+// snapshots may see the commits.
+func (s *Store) onDurable(es []*wal.Entry) error {
+	var b *pebble.Batch
+	var last storage.CSN
+	for _, e := range es {
+		c := e.Tag.(*commit)
+		last = e.CSN
+		if len(c.kvs) == 0 {
+			continue
+		}
+		if b == nil {
+			b = s.db.NewBatch()
+		}
+		if err := catstore.Apply(b, c.kvs); err != nil {
+			return err
+		}
+		if err := setCovered(b, e.CSN); err != nil {
+			return err
+		}
+		s.floorMu.Lock()
+		s.dbApplied = e.CSN
+		s.floorMu.Unlock()
+	}
+	if b != nil {
+		if err := b.Commit(pebble.NoSync); err != nil {
+			return err
+		}
+	}
+	s.marks.Durable(last)
+	return nil
+}
+
+// recordSwaps tells the manifest that older generations are over; until then the
+// log keeps the commit.
+func (s *Store) recordSwaps(swaps []swap, csn storage.CSN) error {
+	var es []*edit
+	for _, w := range swaps {
+		switch {
+		case w.gen == nil:
+			es = append(es, &edit{Table: w.oid, Dropped: true})
+		case w.empty:
+			es = append(es, &edit{Table: w.oid, Gen: csn, Switch: true, F: csn - 1})
+		}
+	}
+	if len(es) == 0 {
+		return nil
+	}
+	if err := s.man.append(es...); err != nil {
+		s.fail(err)
+		return s.broken()
+	}
+	s.floorMu.Lock()
+	delete(s.switches, csn)
+	s.floorMu.Unlock()
+	return nil
+}

@@ -1,0 +1,336 @@
+package tablet
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/column"
+)
+
+// maintainer owns the background work: one goroutine flushes, trims the log and
+// drops what nobody reads any more, another compacts. Both end with Close.
+type maintainer struct {
+	s     *Store
+	kick  chan struct{} // flush now
+	merge chan struct{} // look for compactions
+	wg    sync.WaitGroup
+
+	mu      sync.Mutex
+	waiting []chan struct{} // writers that wait for memory or log space
+	tick    *time.Timer
+}
+
+const maintainEvery = 200 * time.Millisecond
+
+func (m *maintainer) start(s *Store) {
+	m.s = s
+	m.kick = make(chan struct{}, 1)
+	m.merge = make(chan struct{}, 1)
+	if s.opts.Manual {
+		return
+	}
+	m.wg.Add(2)
+	go m.flushes()
+	go m.compactions()
+}
+
+func (m *maintainer) wait() { m.wg.Wait() }
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (m *maintainer) flushes() {
+	defer m.wg.Done()
+	t := time.NewTicker(maintainEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-m.s.ctx.Done():
+			m.wake()
+			return
+		case <-t.C:
+		case <-m.kick:
+		}
+		if err := m.s.maintain(m.s.ctx); err != nil && m.s.ctx.Err() == nil {
+			m.s.opts.Logger.Error("flush failed", "err", err)
+		}
+		m.wake()
+	}
+}
+
+func (m *maintainer) compactions() {
+	defer m.wg.Done()
+	t := time.NewTicker(10 * maintainEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-m.s.ctx.Done():
+			return
+		case <-t.C:
+		case <-m.merge:
+		}
+		for _, sh := range m.s.allShards() {
+			if _, err := m.s.compactShard(m.s.ctx, sh); err != nil && m.s.ctx.Err() == nil {
+				m.s.opts.Logger.Error("compaction failed", "table", sh.oid, "shard", sh.index, "err", err)
+			}
+		}
+	}
+}
+
+func (m *maintainer) wake() {
+	m.mu.Lock()
+	for _, c := range m.waiting {
+		close(c)
+	}
+	m.waiting = nil
+	m.mu.Unlock()
+}
+
+// pressure says how much of the memory and of the log is in use, 1 being the limit.
+func (s *Store) pressure() float64 {
+	var live int64
+	for _, sh := range s.allShards() {
+		live += sh.col.LiveBytes()
+	}
+	return max(float64(live)/float64(s.opts.MemoryLimit), float64(s.logBytes())/float64(s.opts.LogBytesMax))
+}
+
+func (s *Store) logBytes() (n int64) {
+	for _, f := range s.log.Files() {
+		n += f.Bytes
+	}
+	return n
+}
+
+// backpressure makes writers wait while memtables or the log are full.
+func (s *Store) backpressure(ctx context.Context) error {
+	if s.opts.Manual {
+		return nil
+	}
+	// Asking all tablets is too much for every small write.
+	if s.writes.Add(1)&63 != 0 && !s.pressed.Load() {
+		return nil
+	}
+	for {
+		p := s.pressure()
+		s.pressed.Store(p > 0.5)
+		if p > 0.5 {
+			signal(s.maintainer.kick)
+		}
+		if p < 1 {
+			return nil
+		}
+		c := make(chan struct{})
+		s.maintainer.mu.Lock()
+		s.maintainer.waiting = append(s.maintainer.waiting, c)
+		s.maintainer.mu.Unlock()
+		select {
+		case <-c:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.ctx.Done():
+			return s.broken()
+		}
+	}
+}
+
+// allShards lists the tablets that take writes.
+func (s *Store) allShards() []*shard {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var out []*shard
+	for _, t := range s.tables {
+		out = append(out, t.current()...)
+	}
+	return out
+}
+
+// maintain is one round of flushing, trimming and dropping.
+func (s *Store) maintain(ctx context.Context) error {
+	hold := s.holdback()
+	for _, sh := range s.allShards() {
+		o := sh.col.OldestUnflushed()
+		if !sh.col.Full() && (o == 0 || o >= hold) {
+			continue
+		}
+		if err := s.flushShard(ctx, sh); err != nil {
+			return err
+		}
+		signal(s.maintainer.merge)
+	}
+	oldest, _ := s.marks.Live()
+	s.dropGenerations(oldest)
+	s.hist.prune(oldest)
+	return s.trim()
+}
+
+// holdback is the first commit that the log need not keep on account of its size:
+// tablets with older rows only in memory are flushed.
+func (s *Store) holdback() storage.CSN {
+	files := s.log.Files()
+	var total int64
+	for _, f := range files {
+		total += f.Bytes
+	}
+	var hold storage.CSN
+	for i := 0; i+1 < len(files) && total > s.opts.LogBytesMax/2; i++ {
+		total -= files[i].Bytes
+		hold = storage.CSN(files[i+1].Start)
+	}
+	return hold
+}
+
+// flushShard writes a tablet's memtables to files.
+func (s *Store) flushShard(ctx context.Context, sh *shard) error {
+	e, err := sh.col.Flush(ctx, s.log.Wait)
+	if err != nil || e == nil {
+		return err
+	}
+	return s.install(sh, e)
+}
+
+// install makes an edit durable, and then the tablet's state.
+func (s *Store) install(sh *shard, e *column.Edit) error {
+	if err := s.broken(); err != nil {
+		e.Discard()
+		return err
+	}
+	sh.latch.Lock()
+	retired := sh.retired
+	sh.latch.Unlock()
+	if retired {
+		e.Discard()
+		return nil
+	}
+	err := s.man.append(&edit{Table: sh.oid, Shard: sh.index, Gen: sh.gen.number(), Add: e.Add, Drop: e.Drop, Deletes: e.Deletes, F: e.F})
+	if err != nil {
+		s.fail(err) // the files stay: the manifest may name them
+		return s.broken()
+	}
+	sh.latch.Lock()
+	e.Install()
+	sh.latch.Unlock()
+	return nil
+}
+
+// compactShard merges segments of a tablet once, if there is something to gain.
+func (s *Store) compactShard(ctx context.Context, sh *shard) (did bool, err error) {
+	k, ok := any(sh.col).(interface {
+		Compact(context.Context) (*column.Edit, error)
+	})
+	if !ok {
+		return false, nil
+	}
+	e, err := k.Compact(ctx)
+	if err != nil || e == nil {
+		return false, err
+	}
+	return true, s.install(sh, e)
+}
+
+// Flush implements storage.Store.
+func (s *Store) Flush(ctx context.Context) error {
+	for _, sh := range s.allShards() {
+		if err := s.flushShard(ctx, sh); err != nil {
+			return err
+		}
+	}
+	if err := s.flushCatalog(); err != nil {
+		return err
+	}
+	oldest, _ := s.marks.Live()
+	s.dropGenerations(oldest)
+	s.hist.prune(oldest)
+	return s.trim()
+}
+
+// Compact implements storage.Store.
+func (s *Store) Compact(ctx context.Context, oid uint32) error {
+	shards := s.allShards()
+	if oid != 0 {
+		t := s.table(oid)
+		if t == nil {
+			return sqlstate.Errorf(sqlstate.UndefinedTable, "relation with OID %d does not exist", oid)
+		}
+		shards = t.current()
+	}
+	for _, sh := range shards {
+		if err := s.flushShard(ctx, sh); err != nil {
+			return err
+		}
+		for {
+			did, err := s.compactShard(ctx, sh)
+			if err != nil {
+				return err
+			}
+			if !did {
+				break
+			}
+		}
+	}
+	return s.trim()
+}
+
+// flushCatalog writes Pebble's memtable, so that the log need not keep it.
+func (s *Store) flushCatalog() error {
+	s.floorMu.Lock()
+	applied, flushed := s.dbApplied, s.dbFlushed
+	s.floorMu.Unlock()
+	if applied == flushed {
+		return nil
+	}
+	// All up to applied is in Pebble by now, so the flush has it.
+	if err := s.db.Flush(); err != nil {
+		return err
+	}
+	s.floorMu.Lock()
+	s.dbFlushed = max(s.dbFlushed, applied)
+	s.floorMu.Unlock()
+	return nil
+}
+
+// floor is the newest commit such that it and all before are in files.
+func (s *Store) floor() storage.CSN {
+	// Commits above applied may have rows in no memtable yet. The catalog of
+	// commits above durable is not in Pebble yet.
+	floor := min(s.marks.Applied(), s.log.Durable())
+	s.floorMu.Lock()
+	if s.dbFlushed < s.dbApplied {
+		floor = min(floor, s.dbFlushed)
+	}
+	for csn := range s.switches {
+		floor = min(floor, csn-1)
+	}
+	s.floorMu.Unlock()
+	oldest := storage.CSN(math.MaxUint64)
+	for _, sh := range s.allShards() {
+		if o := sh.col.OldestUnflushed(); o != 0 {
+			oldest = min(oldest, o)
+		}
+	}
+	return min(floor, oldest-1)
+}
+
+// trim removes log files that nothing needs.
+func (s *Store) trim() error {
+	if len(s.log.Files()) < 2 {
+		return nil
+	}
+	if err := s.flushCatalog(); err != nil {
+		return err
+	}
+	err := s.log.Trim(s.floor())
+	if err != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

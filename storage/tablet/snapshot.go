@@ -1,0 +1,346 @@
+package tablet
+
+import (
+	"context"
+	"sync"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/column"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// snapshot implements storage.Snapshot. With a transaction, its own rows lie over
+// what is published.
+type snapshot struct {
+	s   *Store
+	at  storage.CSN
+	cat *catalog.Version
+	own map[uint32]*ownTable // nil: no writes of a transaction
+
+	mu     sync.Mutex
+	rels   map[uint32]*relation
+	closed bool
+}
+
+// CSN implements storage.Snapshot.
+func (n *snapshot) CSN() storage.CSN { return n.at }
+
+// Catalog implements storage.Snapshot.
+func (n *snapshot) Catalog() *catalog.Version { return n.cat }
+
+// Relation implements storage.Snapshot. It pins the table's files until Close.
+func (n *snapshot) Relation(t *catalog.Table) (storage.Relation, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return nil, sqlstate.Errorf(sqlstate.InternalError, "snapshot is closed")
+	}
+	if r := n.rels[t.OID]; r != nil {
+		return r, nil
+	}
+	r, err := n.relation(t)
+	if err != nil {
+		return nil, err
+	}
+	if n.rels == nil {
+		n.rels = map[uint32]*relation{}
+	}
+	n.rels[t.OID] = r
+	return r, nil
+}
+
+func (n *snapshot) relation(t *catalog.Table) (*relation, error) {
+	if t.Kind != catalog.KindTable {
+		return nil, sqlstate.Errorf(sqlstate.WrongObjectType, "%q is not a table", t.Name)
+	}
+	r := &relation{t: t}
+	r.keyAt, r.keyed = keyDistribution(t)
+	own := n.own[t.OID]
+	var shards []*shard
+	if own == nil || !own.fresh {
+		tt := n.s.table(t.OID)
+		if tt == nil {
+			return nil, sqlstate.Errorf(sqlstate.UndefinedTable, "could not open relation with OID %d", t.OID)
+		}
+		g := tt.at(n.at)
+		if g == nil || g.shards == nil {
+			return nil, sqlstate.Errorf(sqlstate.UndefinedTable, "could not open relation with OID %d", t.OID)
+		}
+		shards = g.shards
+	}
+	for _, sh := range shards {
+		r.parts = append(r.parts, sh.col.Snapshot(n.at).For(t))
+	}
+	return r, nil
+}
+
+// Close implements storage.Snapshot.
+func (n *snapshot) Close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return
+	}
+	n.closed = true
+	for _, r := range n.rels {
+		r.close()
+	}
+	n.rels = nil
+	n.s.marks.Release(n.at)
+}
+
+// relation implements storage.Relation over the shards of a table.
+type relation struct {
+	t     *catalog.Table
+	parts []*column.Snapshot
+	keyAt []int // positions in the key that decide the shard
+	keyed bool
+}
+
+func (r *relation) close() {
+	for _, p := range r.parts {
+		p.Close()
+	}
+}
+
+// Splits implements storage.Relation.
+func (r *relation) Splits(ctx context.Context, spec *catalog.ScanSpec) (splits []storage.Split, total int, err error) {
+	for _, p := range r.parts {
+		s, n, err := p.Splits(ctx, spec)
+		if err != nil {
+			return nil, 0, err
+		}
+		total += n
+		splits = append(splits, s...)
+	}
+	return splits, total, nil
+}
+
+// Bounds implements storage.Relation.
+func (r *relation) Bounds(col int) (lo, hi types.Datum) {
+	t := types.Int8
+	if col >= 0 {
+		t = r.t.Columns[col].T
+	}
+	some := false
+	for _, p := range r.parts {
+		if rows, _ := p.RowCount(); rows == 0 {
+			continue
+		}
+		l, h := p.Bounds(col)
+		if !l.Valid || !h.Valid {
+			return types.Null, types.Null
+		}
+		if !some || types.Compare(t, l, lo) < 0 {
+			lo = l
+		}
+		if !some || types.Compare(t, h, hi) > 0 {
+			hi = h
+		}
+		some = true
+	}
+	return lo, hi
+}
+
+// RowCount implements storage.Relation.
+func (r *relation) RowCount() (rows int64, exact bool) {
+	exact = true
+	for _, p := range r.parts {
+		n, e := p.RowCount()
+		rows += n
+		exact = exact && e
+	}
+	return rows, exact
+}
+
+// Reader implements storage.Relation.
+func (r *relation) Reader(spec *catalog.ScanSpec) (storage.Reader, error) {
+	if len(r.parts) == 1 {
+		return r.parts[0].Reader(spec)
+	}
+	return &reader{r: r, spec: spec, shards: make([]storage.Reader, len(r.parts))}, nil
+}
+
+// reader reads splits of any shard, with a reader for each, made when needed.
+type reader struct {
+	r      *relation
+	spec   *catalog.ScanSpec
+	shards []storage.Reader
+	cur    storage.Reader
+	prunes []prune
+}
+
+type prune struct {
+	col      int
+	min, max types.Datum
+}
+
+// Open implements storage.Reader.
+func (r *reader) Open(s storage.Split) error {
+	if s.Shard >= len(r.shards) {
+		return sqlstate.Errorf(sqlstate.InternalError, "split of another relation")
+	}
+	if r.shards[s.Shard] == nil {
+		c, err := r.r.parts[s.Shard].Reader(r.spec)
+		if err != nil {
+			return err
+		}
+		for _, p := range r.prunes {
+			c.Prune(p.col, p.min, p.max)
+		}
+		r.shards[s.Shard] = c
+	}
+	r.cur = r.shards[s.Shard]
+	return r.cur.Open(s)
+}
+
+// Next implements storage.Reader.
+func (r *reader) Next() (*vec.Batch, error) {
+	if r.cur == nil {
+		return nil, nil
+	}
+	return r.cur.Next()
+}
+
+// Prune implements storage.Reader.
+func (r *reader) Prune(i int, min, max types.Datum) {
+	r.prunes = append(r.prunes, prune{i, min, max})
+	for _, c := range r.shards {
+		if c != nil {
+			c.Prune(i, min, max)
+		}
+	}
+}
+
+// Close implements storage.Reader.
+func (r *reader) Close() error {
+	var err error
+	for i, c := range r.shards {
+		if c != nil {
+			if cerr := c.Close(); err == nil {
+				err = cerr
+			}
+			r.shards[i] = nil
+		}
+	}
+	r.cur = nil
+	return err
+}
+
+// Get implements storage.Relation.
+func (r *relation) Get(ctx context.Context, keys *vec.Batch, cols []int, out *vec.Batch, idx []uint16) ([]uint16, error) {
+	if len(r.parts) == 1 {
+		return r.parts[0].Get(ctx, keys, cols, out, idx)
+	}
+	var err error
+	if !r.keyed {
+		for _, p := range r.parts {
+			if idx, err = p.Get(ctx, keys, cols, out, idx); err != nil {
+				return idx, err
+			}
+		}
+		return idx, nil
+	}
+	rt := newRouter(len(r.parts))
+	rt.route(pickCols(keys.Cols, r.keyAt), keys.Sel, keys.N)
+	for i, p := range r.parts {
+		if len(rt.sel[i]) == 0 {
+			continue
+		}
+		if idx, err = p.Get(ctx, &vec.Batch{Cols: keys.Cols, Sel: rt.sel[i], N: keys.N}, cols, out, idx); err != nil {
+			return idx, err
+		}
+	}
+	return idx, nil
+}
+
+// find says for each key its row's commit, 0 for none, and which shard has it.
+// A transaction's own rows have the commit ownCSN.
+func (r *relation) find(keys *vec.Batch, csn []storage.CSN, shard []uint16) error {
+	n := keys.Rows()
+	clear(csn[:n])
+	tmp := make([]storage.CSN, n)
+	if !r.keyed || len(r.parts) == 1 {
+		for i, p := range r.parts {
+			if err := p.Find(keys, tmp); err != nil {
+				return err
+			}
+			for k := 0; k < n; k++ {
+				if tmp[k] != 0 {
+					csn[k], shard[k] = tmp[k], uint16(i)
+				}
+			}
+		}
+		return nil
+	}
+	rt := newRouter(len(r.parts))
+	rt.route(pickCols(keys.Cols, r.keyAt), keys.Sel, keys.N)
+	place := make([]uint16, keys.N)
+	for k := 0; k < n; k++ {
+		place[keys.Row(k)] = uint16(k)
+	}
+	for i, p := range r.parts {
+		sel := rt.sel[i]
+		if len(sel) == 0 {
+			continue
+		}
+		if err := p.Find(&vec.Batch{Cols: keys.Cols, Sel: sel, N: keys.N}, tmp); err != nil {
+			return err
+		}
+		for j, row := range sel {
+			csn[place[row]], shard[place[row]] = tmp[j], uint16(i)
+		}
+	}
+	return nil
+}
+
+// ownCSN is the commit of a transaction's own rows, as find reports it.
+const ownCSN = ^storage.CSN(0)
+
+func pickCols(cols []*vec.Vec, at []int) []*vec.Vec {
+	out := make([]*vec.Vec, len(at))
+	for i, k := range at {
+		out[i] = cols[k]
+	}
+	return out
+}
+
+// router splits rows by shard.
+type router struct {
+	n    int
+	sel  [][]uint16
+	hash []uint32
+}
+
+func newRouter(n int) *router { return &router{n: n, sel: make([][]uint16, n)} }
+
+// route lists the selected rows of each shard in sel.
+func (r *router) route(cols []*vec.Vec, sel []uint16, n int) {
+	for i := range r.sel {
+		r.sel[i] = r.sel[i][:0]
+	}
+	if cap(r.hash) < n {
+		r.hash = make([]uint32, max(n, vec.Size))
+	}
+	h := r.hash[:n]
+	clear(h)
+	if r.n > 1 {
+		for _, c := range cols {
+			shardHashes(h, c, n)
+		}
+	}
+	if sel != nil {
+		for _, i := range sel {
+			k := shardOf(h[i], r.n)
+			r.sel[k] = append(r.sel[k], i)
+		}
+		return
+	}
+	for i := range h {
+		k := shardOf(h[i], r.n)
+		r.sel[k] = append(r.sel[k], uint16(i))
+	}
+}

@@ -1,0 +1,159 @@
+package tablet
+
+import (
+	"sync"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/column"
+)
+
+// table is a native table's tablets, by generation. A generation begins when the
+// table is created, truncated or rewritten, and has tablets of its own: snapshots
+// from before keep reading the older one, whose files go with the last of them.
+type table struct {
+	oid uint32
+
+	mu   sync.Mutex
+	gens []*generation // ascending; the last is current, or is the table's end
+}
+
+type generation struct {
+	from   storage.CSN // snapshots at or above read it; also its number in the manifest
+	shards []*shard    // nil: the table is dropped
+}
+
+// shard is one tablet. Its latch orders writers: whoever stages holds it, and
+// several are taken in the order of before.
+type shard struct {
+	latch sync.Mutex
+	oid   uint32
+	index int
+	gen   *generation
+	col   *column.Tablet
+	// def is the table as new rows must have it, and retired says that a newer
+	// generation took over. Both are guarded by the latch.
+	def     *catalog.Table
+	retired bool
+}
+
+// before orders latches.
+func (a *shard) before(b *shard) bool {
+	if a.oid != b.oid {
+		return a.oid < b.oid
+	}
+	return a.index < b.index
+}
+
+func (s *Store) table(oid uint32) *table {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.tables[oid]
+}
+
+// at is the generation that a snapshot at csn reads; nil for none.
+func (t *table) at(csn storage.CSN) *generation {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := len(t.gens) - 1; i >= 0; i-- {
+		if t.gens[i].from <= csn {
+			return t.gens[i]
+		}
+	}
+	return nil
+}
+
+// current lists the shards that take writes.
+func (t *table) current() []*shard {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.gens) == 0 {
+		return nil
+	}
+	return t.gens[len(t.gens)-1].shards
+}
+
+// newGeneration makes tablets for a table; state is what the manifest knows.
+func (s *Store) newGeneration(def *catalog.Table, state *tableState) (*generation, error) {
+	g := &generation{}
+	if state != nil {
+		g.from = state.gen
+	}
+	n := max(def.Shards, 1)
+	for i := 0; i < n; i++ {
+		cfg := column.Config{Table: def, Shard: i, Files: s.data, NextFile: s.newFile, Watermark: s.marks.Live, Limits: s.opts.Limits}
+		if state != nil {
+			if st := state.shards[i]; st != nil {
+				cfg.State = *st
+			}
+		}
+		c, err := column.Open(cfg)
+		if err != nil {
+			g.close()
+			return nil, err
+		}
+		g.shards = append(g.shards, &shard{oid: def.OID, index: i, gen: g, col: c, def: def})
+	}
+	return g, nil
+}
+
+func (g *generation) number() storage.CSN { return g.from }
+
+func (g *generation) close() {
+	for _, sh := range g.shards {
+		sh.col.Close()
+	}
+}
+
+// push makes g the current generation of a table from csn on.
+func (s *Store) push(oid uint32, g *generation, csn storage.CSN) {
+	s.mu.Lock()
+	t := s.tables[oid]
+	if t == nil {
+		t = &table{oid: oid}
+		s.tables[oid] = t
+	}
+	s.mu.Unlock()
+	g.from = csn
+	t.mu.Lock()
+	t.gens = append(t.gens, g)
+	t.mu.Unlock()
+}
+
+// dropGenerations removes what no snapshot at or above oldest reads.
+func (s *Store) dropGenerations(oldest storage.CSN) {
+	var gone []*generation
+	s.mu.Lock()
+	for oid, t := range s.tables {
+		t.mu.Lock()
+		for len(t.gens) > 1 && t.gens[1].from <= oldest {
+			gone = append(gone, t.gens[0])
+			t.gens = append([]*generation(nil), t.gens[1:]...)
+		}
+		if len(t.gens) == 1 && t.gens[0].shards == nil && t.gens[0].from <= oldest {
+			delete(s.tables, oid)
+		}
+		t.mu.Unlock()
+	}
+	s.mu.Unlock()
+	for _, g := range gone {
+		for _, sh := range g.shards {
+			if k, ok := any(sh.col).(interface{ DropFiles() }); ok {
+				k.DropFiles()
+			}
+		}
+	}
+}
+
+// errSchemaChanged is what a write gets that was planned for another definition of
+// its table; whoever planned it does so again.
+func errSchemaChanged(planned, now *catalog.Table) error {
+	v := uint64(0)
+	if now != nil {
+		v = now.SchemaVersion
+	}
+	return sqlstate.Errorf(sqlstate.ObjectNotInPrerequisiteState,
+		"the requested table name: %s (id: %d, version: %d) mismatches the version of the table (id: %d, version: %d) from server",
+		planned.Name, planned.OID, planned.SchemaVersion, planned.OID, v)
+}

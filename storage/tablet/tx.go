@@ -1,0 +1,322 @@
+package tablet
+
+import (
+	"context"
+	"hash/maphash"
+	"maps"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/txn"
+)
+
+// tx implements storage.Txn.
+type tx struct {
+	s     *Store
+	opts  storage.TxnOptions
+	owner *txn.Owner
+	// rr is the snapshot of a REPEATABLE READ transaction, registered at its first
+	// statement.
+	rr    storage.CSN
+	hasRR bool
+
+	// ddl is the transaction's own catalog change, seen what each changed object
+	// was before, and cat the catalog with it on top of base.
+	ddl  *catalog.Delta
+	seen map[uint32]*catalog.Table
+	base *catalog.Version
+	cat  *catalog.Version
+
+	own   map[uint32]*ownTable
+	order []uint32 // tables as first written
+	ord   uint32
+	marks []mark
+	done  bool
+}
+
+// mark is a savepoint.
+type mark struct {
+	ord    uint32
+	ddl    *catalog.Delta
+	seen   map[uint32]*catalog.Table
+	tables map[uint32]tableMark
+}
+
+// Begin implements storage.Store.
+func (s *Store) Begin(opts storage.TxnOptions) storage.Txn {
+	x := &tx{s: s, opts: opts, owner: txn.NewOwner()}
+	x.owner.LockTimeout = s.opts.LockTimeout
+	return x
+}
+
+func (x *tx) over() error {
+	if x.done {
+		return sqlstate.Errorf(sqlstate.NoActiveSQLTransaction, "transaction is over")
+	}
+	return x.s.broken()
+}
+
+// Snapshot implements storage.Txn.
+func (x *tx) Snapshot() (storage.Snapshot, error) {
+	if err := x.over(); err != nil {
+		return nil, err
+	}
+	n := &snapshot{s: x.s}
+	if x.opts.Isolation == storage.RepeatableRead {
+		if !x.hasRR {
+			x.rr = x.s.marks.Register(x.opts.After, nil)
+			x.hasRR = true
+		}
+		x.s.marks.Retain(x.rr)
+		n.at = x.rr
+		n.cat = x.s.hist.at(n.at)
+	} else {
+		n.at = x.s.marks.Register(x.opts.After, func(at storage.CSN) { n.cat = x.s.hist.at(at) })
+	}
+	if x.ddl != nil {
+		n.cat = x.Catalog()
+	}
+	n.own = x.views()
+	return n, nil
+}
+
+// Catalog implements storage.Txn.
+func (x *tx) Catalog() *catalog.Version {
+	base := x.s.hist.at(max(x.s.marks.Published(), min(x.opts.After, x.s.marks.Applied())))
+	if x.ddl == nil {
+		return base
+	}
+	if base != x.base || x.cat == nil {
+		x.base, x.cat = base, base.Apply(x.ddl)
+	}
+	return x.cat
+}
+
+// AllocOIDs implements storage.Txn.
+func (x *tx) AllocOIDs(n int) uint32 { return x.s.nextOID.Add(uint32(n)) - uint32(n) }
+
+var nameSeed = maphash.MakeSeed()
+
+// nameSpace is the lock space of names that DDL claims; tables have their OIDs.
+const nameSpace = 1
+
+func nameKey(kind byte, schema uint32, name string) txn.Key {
+	var h maphash.Hash
+	h.SetSeed(nameSeed)
+	h.WriteByte(kind)
+	h.WriteString(name)
+	return txn.Key{Space: nameSpace, Hash: h.Sum64() ^ uint64(schema)<<32}
+}
+
+// Change implements storage.Txn. It claims the names of new objects and locks the
+// tables that change, so that of two transactions that want the same the second
+// waits, and then finds what the first did.
+func (x *tx) Change(ctx context.Context, d *catalog.Delta) error {
+	if err := x.over(); err != nil {
+		return err
+	}
+	if d.Empty() {
+		return nil
+	}
+	before := x.Catalog()
+	lockTable := func(oid uint32) error {
+		_, err := x.s.locks.LockTable(ctx, x.owner, oid)
+		return err
+	}
+	for oid, t := range d.Tables {
+		old := before.Table(oid)
+		if old != nil {
+			if err := lockTable(oid); err != nil {
+				return err
+			}
+		}
+		if t != nil && (old == nil || old.Name != t.Name || old.Schema != t.Schema) {
+			if _, err := x.s.locks.LockKey(ctx, x.owner, nameKey('t', t.Schema, t.Name)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, oid := range d.Truncated {
+		if err := lockTable(oid); err != nil {
+			return err
+		}
+	}
+	for oid, o := range d.Schemas {
+		if o == nil || before.Schema(oid) == nil {
+			name := ""
+			if o != nil {
+				name = o.Name
+			} else if old := before.Schema(oid); old != nil {
+				name = old.Name
+			}
+			if _, err := x.s.locks.LockKey(ctx, x.owner, nameKey('s', 0, name)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, o := range d.Roles {
+		if o != nil {
+			if _, err := x.s.locks.LockKey(ctx, x.owner, nameKey('r', 0, o.Name)); err != nil {
+				return err
+			}
+		}
+	}
+	// The locks are held now; what they guard may have changed while we waited.
+	now := x.s.hist.newest()
+	for oid := range d.Tables {
+		if _, own := x.seen[oid]; !own && now.Table(oid) != before.Table(oid) {
+			return errConcurrentDDL
+		}
+	}
+	merged := &catalog.Delta{}
+	if x.ddl != nil {
+		*merged = *x.ddl
+	}
+	merged.Schemas = merge(merged.Schemas, d.Schemas)
+	merged.Tables = merge(merged.Tables, d.Tables)
+	merged.Roles = merge(merged.Roles, d.Roles)
+	merged.Databases = merge(merged.Databases, d.Databases)
+	merged.NextOID = max(merged.NextOID, d.NextOID)
+	merged.Truncated = append(merged.Truncated[:len(merged.Truncated):len(merged.Truncated)], d.Truncated...)
+	if err := checkNames(now, merged); err != nil {
+		return err
+	}
+	seen := maps.Clone(x.seen)
+	if seen == nil {
+		seen = map[uint32]*catalog.Table{}
+	}
+	for oid := range d.Tables {
+		if _, have := seen[oid]; !have {
+			seen[oid] = before.Table(oid)
+		}
+	}
+	x.ddl, x.seen, x.cat = merged, seen, nil
+	for oid, t := range d.Tables {
+		if err := x.defineOwn(oid, t); err != nil {
+			return err
+		}
+	}
+	for _, oid := range d.Truncated {
+		if t := x.Catalog().Table(oid); t != nil {
+			if err := x.emptyOwn(t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+var errConcurrentDDL = sqlstate.Errorf(sqlstate.SerializationFailure, "could not serialize access due to concurrent update")
+
+func merge[V any](a, b map[uint32]*V) map[uint32]*V {
+	if len(b) == 0 {
+		return a
+	}
+	c := maps.Clone(a)
+	if c == nil {
+		c = map[uint32]*V{}
+	}
+	maps.Copy(c, b)
+	return c
+}
+
+// checkNames finds names that the newest catalog gives to other objects.
+func checkNames(v *catalog.Version, d *catalog.Delta) error {
+	for oid, t := range d.Tables {
+		if t == nil {
+			continue
+		}
+		if o := v.TableNamed(t.Schema, t.Name); o != nil && o.OID != oid {
+			if n, changed := d.Tables[o.OID]; !changed || n != nil && n.Name == o.Name && n.Schema == o.Schema {
+				return sqlstate.Errorf(sqlstate.DuplicateTable, "relation %q already exists", t.Name)
+			}
+		}
+		if _, changed := d.Schemas[t.Schema]; v.Schema(t.Schema) == nil && !changed {
+			return sqlstate.Errorf(sqlstate.InvalidSchemaName, "schema with OID %d does not exist", t.Schema)
+		}
+	}
+	for oid, o := range d.Schemas {
+		if o == nil {
+			continue
+		}
+		if p := v.SchemaNamed(o.Name); p != nil && p.OID != oid {
+			if n, changed := d.Schemas[p.OID]; !changed || n != nil && n.Name == p.Name {
+				return sqlstate.Errorf(sqlstate.DuplicateSchema, "schema %q already exists", o.Name)
+			}
+		}
+	}
+	for oid, o := range d.Roles {
+		if o == nil {
+			continue
+		}
+		if p := v.RoleNamed(o.Name); p != nil && p.OID != oid {
+			if n, changed := d.Roles[p.OID]; !changed || n != nil && n.Name == p.Name {
+				return sqlstate.Errorf(sqlstate.DuplicateObject, "role %q already exists", o.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// Savepoint implements storage.Txn.
+func (x *tx) Savepoint() int {
+	m := mark{ord: x.ord, ddl: x.ddl, seen: x.seen, tables: map[uint32]tableMark{}}
+	for oid, o := range x.own {
+		m.tables[oid] = o.mark()
+	}
+	x.marks = append(x.marks, m)
+	return len(x.marks) - 1
+}
+
+// RollbackTo implements storage.Txn. Locks stay until the transaction ends.
+func (x *tx) RollbackTo(k int) error {
+	if err := x.over(); err != nil {
+		return err
+	}
+	if k < 0 || k >= len(x.marks) {
+		return sqlstate.Errorf(sqlstate.InvalidSavepointSpecification, "savepoint does not exist")
+	}
+	m := x.marks[k]
+	x.marks = x.marks[:k+1] // the mark itself stays, as in PostgreSQL
+	x.ord = m.ord
+	x.ddl, x.seen, x.cat = m.ddl, m.seen, nil
+	var order []uint32
+	for _, oid := range x.order {
+		tm, had := m.tables[oid]
+		if !had {
+			x.own[oid].discard()
+			delete(x.own, oid)
+			continue
+		}
+		order = append(order, oid)
+		if now := x.own[oid]; now.gen != nil && now.gen != tm.o.gen {
+			now.discard()
+		}
+		x.own[oid] = tm.restore()
+	}
+	x.order = order
+	return nil
+}
+
+// Rollback implements storage.Txn.
+func (x *tx) Rollback() {
+	if x.done {
+		return
+	}
+	x.end()
+	for _, o := range x.own {
+		o.discard()
+	}
+	x.own = nil
+}
+
+// end gives up locks and the snapshot.
+func (x *tx) end() {
+	x.done = true
+	x.s.locks.Release(x.owner)
+	if x.hasRR {
+		x.s.marks.Release(x.rr)
+		x.hasRR = false
+	}
+}

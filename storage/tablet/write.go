@@ -1,0 +1,418 @@
+package tablet
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// source is the mutation that a chunk's operations came from, for the resolver.
+// Operations without one may share a chunk.
+type source struct {
+	op      storage.Op
+	resolve func(ctx context.Context, old *vec.Batch) (*vec.Batch, []uint16, error)
+	// moved maps the number of the delete of a row that changed its key to the
+	// number of the insert that goes with it.
+	moved map[uint32]uint32
+}
+
+// Write implements storage.Txn.
+func (x *tx) Write(ctx context.Context, m *storage.Mutation) (int64, error) {
+	if err := x.over(); err != nil {
+		return 0, err
+	}
+	if x.opts.ReadOnly {
+		return 0, sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", opName(m.Op))
+	}
+	t := m.Table
+	if now := x.Catalog().Table(t.OID); now == nil || now.SchemaVersion != t.SchemaVersion {
+		return 0, errSchemaChanged(t, now)
+	}
+	if x.opts.Isolation == storage.RepeatableRead && !x.hasRR {
+		x.rr = x.s.marks.Register(x.opts.After, nil)
+		x.hasRR = true
+	}
+	if err := x.s.backpressure(ctx); err != nil {
+		return 0, err
+	}
+	o, err := x.ownTable(t)
+	if err != nil {
+		return 0, err
+	}
+	switch m.Op {
+	case storage.OpInsert, storage.OpUpsert:
+		return x.insert(ctx, o, m)
+	default:
+		return x.change(ctx, o, m)
+	}
+}
+
+func opName(op storage.Op) string {
+	switch op {
+	case storage.OpUpdate:
+		return "UPDATE"
+	case storage.OpDelete:
+		return "DELETE"
+	}
+	return "INSERT"
+}
+
+// insert adds the rows of an insert or upsert.
+func (x *tx) insert(ctx context.Context, o *ownTable, m *storage.Mutation) (int64, error) {
+	n := m.Rows.Rows()
+	if n == 0 {
+		return 0, nil
+	}
+	if x.opts.Explicit {
+		if err := x.lockNew(ctx, o, m); err != nil {
+			return 0, err
+		}
+	}
+	o.addRows(x, m.Op, m.Rows, m.Rows.Sel, m.Rows.N)
+	return int64(n), o.spill(x)
+}
+
+// lockNew locks the keys of new rows and, for an insert, sees that none exists.
+func (x *tx) lockNew(ctx context.Context, o *ownTable, m *storage.Mutation) error {
+	t := o.t
+	if len(t.PK) == 0 {
+		_, err := x.s.locks.LockRows(ctx, x.owner, t.OID, nil)
+		return err
+	}
+	keys := compact(pickCols(m.Rows.Cols, t.PK), m.Rows.Sel, m.Rows.N)
+	csn, _, err := x.lockAndFind(ctx, o, keys)
+	if err != nil {
+		return err
+	}
+	for i, c := range csn {
+		switch {
+		case c == 0:
+		case m.Op == storage.OpInsert:
+			x.awaitPublished(ctx, c)
+			return errDuplicate(t, keys, i)
+		case x.opts.Isolation == storage.RepeatableRead && c != ownCSN && c > x.rr:
+			return errConcurrentUpdate
+		}
+	}
+	if m.Op == storage.OpInsert {
+		if i := twice(keys); i >= 0 {
+			return errDuplicate(t, keys, i)
+		}
+	}
+	return nil
+}
+
+// lockAndFind locks keys and finds the newest commits of their rows, whoever
+// wrote them. What it finds stays true until the locks are released: others see
+// the locks before they stage, and what was staged before is waited for.
+func (x *tx) lockAndFind(ctx context.Context, o *ownTable, keys *vec.Batch) (csn []storage.CSN, shard []uint16, err error) {
+	if _, err := x.s.locks.LockRows(ctx, x.owner, o.t.OID, lockHashes(keys.Cols, keys.N)); err != nil {
+		return nil, nil, err
+	}
+	n, r, err := x.newest(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer n.Close()
+	csn, shard = make([]storage.CSN, keys.N), make([]uint16, keys.N)
+	return csn, shard, r.find(keys, csn, shard)
+}
+
+// newest is the table with everything that is staged by now, the transaction's
+// own rows over it.
+func (x *tx) newest(o *ownTable) (*snapshot, *relation, error) {
+	if !o.fresh {
+		if tt := x.s.table(o.t.OID); tt != nil {
+			for _, sh := range tt.current() {
+				sh.latch.Lock()   // whoever staged before us stamps before it unlatches
+				sh.latch.Unlock() //nolint:staticcheck // an empty critical section is the point
+			}
+		}
+	}
+	x.s.marks.WaitApplied(x.s.marks.NewestAppended(), x.s.ctx.Done())
+	n := &snapshot{s: x.s, own: x.views()}
+	n.at = x.s.marks.RegisterApplied(func(at storage.CSN) { n.cat = x.s.hist.at(at) })
+	r, err := n.Relation(o.t)
+	if err != nil {
+		n.Close()
+		return nil, nil, err
+	}
+	return n, r.(*relation), nil
+}
+
+// awaitPublished keeps an error from being told before the commit that caused it
+// is sure.
+func (x *tx) awaitPublished(ctx context.Context, csn storage.CSN) {
+	if csn != ownCSN {
+		_ = x.s.log.Wait(csn)
+	}
+}
+
+// change adds the operations of an update or delete.
+func (x *tx) change(ctx context.Context, o *ownTable, m *storage.Mutation) (int64, error) {
+	n := m.Keys.Rows()
+	if n == 0 {
+		return 0, nil
+	}
+	c := &changeSet{keys: compactAll(m.Keys), old: make([]storage.CSN, n)}
+	if m.Rows != nil {
+		c.rows = compactAll(m.Rows)
+	}
+	for i := range c.old {
+		if m.OldCSN != nil {
+			c.old[i] = storage.CSN(m.OldCSN.I64[m.OldCSN.Index(m.Keys.Row(i))])
+		}
+	}
+	src := &source{op: m.Op, resolve: m.Resolve}
+	if x.opts.Isolation == storage.RepeatableRead {
+		src.resolve = nil
+	}
+	if x.opts.Explicit {
+		if err := x.lockChanged(ctx, o, src, c); err != nil {
+			return 0, err
+		}
+	}
+	return x.addChanges(ctx, o, src, c)
+}
+
+// changeSet is rows to replace or delete: their keys, the commits they were read
+// with, and for an update the new rows.
+type changeSet struct {
+	keys  *vec.Batch
+	old   []storage.CSN
+	rows  *vec.Batch
+	shard []uint16 // of the old rows, where it is known
+}
+
+func (c *changeSet) keep(sel []uint16) {
+	n := c.keys.N
+	c.keys = compact(c.keys.Cols, sel, n)
+	if c.rows != nil {
+		c.rows = compact(c.rows.Cols, sel, n)
+	}
+	for i, k := range sel {
+		c.old[i] = c.old[k]
+		if c.shard != nil {
+			c.shard[i] = c.shard[k]
+		}
+	}
+	c.old = c.old[:len(sel)]
+	if c.shard != nil {
+		c.shard = c.shard[:len(sel)]
+	}
+}
+
+// lockChanged locks the rows and brings those that others replaced up to date.
+func (x *tx) lockChanged(ctx context.Context, o *ownTable, src *source, c *changeSet) error {
+	csn, shard, err := x.lockAndFind(ctx, o, c.keys)
+	if err != nil {
+		return err
+	}
+	c.shard = shard
+	var stale, fresh []uint16
+	for i := range csn {
+		seen := csn[i]
+		if seen == ownCSN {
+			seen = 0
+		}
+		if csn[i] != 0 && (seen == c.old[i] || c.old[i] == 0) {
+			fresh = append(fresh, uint16(i))
+			c.old[i] = seen
+			continue
+		}
+		stale = append(stale, uint16(i))
+	}
+	if len(stale) == 0 {
+		return nil
+	}
+	if src.resolve == nil {
+		return errConcurrentUpdate
+	}
+	staleKeys := compact(c.keys.Cols, stale, c.keys.N)
+	c.keep(fresh)
+	n, r, err := x.newest(o)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	again, err := resolveRows(ctx, r, o.t, src, staleKeys)
+	if err != nil || again == nil {
+		return err
+	}
+	if again.shard, err = x.shardsOf(r, again.keys); err != nil {
+		return err
+	}
+	c.keys.Append(again.keys)
+	if c.rows != nil {
+		c.rows.Append(again.rows)
+	}
+	c.old = append(c.old, again.old...)
+	c.shard = append(c.shard, again.shard...)
+	return nil
+}
+
+func (x *tx) shardsOf(r *relation, keys *vec.Batch) ([]uint16, error) {
+	csn, shard := make([]storage.CSN, keys.N), make([]uint16, keys.N)
+	return shard, r.find(keys, csn, shard)
+}
+
+// resolveRows reads the newest versions of rows and has the statement decide again
+// on them. Rows that are gone, or that it no longer wants, are left out; nil when
+// none is left.
+func resolveRows(ctx context.Context, r *relation, t *catalog.Table, src *source, keys *vec.Batch) (*changeSet, error) {
+	cols := make([]int, len(t.Columns)+1)
+	ts := make([]types.T, len(cols))
+	for i := range t.Columns {
+		cols[i], ts[i] = i, t.Columns[i].T
+	}
+	cols[len(t.Columns)], ts[len(t.Columns)] = catalog.ColCSN, types.Int8
+	got := vec.NewBatch(ts)
+	idx, err := r.Get(ctx, keys, cols, got, nil)
+	if err != nil {
+		return nil, err
+	}
+	if len(idx) == 0 {
+		return nil, nil
+	}
+	old := &vec.Batch{Cols: got.Cols[:len(t.Columns)], N: got.N}
+	rows, keep, err := src.resolve(ctx, old)
+	if err != nil || len(keep) == 0 {
+		return nil, err
+	}
+	c := &changeSet{}
+	at := make([]uint16, len(keep))
+	for i, k := range keep {
+		at[i] = idx[k]
+		c.old = append(c.old, storage.CSN(got.Cols[len(t.Columns)].I64[k]))
+	}
+	c.keys = compact(keys.Cols, at, keys.N)
+	if src.op == storage.OpUpdate {
+		if rows == nil || rows.Rows() != len(keep) {
+			return nil, sqlstate.Errorf(sqlstate.InternalError, "resolver returned rows for another set")
+		}
+		c.rows = compactAll(rows)
+	}
+	return c, nil
+}
+
+// addChanges adds operations whose rows are as up to date as they can be now.
+func (x *tx) addChanges(ctx context.Context, o *ownTable, src *source, c *changeSet) (int64, error) {
+	n := c.keys.N
+	if n == 0 {
+		return 0, nil
+	}
+	if c.shard == nil {
+		var err error
+		if c.shard, err = o.shardsOfKeys(x, c.keys); err != nil {
+			return 0, err
+		}
+	}
+	if src.op == storage.OpDelete {
+		o.addDeletes(x, src, c, nil)
+		return int64(n), o.spill(x)
+	}
+	same, moved := o.splitMoved(c)
+	if len(moved) > 0 && x.opts.Explicit && len(o.t.PK) > 0 {
+		to := compact(pickCols(c.rows.Cols, o.t.PK), moved, n)
+		if err := x.lockMoved(ctx, o, to, c.keys); err != nil {
+			return 0, err
+		}
+	}
+	if len(same) > 0 {
+		o.addUpdates(x, src, c, same)
+	}
+	if len(moved) > 0 {
+		o.addMoved(x, src, c, moved)
+	}
+	return int64(n), o.spill(x)
+}
+
+// lockMoved locks the keys that updated rows move to, which must be free or be
+// left by the same statement.
+func (x *tx) lockMoved(ctx context.Context, o *ownTable, to, leaving *vec.Batch) error {
+	csn, _, err := x.lockAndFind(ctx, o, to)
+	if err != nil {
+		return err
+	}
+	left := lockHashes(leaving.Cols, leaving.N)
+	set := make(map[uint64]bool, len(left))
+	for _, h := range left {
+		set[h] = true
+	}
+	hashes := lockHashes(to.Cols, to.N)
+	for i, c := range csn {
+		if c != 0 && !set[hashes[i]] {
+			x.awaitPublished(ctx, c)
+			return errDuplicate(o.t, to, i)
+		}
+	}
+	if i := twice(to); i >= 0 {
+		return errDuplicate(o.t, to, i)
+	}
+	return nil
+}
+
+var errConcurrentUpdate = sqlstate.Errorf(sqlstate.SerializationFailure, "could not serialize access due to concurrent update")
+
+// errDuplicate is 23505 for key i.
+func errDuplicate(t *catalog.Table, keys *vec.Batch, i int) error {
+	names, vals := "", []byte(nil)
+	for k, o := range t.PK {
+		if k > 0 {
+			names += ", "
+			vals = append(vals, ", "...)
+		}
+		names += t.Columns[o].Name
+		vals = types.AppendText(vals, t.Columns[o].T, keys.Cols[k].Datum(i), types.DefaultEnv)
+	}
+	name := t.PKName
+	if name == "" {
+		name = t.Name + "_pkey"
+	}
+	err := sqlstate.Errorf(sqlstate.UniqueViolation, "duplicate key value violates unique constraint %q", name).
+		WithDetail("Key (%s)=(%s) already exists.", names, vals)
+	err.Table, err.Constraint = t.Name, name
+	return err
+}
+
+// twice finds a key that occurs before in the same batch; -1 for none.
+func twice(keys *vec.Batch) int {
+	hashes := lockHashes(keys.Cols, keys.N)
+	seen := make(map[uint64]int, keys.N)
+	for i, h := range hashes {
+		if j, ok := seen[h]; ok && sameKey(keys, i, j) {
+			return i
+		}
+		seen[h] = i
+	}
+	return -1
+}
+
+func sameKey(keys *vec.Batch, i, j int) bool {
+	for _, c := range keys.Cols {
+		if !types.Equal(c.T, c.Datum(i), c.Datum(j)) {
+			return false
+		}
+	}
+	return true
+}
+
+// compact copies the selected rows (all n for nil) of columns into a batch of its own.
+func compact(cols []*vec.Vec, sel []uint16, n int) *vec.Batch {
+	k := n
+	if sel != nil {
+		k = len(sel)
+	}
+	b := &vec.Batch{Cols: make([]*vec.Vec, len(cols)), N: k}
+	for i, c := range cols {
+		b.Cols[i] = vec.New(c.T, k)
+		b.Cols[i].Copy(c, sel, n)
+	}
+	return b
+}
+
+func compactAll(b *vec.Batch) *vec.Batch { return compact(b.Cols, b.Sel, b.N) }
