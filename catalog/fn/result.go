@@ -11,6 +11,9 @@ const (
 	numericUplus  = 1915
 	numericAbs    = 1704
 	numericAbs2   = 1705
+	numericInt2   = 1782
+	numericInt4   = 1740
+	numericInt8   = 1781
 	sumNumeric    = 2114
 	sumInt8       = 2107
 )
@@ -71,6 +74,12 @@ func ResultType(f *Func, args []types.T) types.T {
 		return types.Numeric
 	case sumInt8:
 		return types.DecimalResult(types.NumericDigitsI128, 0)
+	case numericInt2:
+		return types.DecimalResult(5, 0)
+	case numericInt4:
+		return types.DecimalResult(10, 0)
+	case numericInt8:
+		return types.DecimalResult(19, 0)
 	}
 	if f.Kind == Aggregate && f.Ret == types.NumericOID && len(args) == 1 && args[0].OID == types.NumericOID && (f.Name == "min" || f.Name == "max") {
 		return withoutMod(args[0])

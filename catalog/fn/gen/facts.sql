@@ -22,7 +22,7 @@ select p.* from pg_proc p
 where p.pronamespace = 'pg_catalog'::regnamespace and p.prokind in ('f','a','w') and p.oid < 12000
   and p.prorettype in (select oid from ty)
   and not exists (select from unnest(coalesce(p.proallargtypes, p.proargtypes)) a where a not in (select oid from ty))
-  and p.proname !~ ('^(amvalidate|bt|gin|gist|brin|spg|pg_stat_|binary_upgrade|pg_replication|pg_logical|pg_ls_|pg_read|pg_wal|ts_|'
+  and p.proname !~ ('^(amvalidate|bt(?!rim)|gin|gist|brin|spg|pg_stat_|binary_upgrade|pg_replication|pg_logical|pg_ls_|pg_read|pg_wal|ts_|'
     || 'ts_|lo_|lo(read|write)|be_lo|range_|pg_nextoid|in_range|fmgr_|pg_control|pg_log|cursor_to|query_to|table_to|'
     || 'schema_to|database_to|xpath|xml|makeaclitem|aclin|array_typana|pg_copy|pg_create_|pg_drop_|pg_backup|pg_file|'
     || 'pg_reload|pg_rotate|pg_promote|pg_event_trigger|pg_get_wal|pg_switch|pg_import|pg_isolation|pg_hba|pg_ident|'
