@@ -57,7 +57,7 @@ func (r *results) RowDescription(cols []Column, formats []int16) error {
 		r.c.w.rowDescription(cols, formats)
 	}
 	var err error
-	if r.shape, err = r.cache.find(r.c.sess.Env(), cols, formats); err != nil {
+	if r.shape, err = r.cache.find(r.c.sess.Env(), cols, formats, r.extended); err != nil {
 		return err
 	}
 	return r.c.w.full()
@@ -163,35 +163,32 @@ func (s *shape) encodersFor(vs []*vec.Vec) ([]codec.Encoder, error) {
 }
 
 // shapeCache keeps the shapes of results that come again: those of prepared
-// statements, known by the identity of their columns and formats.
+// statements, known by the identity of their columns.
 type shapeCache map[shapeKey]*shape
 
-// shapeKey points to the first entry of each list; the cache keeps them alive, so
-// that no other list takes their place.
+// shapeKey points to the first column; the cache keeps the list alive, so that no
+// other takes its place.
 type shapeKey struct {
 	col    *Column
 	n      int
-	format *int16
-	m      int
 	env    *types.Env
+	binary bool // the format of the first column, so that two kinds of use do not alternate
 }
 
 const shapeCacheMax = 256
 
-func (e *shapeCache) find(env *types.Env, cols []Column, formats []int16) (*shape, error) {
+// find gives the shape of a result. One that will not come again is not kept.
+func (e *shapeCache) find(env *types.Env, cols []Column, formats []int16, again bool) (*shape, error) {
 	if len(cols) == 0 {
 		return &shape{}, nil
 	}
-	key := shapeKey{col: &cols[0], n: len(cols), m: len(formats), env: env}
-	if len(formats) > 0 {
-		key.format = &formats[0]
-	}
-	if s, ok := (*e)[key]; ok {
+	key := shapeKey{col: &cols[0], n: len(cols), env: env, binary: formatOf(formats, 0) == 1}
+	if s := (*e)[key]; s != nil && slices.Equal(s.formats, formats) {
 		return s, nil
 	}
 	s, err := newShape(env, cols, formats)
-	if err != nil {
-		return nil, err
+	if err != nil || !again {
+		return s, err
 	}
 	if *e == nil || len(*e) >= shapeCacheMax {
 		*e = shapeCache{}

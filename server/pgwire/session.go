@@ -109,9 +109,9 @@ type Results interface {
 	Client
 	// RowDescription announces the columns. Under Execute nothing is sent (the
 	// client asked by Describe) but the call still chooses the encoders. formats
-	// has no entry (all text), one for all, or one for each column. cols and
-	// formats must not change while the statement or portal lives: encoders are
-	// cached by their identity.
+	// has no entry (all text), one for all, or one for each column. cols must not
+	// change while the statement lives: encoders are cached by its identity, so
+	// give the same list each time.
 	RowDescription(cols []Column, formats []int16) error
 	// Batch sends the selected rows of b, which is free again on return.
 	Batch(b *vec.Batch) error
