@@ -212,7 +212,7 @@ func (s *staged) adopt(base uint64, csn storage.CSN) {
 
 // ReplaySides is Replay for a commit with side files.
 func (t *Tablet) ReplaySides(chunks []storage.Chunk, sides []Side, base uint64, csn storage.CSN) error {
-	p, err := t.prepareSides(context.Background(), chunks, sides, true)
+	p, err := t.prepareSides(context.Background(), t.numbered(chunks, base), sides, true)
 	if err != nil {
 		return err
 	}
@@ -224,4 +224,3 @@ func (t *Tablet) ReplaySides(chunks []storage.Chunk, sides []Side, base uint64, 
 	s.Stamp(base, csn)
 	return nil
 }
-

@@ -34,7 +34,10 @@ func (s *Snapshot) Find(keys *vec.Batch, csn []storage.CSN) error {
 		return err
 	}
 	for i := 0; i < ks.n; i++ {
-		if places[i].found() {
+		switch {
+		case places[i].found() && s.allOwn:
+			csn[i] = storage.CSN(dying)
+		case places[i].found():
 			csn[i] = storage.CSN(max(places[i].csn, 1))
 		}
 	}

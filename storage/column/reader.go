@@ -271,4 +271,3 @@ func (m *memCursor) next(r *Reader, row, n int) int {
 	}
 	return rows
 }
-

@@ -25,6 +25,7 @@ type Snapshot struct {
 	parts []*part
 	// own is the state of an overlay's rows, whose parts are the last ones.
 	own    *Snapshot
+	allOwn bool // an overlay over nothing
 	closed atomic.Bool
 }
 

@@ -489,6 +489,7 @@ func (s *staged) Abort() {
 
 // Replay applies chunks of a logged commit.
 func (t *Tablet) Replay(chunks []storage.Chunk, base uint64, csn storage.CSN) error {
+	chunks = t.numbered(chunks, base)
 	p, err := t.prepare(context.Background(), chunks, true)
 	if err != nil {
 		return err
@@ -500,4 +501,35 @@ func (t *Tablet) Replay(chunks []storage.Chunk, base uint64, csn storage.CSN) er
 	}
 	s.Stamp(base, csn)
 	return nil
+}
+
+// numbered gives provisional row ids in keys their numbers, which in replay are
+// known from the start.
+func (t *Tablet) numbered(chunks []storage.Chunk, base uint64) []storage.Chunk {
+	if t.cfg.own || t.cur.sch.rowID < 0 {
+		return chunks
+	}
+	out := make([]storage.Chunk, len(chunks))
+	for i, c := range chunks {
+		if c.Keys != nil {
+			ids := vec.New(types.Int8, c.Len())
+			ids.Copy(c.Keys.Cols[0], nil, c.Len())
+			provisionalIDs(ids.I64[:c.Len()], base)
+			c.Keys = &vec.Batch{Cols: []*vec.Vec{ids}, N: c.Len()}
+		}
+		if c.RowID != nil {
+			c.RowID = append([]int64(nil), c.RowID...)
+			provisionalIDs(c.RowID, base)
+		}
+		out[i] = c
+	}
+	return out
+}
+
+func provisionalIDs(ids []int64, base uint64) {
+	for i, id := range ids {
+		if id < 0 {
+			ids[i] = int64(base) + (-1 - id)
+		}
+	}
 }

@@ -236,6 +236,24 @@ func (t *Tablet) drop(segs []*segFile) {
 	}
 }
 
+// DropFiles empties a tablet that is over: its files are removed when the last
+// snapshot lets go of them.
+func (t *Tablet) DropFiles() {
+	t.wmu.Lock()
+	defer t.wmu.Unlock()
+	v := t.cur
+	for _, s := range v.segs {
+		s.doomed.Store(true)
+	}
+	t.swap(&version{sch: v.sch, mems: []*memtable{t.newMemtable(v.sch)}, segGen: v.segGen + 1}, 0)
+	t.drop(t.truncated)
+	t.truncated = nil
+	if t.deletes != "" {
+		_ = t.cfg.Files.Remove(t.deletes)
+		t.deletes = ""
+	}
+}
+
 // Close releases the tablet's files. Snapshots must be closed before.
 func (t *Tablet) Close() error {
 	t.wmu.Lock()

@@ -1,0 +1,418 @@
+package column
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/blob"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// Overlay is what a transaction wrote to one shard of a table, as its own reads
+// see it: a private tablet with the newest rows, laid over snapshots whose
+// replaced and deleted rows are hidden. It is fed from the transaction's list of
+// chunks when it is read, so that a transaction that does not read its own writes
+// pays nothing. Used by one goroutine at a time; its snapshots by any.
+//
+// Rows of a table without a primary key have the provisional id -1-Ord until the
+// commit numbers them; keys may name them so.
+type Overlay struct {
+	t   *Tablet
+	seq storage.CSN // the last statement's; the private tablet's commits
+
+	// Applied are the first chunks of the list, and rows of the next one.
+	chunks, rows int
+
+	hide hidden
+	// marks has where the list stood at each statement number.
+	marks []overlayMark
+}
+
+type overlayMark struct {
+	seq          storage.CSN
+	chunks, rows int
+}
+
+// hidden are the rows of one version that the transaction replaced or deleted, as
+// far as the list was looked at. Its masks are replaced, never changed.
+type hidden struct {
+	v            *version
+	chunks, rows int
+	segs         map[*segFile]mask
+	mems         map[*memtable]mask
+}
+
+// NewOverlay makes an empty overlay for a shard of a table. files and nextFile are
+// for Spill and may be nil without it.
+func NewOverlay(table *catalog.Table, shard int, files blob.Dir, nextFile func() string, limits Limits) *Overlay {
+	cfg := Config{Table: table, Shard: shard, Files: files, NextFile: nextFile, Limits: limits, own: true,
+		Watermark: func() (storage.CSN, []storage.CSN) { return 0, nil }}
+	t, err := Open(cfg)
+	if err != nil {
+		panic(err) // an empty tablet reads nothing
+	}
+	return &Overlay{t: t}
+}
+
+// SetSchema takes over a definition of the table that the transaction made; chunks
+// from the next on have its columns.
+func (o *Overlay) SetSchema(table *catalog.Table) { o.t.SetSchema(table) }
+
+// apply brings the private tablet up to the list.
+func (o *Overlay) apply(chunks []storage.Chunk) error {
+	if o.chunks == len(chunks) || o.chunks == len(chunks)-1 && o.rows == chunks[o.chunks].Len() {
+		return nil
+	}
+	o.seq++
+	for o.chunks < len(chunks) {
+		c := chunks[o.chunks]
+		n := c.Len()
+		if o.rows > 0 {
+			c = tailOf(c, o.rows)
+		}
+		if c.Len() > 0 {
+			if err := o.t.Replay([]storage.Chunk{c}, 0, o.seq); err != nil {
+				return err
+			}
+		}
+		if o.chunks == len(chunks)-1 {
+			o.rows = n // it may still grow
+			return nil
+		}
+		o.chunks, o.rows = o.chunks+1, 0
+	}
+	return nil
+}
+
+// tailOf is a chunk's operations from number from on.
+func tailOf(c storage.Chunk, from int) storage.Chunk {
+	sel := make([]uint16, c.Len()-from)
+	for i := range sel {
+		sel[i] = uint16(from + i)
+	}
+	cut := func(b *vec.Batch) *vec.Batch {
+		if b == nil {
+			return nil
+		}
+		n := &vec.Batch{Cols: make([]*vec.Vec, len(b.Cols)), N: len(sel)}
+		for i, v := range b.Cols {
+			n.Cols[i] = vec.New(v.T, len(sel))
+			n.Cols[i].Copy(v, sel, c.Len())
+		}
+		return n
+	}
+	n := storage.Chunk{Op: c.Op, Rows: cut(c.Rows), Keys: cut(c.Keys), Ord: c.Ord[from:]}
+	if c.OldCSN != nil {
+		n.OldCSN = c.OldCSN[from:]
+	}
+	if c.RowID != nil {
+		n.RowID = c.RowID[from:]
+	}
+	return n
+}
+
+// Over lays the transaction's writes, given as its whole list of chunks, over a
+// snapshot of the shard, and returns it. Later chunks, and rows that the last
+// chunk gets later, are not seen by it. A nil base stands for an empty table. The
+// commit of the transaction's own rows reads 0, and Find tells it as dying.
+func (o *Overlay) Over(base *Snapshot, chunks []storage.Chunk) (*Snapshot, error) {
+	if err := o.apply(chunks); err != nil {
+		if base != nil {
+			base.Close()
+		}
+		return nil, err
+	}
+	own := o.t.Snapshot(o.seq)
+	for _, p := range own.parts {
+		p.own = true
+	}
+	if base == nil {
+		own.allOwn = true
+		return own, nil
+	}
+	if err := o.resolve(base, chunks); err != nil {
+		own.Close()
+		base.Close()
+		return nil, err
+	}
+	for _, p := range base.parts {
+		if p.seg != nil {
+			p.hide = o.hide.segs[p.seg]
+		} else {
+			p.hide = o.hide.mems[p.mem]
+		}
+	}
+	base.parts = append(base.parts, own.parts...)
+	base.own = own
+	return base, nil
+}
+
+// resolve finds the rows of the base that the list's keys replace or delete. What
+// was found in a version stays: the transaction has locked the keys.
+func (o *Overlay) resolve(base *Snapshot, chunks []storage.Chunk) error {
+	h := &o.hide
+	if h.v != base.v || h.segs == nil {
+		*h = hidden{v: base.v, segs: map[*segFile]mask{}, mems: map[*memtable]mask{}}
+	}
+	segs, mems := map[*segFile]*maskEdit{}, map[*memtable]*maskEdit{}
+	l := lookup{v: base.v, at: base.at, below: ^uint64(0)}
+	var ks keySet
+	for ; h.chunks < len(chunks); h.chunks, h.rows = h.chunks+1, 0 {
+		c := chunks[h.chunks]
+		if h.rows > 0 {
+			if h.rows == c.Len() {
+				if h.chunks == len(chunks)-1 {
+					break
+				}
+				continue
+			}
+			c = tailOf(c, h.rows)
+		}
+		var cols []*vec.Vec
+		switch {
+		case c.Keys != nil:
+			cols = c.Keys.Cols
+		case c.Op == storage.OpUpsert && o.t.cur.sch.rowID < 0:
+			cols = pick(c.Rows.Cols, o.t.cur.sch.keys)
+		}
+		if cols != nil && c.Len() > 0 {
+			ks.set(cols, c.Len())
+			places := make([]place, ks.n)
+			if err := l.find(&ks, places); err != nil {
+				return err
+			}
+			for _, p := range places {
+				switch {
+				case p.seg != nil:
+					e := segs[p.seg]
+					if e == nil {
+						e = editMask(h.segs[p.seg], p.seg.blocks())
+						segs[p.seg] = e
+					}
+					e.set(p.row)
+				case p.mem != nil:
+					e := mems[p.mem]
+					if blocks := int(p.row/vec.BlockRows) + 1; e == nil || blocks > len(e.m) {
+						from := h.mems[p.mem]
+						if e != nil {
+							from = e.m
+						}
+						e = editMask(from, 2*blocks)
+						mems[p.mem] = e
+					}
+					e.set(p.row)
+				}
+			}
+		}
+		if h.chunks == len(chunks)-1 {
+			h.rows = chunks[h.chunks].Len()
+			break
+		}
+	}
+	for s, e := range segs {
+		h.segs[s] = e.m
+	}
+	for m, e := range mems {
+		h.mems[m] = e.m
+	}
+	return nil
+}
+
+// Mark takes in the list and remembers where it stands, for RollbackTo.
+func (o *Overlay) Mark(chunks []storage.Chunk) (int, error) {
+	if err := o.apply(chunks); err != nil {
+		return 0, err
+	}
+	o.marks = append(o.marks, overlayMark{o.seq, o.chunks, o.rows})
+	return len(o.marks) - 1, nil
+}
+
+// RollbackTo forgets what came after a mark. The list must have been cut to what
+// it was then; snapshots taken since must not be used any more.
+func (o *Overlay) RollbackTo(mark int) error {
+	m := o.marks[mark]
+	if err := o.t.rollback(m.seq); err != nil {
+		return err
+	}
+	o.chunks, o.rows = m.chunks, m.rows
+	o.marks = o.marks[:mark+1]
+	o.hide = hidden{}
+	return nil
+}
+
+// Bytes is the memory of the private tablet.
+func (o *Overlay) Bytes() int64 { return o.t.LiveBytes() }
+
+// Close drops the private tablet and its files. Snapshots may outlive it.
+func (o *Overlay) Close() { o.t.DropFiles() }
+
+// rollback undoes all commits of a private tablet after seq.
+func (t *Tablet) rollback(seq storage.CSN) error {
+	t.wmu.Lock()
+	defer t.wmu.Unlock()
+	for _, s := range t.cur.segs {
+		if err := s.rollback(uint64(seq)); err != nil {
+			return err
+		}
+	}
+	for _, m := range t.cur.mems {
+		m.rollback(seq)
+	}
+	return nil
+}
+
+// rollback cuts the rows after seq off and revives those that died after it.
+func (m *memtable) rollback(seq storage.CSN) {
+	n := m.prefix(seq)
+	if n < m.rows.Load() {
+		m.rows.Store(n)
+		m.cut(n)
+		m.table.Store(newKeyTable(int(n)))
+		m.relink()
+	}
+	for _, c := range m.chunks() {
+		if d := c.dead.Load(); d != nil {
+			for i := range *d {
+				if (*d)[i] > uint64(seq) {
+					(*d)[i] = 0
+					m.dead.Add(-1)
+				}
+			}
+		}
+	}
+}
+
+// relink enters all rows in a new key table.
+func (m *memtable) relink() {
+	for row := uint32(0); row < m.n; {
+		c, at := m.at(row)
+		k := int(min(m.n-row, uint32(c.cap-at), vec.Size))
+		cols, sel := make([]*vec.Vec, len(m.sch.keys)), make([]uint16, k)
+		for i := range sel {
+			sel[i] = uint16(at + i)
+		}
+		for i, p := range m.sch.keys {
+			cols[i] = vec.New(m.sch.cols[p], k)
+			cols[i].Copy(c.cols[p].head.Load(), sel, k)
+		}
+		var ks keySet
+		ks.set(cols, k)
+		m.ready(k)
+		for i := 0; i < k; i++ {
+			old, slot := m.find(&ks, i)
+			m.link(row+uint32(i), old, slot, ks.hash[i])
+		}
+		row += uint32(k)
+	}
+}
+
+// rollback marks a private file's rows after seq dead and revives what died after.
+func (s *segFile) rollback(seq uint64) error {
+	d := s.del.Load()
+	if d.tail != nil {
+		for n := d.tail.n.Load(); n > 0 && d.tail.csns[n-1] > seq; n = d.tail.n.Load() {
+			d.tail.pop()
+		}
+	}
+	if s.csnMax() <= seq {
+		return nil
+	}
+	c, _ := s.r.Column(csnColumnID)
+	e := editMask(d.base, d.blocks)
+	var v vec.Vec
+	for vi := 0; vi < s.r.Vectors(); vi++ {
+		if err := c.Vector(vi, &v); err != nil {
+			return err
+		}
+		for i := 0; i < v.N; i++ {
+			if uint64(v.I64[v.Index(i)]) > seq {
+				e.set(uint32(vi*vec.Size + i))
+			}
+		}
+	}
+	s.del.Store(&deleteSet{blocks: d.blocks, base: e.m, stripes: d.stripes, tail: d.tail})
+	return nil
+}
+
+// Spill moves the transaction's rows to private files and returns the chunks that
+// the list is to be replaced by: the keys that updates, deletes and upserts need
+// killed. Rows need no chunk any more; the commit takes them by Sides.
+func (o *Overlay) Spill(ctx context.Context, chunks []storage.Chunk) ([]storage.Chunk, error) {
+	if err := o.apply(chunks); err != nil {
+		return nil, err
+	}
+	e, err := o.t.Flush(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	if e != nil {
+		e.Install()
+	}
+	var rest []storage.Chunk
+	for i := range chunks {
+		c := &chunks[i]
+		k := storage.Chunk{Op: storage.OpDelete, Keys: c.Keys, OldCSN: c.OldCSN, Ord: c.Ord}
+		switch {
+		case c.Op == storage.OpInsert:
+			continue
+		case c.Keys == nil: // upsert
+			if o.t.cur.sch.rowID >= 0 {
+				continue
+			}
+			cols := pick(c.Rows.Cols, o.t.cur.sch.keys)
+			k.Keys = &vec.Batch{Cols: make([]*vec.Vec, len(cols)), N: c.Len()}
+			for j, v := range cols {
+				k.Keys.Cols[j] = vec.New(v.T, c.Len())
+				k.Keys.Cols[j].Copy(v, nil, c.Len())
+			}
+		}
+		rest = append(rest, k)
+	}
+	o.chunks, o.rows = len(rest), 0
+	o.hide = hidden{}
+	return rest, nil
+}
+
+// Sides are the files with the rows that were spilled, for the commit's record.
+// What the transaction deleted of them again is in a deletes file.
+func (o *Overlay) Sides() ([]Side, error) {
+	var dead []segDeletes
+	var sides []Side
+	for _, s := range o.t.cur.segs {
+		m := s.del.Load().upTo(latest)
+		if m.count() == s.info.Rows {
+			continue
+		}
+		dead = append(dead, segDeletes{s.info.File, s.info.Rows, m})
+		sides = append(sides, Side{SegmentInfo: s.info})
+	}
+	if len(sides) == 0 {
+		return nil, nil
+	}
+	name, err := o.t.writeDeletes(0, dead)
+	if err != nil {
+		return nil, err
+	}
+	for i := range sides {
+		if dead[i].dead.count() > 0 {
+			sides[i].Deletes = name
+		}
+	}
+	if o.t.deletes != "" {
+		_ = o.t.cfg.Files.Remove(o.t.deletes)
+	}
+	o.t.deletes = name
+	return sides, nil
+}
+
+// Committed tells that the files of Sides belong to the table now: Close leaves
+// them alone, but for the deletes file, which nobody needs once the log has been
+// trimmed beyond the commit.
+func (o *Overlay) Committed() {
+	o.t.wmu.Lock()
+	defer o.t.wmu.Unlock()
+	t := o.t
+	t.deletes = ""
+	t.swap(&version{sch: t.cur.sch, mems: t.cur.mems, segGen: t.cur.segGen + 1}, 0)
+}
