@@ -455,6 +455,25 @@ func TestLoginTimeout(t *testing.T) {
 	}
 }
 
+func TestIdleLimit(t *testing.T) {
+	_, _, addr := start(t, nil)
+	nc := dialRaw(t, addr)
+	defer nc.Close()
+	say := func(s string) { m, _ := message(s); _, _ = nc.Write(m) }
+	say(`Q "idle 200"`)
+	until(nc, 'Z', 1)
+	for range 3 { // each command begins a new silence
+		time.Sleep(100 * time.Millisecond)
+		say(`Q "rows 1"`)
+		if got := until(nc, 'Z', 1); !strings.HasSuffix(got, "Z I\n") {
+			t.Fatal(got)
+		}
+	}
+	if got := until(nc, 0, 1); !strings.Contains(got, "E S=FATAL C=57P05") {
+		t.Error(got)
+	}
+}
+
 func TestPgx(t *testing.T) {
 	_, _, addr := start(t, nil)
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {

@@ -11,6 +11,7 @@
 //	set NAME VALUE  reports a parameter
 //	begin, commit, rollback
 //	sleep           waits until it is cancelled
+//	idle MS         bounds the silence that follows
 //	panic           panics
 //	copyin          counts the bytes and messages of COPY FROM
 //	copyin N        stops after N bytes with an error
@@ -77,6 +78,7 @@ type fakeSession struct {
 	stmts   map[string]*fakeStmt
 	portals map[string]*fakePortal
 	batch   *vec.Batch
+	idle    time.Duration
 }
 
 var rowCols = []pgwire.Column{{Name: "n", T: types.Int4, TableOID: 1, Attr: 1}, {Name: "t", T: types.Text}}
@@ -169,6 +171,8 @@ func (s *fakeSession) run(ctx context.Context, p *fakePortal, maxRows int, out p
 		case <-time.After(30 * time.Second):
 			return false, errors.New("nobody cancelled")
 		}
+	case "idle":
+		s.idle = time.Duration(n) * time.Millisecond
 	case "panic":
 		panic("the fake was told to")
 	case "copyin":
@@ -340,6 +344,9 @@ func (s *fakeSession) CloseStatement(name string) error { delete(s.stmts, name);
 func (s *fakeSession) ClosePortal(name string) error    { delete(s.portals, name); return nil }
 func (s *fakeSession) Sync(context.Context) error       { return nil }
 func (s *fakeSession) Env() *types.Env                  { return types.DefaultEnv }
-func (s *fakeSession) TxStatus() byte                   { return s.tx }
-func (s *fakeSession) Cancel()                          {}
-func (s *fakeSession) Close() error                     { s.fake.Sessions.Add(-1); return nil }
+func (s *fakeSession) IdleLimit() (time.Duration, *sqlstate.Error) {
+	return s.idle, sqlstate.Errorf("57P05", "terminating connection due to idle-session timeout")
+}
+func (s *fakeSession) TxStatus() byte { return s.tx }
+func (s *fakeSession) Cancel()        {}
+func (s *fakeSession) Close() error   { s.fake.Sessions.Add(-1); return nil }

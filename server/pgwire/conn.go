@@ -30,6 +30,7 @@ type conn struct {
 	bind  bind
 	res   results
 	skip  bool // an extended message failed: ignore all until Sync
+	idle  bool // the last thing sent was ReadyForQuery
 
 	pid int32
 	key uint32
@@ -178,6 +179,15 @@ func (c *conn) setDeadline(t time.Time) {
 	c.mu.Lock()
 	if !c.ending {
 		_ = c.raw.SetDeadline(t)
+	}
+	c.mu.Unlock()
+}
+
+// setReadDeadline is setDeadline for reading alone.
+func (c *conn) setReadDeadline(t time.Time) {
+	c.mu.Lock()
+	if !c.ending {
+		_ = c.raw.SetReadDeadline(t)
 	}
 	c.mu.Unlock()
 }

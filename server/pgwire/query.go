@@ -2,7 +2,10 @@ package pgwire
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"time"
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -10,8 +13,25 @@ import (
 
 // loop serves messages until the client leaves (nil) or the connection fails.
 func (c *conn) loop() error {
+	idler, _ := c.sess.(Idler)
 	for {
+		var reason *sqlstate.Error
+		if c.idle && idler != nil && c.in.buffered() == 0 {
+			var limit time.Duration
+			if limit, reason = idler.IdleLimit(); limit > 0 {
+				c.setReadDeadline(time.Now().Add(limit))
+			} else {
+				reason = nil
+			}
+		}
+		c.idle = false
 		typ, n, err := c.in.header()
+		if reason != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return protocolError{reason}
+			}
+			c.setReadDeadline(time.Time{})
+		}
 		if err != nil {
 			return err
 		}
@@ -44,8 +64,7 @@ func (c *conn) message(typ byte, p []byte) error {
 	case msgQuery:
 		if err = c.simple(ctx, p); err == nil {
 			c.leave()
-			c.w.ready(c.sess.TxStatus())
-			return c.w.flush()
+			return c.ready()
 		}
 	case msgParse:
 		err = c.parse(ctx, p)
@@ -68,8 +87,7 @@ func (c *conn) message(typ byte, p []byte) error {
 		}
 		c.leave()
 		if err == nil {
-			c.w.ready(c.sess.TxStatus())
-			err = c.w.flush()
+			err = c.ready()
 		}
 		return err
 	case msgFlush:
@@ -77,8 +95,7 @@ func (c *conn) message(typ byte, p []byte) error {
 	case msgFunctionCall:
 		c.leave()
 		c.w.report('E', severityError, sqlstate.Unsupported("the function call protocol"))
-		c.w.ready(c.sess.TxStatus())
-		return c.w.flush()
+		return c.ready()
 	case msgCopyDone, msgCopyFail: // of a COPY that has already failed
 	default:
 		err = violation("invalid frontend message type %d", typ)
@@ -87,13 +104,19 @@ func (c *conn) message(typ byte, p []byte) error {
 		if err = c.failed(ctx, err); err == nil {
 			c.skip = typ != msgQuery
 			if typ == msgQuery {
-				c.w.ready(c.sess.TxStatus())
-				err = c.w.flush()
+				err = c.ready()
 			}
 		}
 	}
 	c.leave()
 	return err
+}
+
+// ready ends a command: the client may send the next one.
+func (c *conn) ready() error {
+	c.idle = true
+	c.w.ready(c.sess.TxStatus())
+	return c.w.flush()
 }
 
 // failed tells the client of an error and returns nil, or the error itself when

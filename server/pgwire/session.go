@@ -13,6 +13,7 @@ package pgwire
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
@@ -99,6 +100,13 @@ type Session interface {
 	Cancel()
 	// Close rolls back what is open and frees everything.
 	Close() error
+}
+
+// Idler is the optional ability of a Session to bound its client's silence between
+// two commands. It is asked after each ReadyForQuery; 0 means no limit. When the
+// limit passes, the connection ends with reason.
+type Idler interface {
+	IdleLimit() (limit time.Duration, reason *sqlstate.Error)
 }
 
 // Results takes the answers to a statement. For each statement: RowDescription,

@@ -361,7 +361,7 @@ func (c *conn) login() error {
 	if err := c.w.flush(); err != nil {
 		return err
 	}
-	c.in.login = false
+	c.in.login, c.idle = false, true
 	c.setDeadline(time.Time{})
 	return nil
 }
