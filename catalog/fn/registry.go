@@ -2,6 +2,7 @@ package fn
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/catalog/types"
 )
@@ -90,6 +91,29 @@ func ByOID(oid uint32) *Func { return byOID[oid] }
 
 // ByName lists the overloads of a name, or nil.
 func ByName(name string) []*Func { return byName[name] }
+
+// BySignature finds a function by name(type,type), the types being names of
+// pg_type, or by the name alone when it has no overloads; nil when there is none.
+func BySignature(sig string) *Func {
+	name, rest, given := strings.Cut(strings.TrimSuffix(sig, ")"), "(")
+	fs := byName[name]
+	if !given {
+		if len(fs) == 1 {
+			return fs[0]
+		}
+		return nil
+	}
+	var want []string
+	if rest != "" {
+		want = strings.Split(rest, ",")
+	}
+	for _, f := range fs {
+		if slices.EqualFunc(f.Args, want, func(oid uint32, name string) bool { return TypeName(oid) == name }) {
+			return f
+		}
+	}
+	return nil
+}
 
 // All lists every function by OID; the slice must not be changed.
 func All() []*Func { return allFuncs }

@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"strings"
 	"unsafe"
 
 	"github.com/millrace/millrace/catalog/fn"
@@ -84,27 +83,8 @@ func reg(sig string, m impl) {
 	registry[f.OID] = &m
 }
 
-// lookup finds a function by its signature; see reg.
 func lookup(sig string) *fn.Func {
-	name, rest, given := strings.Cut(strings.TrimSuffix(sig, ")"), "(")
-	fs := fn.ByName(name)
-	if !given && len(fs) == 1 {
-		return fs[0]
-	}
-	var want []string
-	if rest != "" {
-		want = strings.Split(rest, ",")
-	}
-next:
-	for _, f := range fs {
-		if !given || len(f.Args) != len(want) {
-			continue
-		}
-		for i, a := range f.Args {
-			if fn.TypeName(a) != want[i] {
-				continue next
-			}
-		}
+	if f := fn.BySignature(sig); f != nil {
 		return f
 	}
 	panic("eval: no function " + sig)
