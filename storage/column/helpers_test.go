@@ -282,3 +282,15 @@ func allColumns(t *catalog.Table) []int {
 	}
 	return cols
 }
+
+// csnsOf reads the commits of keys' rows in the newest state.
+func (h *harness) csnsOf(t types.T, keys []int64) []storage.CSN {
+	h.t.Helper()
+	s := h.tab.Snapshot(h.pub)
+	defer s.Close()
+	out := make([]storage.CSN, len(keys))
+	if err := s.Find(keysBatch(t, keys), out); err != nil {
+		h.t.Fatal(err)
+	}
+	return out
+}

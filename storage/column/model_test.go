@@ -122,9 +122,9 @@ func runModel(t *testing.T, pk, clustered bool, seed uint64, steps int) {
 						}
 						used[id] = true
 						if r.IntN(2) == 0 {
-							dels, delOld = append(dels, id), append(delOld, live[id].csn)
+							dels = append(dels, id)
 						} else {
-							updKeys, updOld = append(updKeys, id), append(updOld, live[id].csn)
+							updKeys = append(updKeys, id)
 							upd = append(upd, randomRow(r, r.Int64N(keys)))
 						}
 						continue
@@ -137,16 +137,16 @@ func runModel(t *testing.T, pk, clustered bool, seed uint64, steps int) {
 					continue
 				}
 				used[k] = true
-				v, ok := live[k]
+				_, ok := live[k]
 				switch y := r.IntN(4); {
 				case y == 0:
 					ups = append(ups, randomRow(r, k))
 				case !ok:
 					ins = append(ins, randomRow(r, k))
 				case y == 1:
-					dels, delOld = append(dels, k), append(delOld, v.csn)
+					dels = append(dels, k)
 				default:
-					updKeys, updOld = append(updKeys, k), append(updOld, v.csn)
+					updKeys = append(updKeys, k)
 					upd = append(upd, randomRow(r, k))
 				}
 			}
@@ -168,6 +168,7 @@ func runModel(t *testing.T, pk, clustered bool, seed uint64, steps int) {
 					pends = append(pends, pend{x.k, version2{row: x}})
 				}
 			}
+			delOld, updOld = h.csnsOf(keyType, dels), h.csnsOf(keyType, updKeys)
 			if len(dels) > 0 {
 				ch.del(keyType, delOld, dels...)
 				for _, k := range dels {

@@ -25,7 +25,9 @@ type segFile struct {
 	del atomic.Pointer[deleteSet]
 	// doomed files are removed when nobody reads them any more.
 	doomed atomic.Bool
-	refs   int // versions that have it, guarded by Tablet.mu
+	// damaged files failed a read; they are never compacted away.
+	damaged atomic.Bool
+	refs    int // versions that have it, guarded by Tablet.mu
 
 	// Guarded by the tablet's write lock.
 	inManifest bool

@@ -265,7 +265,15 @@ func (p *Prepared) mayReplace(old *place, c *storage.Chunk, i int) bool {
 	if p.replay || p.t.cfg.own || c.OldCSN == nil || c.OldCSN[i] == 0 {
 		return true
 	}
-	return old.found() && old.csn == uint64(c.OldCSN[i])
+	if !old.found() {
+		return false
+	}
+	if old.csn == uint64(c.OldCSN[i]) {
+		return true
+	}
+	// Compaction gives rows that are older than every snapshot one commit for all:
+	// a row that was read before is then still the same version.
+	return old.seg != nil && old.csn <= old.seg.floor && uint64(c.OldCSN[i]) <= old.seg.floor
 }
 
 // current is the live row of key i: in memtables that take or took writes since
