@@ -21,7 +21,6 @@ type columnFooter struct {
 	sketch *Sketch
 	dict   section // of the segment's dictionary; len 0 for none
 	dictN  int
-	bitmap section // bitmap index; len 0 for none
 }
 
 // footer describes a segment. Columns end with CSNColumn.
@@ -81,7 +80,7 @@ func (f *footer) append(b []byte) []byte {
 		e.int(int64(c.T.Scale))
 		e.section(c.dict)
 		e.uint(uint64(c.dictN))
-		e.section(c.bitmap)
+		e.section(section{}) // room for a bitmap index
 		e.zone(c.T, &c.zone)
 		c.sketch.append(e)
 		for b := range c.blocks {
@@ -123,7 +122,7 @@ func parseFooter(b []byte, size int64) (*footer, error) {
 		if c.dictN > vec.SegmentRows {
 			d.fail("dictionary")
 		}
-		c.bitmap = d.section(size)
+		d.section(size) // room for a bitmap index
 		c.zone = d.zone(c.T, f.rows)
 		c.sketch = d.sketch()
 		for b := range blocks(f.rows) {

@@ -238,3 +238,23 @@ func (x *keyIndex) lookup(hashes []uint32, emit func(i int, row uint32)) bool {
 	}
 	return true
 }
+
+// each calls emit for all pairs by hash; false when the bytes cannot be right.
+func (x *keyIndex) each(emit func(hash, row uint32)) bool {
+	i := 0
+	for w := range x.words {
+		for word := binary.LittleEndian.Uint64(x.upper[w*8:]); word != 0; word &= word - 1 {
+			bucket := w<<6 + bits.TrailingZeros64(word) - i
+			row := uint32(0)
+			if i < x.n {
+				row = bitsAt(x.rowsBits, i, x.rowBits)
+			}
+			if i >= x.n || bucket < 0 || bucket >= 1<<(32-x.low) || row >= x.rowsMax {
+				return false
+			}
+			emit(uint32(uint64(bucket)<<x.low)|bitsAt(x.lows, i, x.low), row)
+			i++
+		}
+	}
+	return i == x.n
+}

@@ -283,25 +283,47 @@ func (r *Reader) Verify() error {
 // HasKeyIndex says whether Lookup works.
 func (r *Reader) HasKeyIndex() bool { return r.foot.index.len > 0 }
 
-// Lookup calls emit for every row whose key may be one of those with these
-// hashes (KeyHashes); i is the position in hashes. The caller compares the keys.
-func (r *Reader) Lookup(hashes []uint32, emit func(i int, row uint32)) error {
+// keyIndex is the parsed index.
+func (r *Reader) keyIndex() (*keyIndex, error) {
 	x := r.index.Load()
 	if x == nil {
 		if !r.HasKeyIndex() {
-			return r.corrupt(0, "segment has no key index", nil)
+			return nil, r.corrupt(0, "segment has no key index", nil)
 		}
 		b, err := r.section(r.foot.index, true, "key index")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		var bad string
 		if x, bad = parseKeyIndex(b, r.foot.rows); bad != "" {
-			return r.corrupt(r.foot.index.off, bad, nil)
+			return nil, r.corrupt(r.foot.index.off, bad, nil)
 		}
 		r.index.Store(x)
 	}
+	return x, nil
+}
+
+// Lookup calls emit for every row whose key may be one of those with these
+// hashes (KeyHashes); i is the position in hashes. The caller compares the keys.
+func (r *Reader) Lookup(hashes []uint32, emit func(i int, row uint32)) error {
+	x, err := r.keyIndex()
+	if err != nil {
+		return err
+	}
 	if !x.lookup(hashes, emit) {
+		return r.corrupt(r.foot.index.off, "key index", nil)
+	}
+	return nil
+}
+
+// IndexedHashes calls emit for the hash of every key, ascending, with its row: to
+// build filters over several segments, or to merge indexes.
+func (r *Reader) IndexedHashes(emit func(hash, row uint32)) error {
+	x, err := r.keyIndex()
+	if err != nil {
+		return err
+	}
+	if !x.each(emit) {
 		return r.corrupt(r.foot.index.off, "key index", nil)
 	}
 	return nil
@@ -312,7 +334,7 @@ func (r *Reader) Lookup(hashes []uint32, emit func(i int, row uint32)) error {
 func (r *Reader) Sample() (*vec.Batch, []int32, error) {
 	s := r.foot.sample
 	if s.len < 8 {
-		return &vec.Batch{}, nil, nil
+		return r.sampleData()
 	}
 	b, err := r.section(s, true, "sample")
 	if err != nil {
@@ -347,6 +369,47 @@ func (r *Reader) Sample() (*vec.Batch, []int32, error) {
 		out.Cols = append(out.Cols, own)
 		ids = append(ids, id)
 		body = body[size:]
+	}
+	return out, ids, nil
+}
+
+// sampleData takes the sample of a small segment from its columns.
+func (r *Reader) sampleData() (*vec.Batch, []int32, error) {
+	k := min(r.Rows(), SampleRows)
+	out := &vec.Batch{N: k}
+	var ids []int32
+	var v vec.Vec
+	s := new(encoding.Scratch)
+	var sel []uint16
+	for i := range r.foot.columns {
+		c := &r.foot.columns[i]
+		if c.ID == CSNColumn {
+			continue
+		}
+		cr, _ := r.ColumnOn(c.ID, s)
+		own := vec.New(c.T, 0)
+		bytes := 0
+		for vi, next := 0, 0; vi < r.Vectors() && next < k; vi++ {
+			if err := cr.Vector(vi, &v); err != nil {
+				return nil, nil, err
+			}
+			sel = sel[:0]
+			for ; next < k; next++ {
+				row := next*r.Rows()/k - vi*vec.Size
+				if row >= v.N {
+					break
+				}
+				sel = append(sel, uint16(row))
+				if c.T.Layout == types.LayoutView {
+					bytes += int(v.Source().Views[v.Index(row)].Len)
+				}
+			}
+			own.Copy(&v, sel, len(sel))
+		}
+		if bytes <= sampleBytesMax {
+			out.Cols = append(out.Cols, own)
+			ids = append(ids, c.ID)
+		}
 	}
 	return out, ids, nil
 }

@@ -82,8 +82,6 @@ type Options struct {
 	// KeyIndex forces (1) or forbids (-1) the key index; 0 builds it when the
 	// segment has a key and is not sorted by it.
 	KeyIndex int
-	// BitmapColumns get a bitmap index.
-	BitmapColumns []int32
 }
 
 // File is what a reader needs of a file; blob.File has it. One with a Map

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -156,6 +157,9 @@ func TestSegment(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkKeys(t, r, tab)
+			if n > 1 && n != 70000 && r.foot.sample.len != 0 || n == 70000 && r.foot.sample.len == 0 {
+				t.Fatalf("sample of %d bytes for %d rows", r.foot.sample.len, n)
+			}
 			sample, ids, err := r.Sample()
 			if err != nil || sample.N != min(n, SampleRows) || len(ids) != len(testColumns) {
 				t.Fatalf("sample %d rows %d columns: %v", sample.N, len(ids), err)
@@ -295,6 +299,16 @@ func TestKeyIndexSize(t *testing.T) {
 	})
 	if found != len(h) {
 		t.Errorf("%d of %d found", found, len(h))
+	}
+	last, seen := uint32(0), 0
+	if !x.each(func(hash, row uint32) {
+		if h[row] != hash || hash < last {
+			t.Fatalf("row %d: hash %x, want %x", row, hash, h[row])
+		}
+		last = hash
+		seen++
+	}) || seen != len(h) {
+		t.Errorf("%d of %d listed", seen, len(h))
 	}
 }
 
@@ -451,6 +465,28 @@ func readAll(b []byte, mapped bool) error {
 	_, _, err = r.Sample()
 	note(err)
 	return first
+}
+
+// TestGolden reads the file that version 1 of the format wrote. When the format
+// changes, the version does, and this file stays readable.
+func TestGolden(t *testing.T) {
+	tab := build(t, 3000, Schema{Columns: testColumns, Sort: []SortColumn{{ID: 1}}, Key: []int32{6}}, Options{Codec: encoding.S2})
+	const name = "testdata/v1.seg"
+	if os.Getenv("GOLDEN") == "write" {
+		if err := os.WriteFile(name, tab.bytes, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(newMem(b, true), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkColumns(t, r, tab, 0)
+	checkKeys(t, r, tab)
 }
 
 func FuzzReader(f *testing.F) {

@@ -50,7 +50,6 @@ type columnWriter struct {
 	columnFooter
 	v      *vec.Vec // rows of the block that fills
 	isKey  bool
-	bitmap bool
 	sketch Sketch
 	bytes  int64
 	// segment-wide dictionary
@@ -71,7 +70,7 @@ func NewWriter(w io.Writer, schema Schema, o Options) *Writer {
 	sw := &Writer{w: w, schema: schema, o: o, s: encoding.NewEncodeScratch()}
 	for _, c := range slices.Concat(schema.Columns, []Column{{CSNColumn, types.Int8}}) {
 		cw := &columnWriter{columnFooter: columnFooter{Column: c}, v: vec.New(c.T, 0),
-			isKey: slices.Contains(schema.Key, c.ID), bitmap: slices.Contains(o.BitmapColumns, c.ID)}
+			isKey: slices.Contains(schema.Key, c.ID)}
 		if c.T.Layout == types.LayoutView && !cw.isKey {
 			cw.strs = new(encoding.Strings)
 		}
@@ -318,6 +317,9 @@ func (w *Writer) writeCodes(c *columnWriter) {
 // sampleRows takes up to SampleRows rows of the block at even distances.
 func (w *Writer) sampleRows() {
 	k := min(w.n, SampleRows)
+	if len(w.sampled) == 0 && w.n <= sampleFromData {
+		return // the only block, and small
+	}
 	sel := make([]uint16, k)
 	// A stride that is not a power of two, from a start that varies by block.
 	start := uint64(len(w.sampled)) * 7919
@@ -329,6 +331,10 @@ func (w *Writer) sampleRows() {
 	}
 	w.sampled = append(w.sampled, k)
 }
+
+// sampleFromData is the number of rows up to which a segment has no sample: it
+// is taken from the columns when asked for.
+const sampleFromData = 4 * vec.Size
 
 // sampleBytesMax bounds what a column may add to the sample.
 const sampleBytesMax = 1 << 20
@@ -386,16 +392,13 @@ func (w *Writer) Finish() (Meta, error) {
 	f := footer{rows: w.rows, relativeCSN: w.o.RelativeCSN, sort: w.schema.Sort, key: w.schema.Key}
 	for _, c := range w.cols {
 		w.writeCodes(c)
-		if c.bitmap {
-			// Bitmap indexes are built from the encoded codes by readers for now; the
-			// footer has room for them.
-			c.columnFooter.bitmap = section{}
-		}
 	}
 	if w.index {
 		f.index = w.section(buildKeyIndex(w.hashes))
 	}
-	f.sample, f.sampleRows = w.writeSample()
+	if w.rows > sampleFromData {
+		f.sample, f.sampleRows = w.writeSample()
+	}
 	for _, c := range w.cols {
 		c.zone.Distinct = min(c.sketch.Estimate(), float64(c.zone.Rows-c.zone.Nulls))
 		c.columnFooter.sketch = &c.sketch

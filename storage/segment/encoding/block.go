@@ -35,7 +35,8 @@ type Block struct {
 	bitmap []byte
 	part   uint32 // Bits: vectors with a bitmap
 
-	matches []codeMatch // predicates worked out over dictionaries
+	matches   []codeMatch // predicates worked out over dictionaries
+	nextMatch int
 }
 
 // Parse reads a block of type t with this many rows. A block that refers to the

@@ -347,21 +347,24 @@ func (p *ints) matchRange(vi, n int, lo, hi int64, out []uint64, s *Scratch) err
 		return nil
 	case intsPacked:
 		e := p.entry(vi)
-		if e.mode == modeFrame && e.width <= 32 {
-			max := int64(1)<<e.width - 1
-			// The frame overlaps the range: bounds said so, unless it wraps.
-			if e.base <= math.MaxInt64-max {
-				from, to := uint32(0), uint32(max)
-				if lo > e.base {
-					from = uint32(lo - e.base)
-				}
-				if hi < e.base+max {
-					to = uint32(hi - e.base)
-				}
-				unpack32(&s.codes, p.data[e.off:], n, e.width, 0)
-				kernel.Between(s.codes[:n], from, to, out)
+		if l, h, ok := p.bounds(vi); ok && e.mode == modeFrame && e.width <= 32 {
+			// The frame overlaps the range, so the differences below are not
+			// negative; they are rounded inwards.
+			scale := uint64(scales[e.extra])
+			from, to := uint64(0), uint64(1)<<e.width-1
+			if lo > l {
+				from = (uint64(lo-l) + scale - 1) / scale
+			}
+			if hi < h {
+				to = uint64(hi-l) / scale
+			}
+			if from > to {
+				clear(out)
 				return nil
 			}
+			unpack32(&s.codes, p.data[e.off:], n, e.width, 0)
+			kernel.Between(s.codes[:n], uint32(from), uint32(to), out)
+			return nil
 		}
 	}
 	if err := p.decode64(vi, &s.wide, s); err != nil {
@@ -454,6 +457,9 @@ func (p *Pred) holdsAt(src *vec.Vec, j int) bool {
 	return p.Holds(types.Datum{Valid: true, S: unsafe.String(unsafe.SliceData(b), len(b))})
 }
 
+// matchesMax bounds the predicates that a block remembers.
+const matchesMax = 8
+
 // codeMatch works p out over the dictionary, once for both.
 func (b *Block) codeMatch(p *Pred, d *vec.Dictionary) *codeMatch {
 	var m *codeMatch
@@ -466,8 +472,11 @@ func (b *Block) codeMatch(p *Pred, d *vec.Dictionary) *codeMatch {
 		}
 	}
 	if m == nil {
-		b.matches = append(b.matches, codeMatch{})
-		m = &b.matches[len(b.matches)-1]
+		if len(b.matches) < matchesMax {
+			b.matches = append(b.matches, codeMatch{})
+		}
+		m = &b.matches[b.nextMatch%len(b.matches)]
+		b.nextMatch++
 	}
 	table := m.table
 	*m = codeMatch{pred: p, dict: d}

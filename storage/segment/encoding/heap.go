@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
@@ -190,22 +191,29 @@ func (h *heap) bytes(off, n int) ([]byte, error) {
 	return h.subBuf[off-r0 : off-r0+n], nil
 }
 
-// makeViews makes views of strings that lie one after the other in mem from at;
-// mem[at] is offset off of buffer buf.
+// makeViews makes views of strings that lie one after the other in mem from at,
+// all within it; mem[at] is offset off of buffer buf.
 func makeViews(views []vec.View, mem []byte, lens []uint32, at, buf, off uint32) {
 	views = views[:len(lens)]
 	delta := off - at
 	high := uint64(buf) << 32
+	base := unsafe.Pointer(unsafe.SliceData(mem))
+	// Up to safe there are twelve bytes to load whatever the length.
+	safe := len(mem) - vec.InlineMax
 	for i, n := range lens {
-		m := mem[at:]
-		if n > vec.InlineMax {
-			views[i] = vec.View{Len: n, Prefix: binary.LittleEndian.Uint32(m), Tail: high | uint64(at+delta)}
-		} else if len(m) >= vec.InlineMax {
-			views[i] = vec.View{Len: n, Prefix: binary.LittleEndian.Uint32(m) & viewMasks[n].prefix,
-				Tail: binary.LittleEndian.Uint64(m[4:12]) & viewMasks[n].tail}
-		} else {
-			views[i] = vec.MakeInline(m[:n])
+		w := &views[i]
+		if int(at) > safe {
+			*w = vec.MakeView(mem[at:at+n], buf, at+delta)
+			at += n
+			continue
 		}
+		p := unsafe.Add(base, at)
+		m := &viewMasks[min(n, 13)]
+		tail := *(*uint64)(unsafe.Add(p, 4)) & m.tail
+		if n > vec.InlineMax {
+			tail = high | uint64(at+delta)
+		}
+		w.Len, w.Prefix, w.Tail = n, *(*uint32)(p)&m.prefix, tail
 		at += n
 	}
 }

@@ -2,6 +2,7 @@ package encoding
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 
 	"github.com/millrace/millrace/storage/vec"
@@ -12,11 +13,11 @@ import (
 // table of 16-byte entries (base i64, offset u32, width u8, mode u8, extra u16),
 // one a vector:
 //
-//	frame  base + packed; width 0 is a constant
+//	frame  base + packed * 10^extra; width 0 is a constant
 //	patch  frame, but extra values that need more bits follow: their positions
 //	       (u16 each, padded to 4 bytes), then their differences to base (u64)
 //	delta  base is value 0; the least delta (i64) comes first, then what each
-//	       delta exceeds it by, packed (number 0 is 0)
+//	       delta exceeds it by, divided by 10^extra, packed (number 0 is 0)
 //	run    extra runs: their ends (u16, padded to 4 bytes), then their values'
 //	       differences to base in width bits (8, 16, 32, 64)
 //	raw    differences to base in width bits (8, 16, 32, 64): short vectors
@@ -108,6 +109,9 @@ func (p *ints) parseTable(b []byte) error {
 		default:
 			return corrupt("integer mode %d", e.mode)
 		}
+		if (e.mode == modeFrame || e.mode == modeDelta) && e.extra > scaleMax {
+			return corrupt("integer scale %d", e.extra)
+		}
 		if e.width > 64 || (e.mode == modeRun || e.mode == modeRaw) && e.width != 8 && e.width != 16 && e.width != 32 && e.width != 64 {
 			return corrupt("integer width %d", e.width)
 		}
@@ -131,6 +135,12 @@ func (p *ints) entry(vi int) entry {
 	return entry{int64(u64(b)), int(u32(b[8:])), uint(b[12]), b[13], int(binary.LittleEndian.Uint16(b[14:]))}
 }
 
+// scaleMax is the largest exponent of ten that values are divided by, scales are
+// the powers.
+const scaleMax = 9
+
+var scales = [scaleMax + 1]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}
+
 func frameBytes(n int, width uint) int { return kernel.PackedWords(n, width) * 4 }
 func patchBytes(n int) int             { return (2*n+3)&^3 + 8*n }
 func runBytes(n int, width uint) int   { return (2*n+3)&^3 + n*int(width)/8 }
@@ -144,8 +154,9 @@ func (p *ints) bounds(vi int) (lo, hi int64, ok bool) {
 	case intsPacked:
 		e := p.entry(vi)
 		if e.mode == modeFrame && e.width < 63 {
-			hi := e.base + int64(1)<<e.width - 1
-			return e.base, hi, hi >= e.base
+			over, span := bits.Mul64(1<<e.width-1, uint64(scales[e.extra]))
+			hi := e.base + int64(span)
+			return e.base, hi, over == 0 && int64(span) >= 0 && hi >= e.base
 		}
 	}
 	return 0, 0, false
@@ -182,6 +193,11 @@ func (p *ints) decode64(vi int, dst *[vec.Size]int64, s *Scratch) error {
 	data := p.data[e.off:]
 	switch e.mode {
 	case modeFrame, modePatch:
+		if e.mode == modeFrame && e.extra > 0 {
+			unpack64(dst, data, n, e.width, 0)
+			rescale(dst[:n], scales[e.extra], e.base)
+			return nil
+		}
 		unpack64(dst, data, n, e.width, e.base)
 		if e.mode == modePatch {
 			data = data[frameBytes(n, e.width):]
@@ -195,7 +211,12 @@ func (p *ints) decode64(vi int, dst *[vec.Size]int64, s *Scratch) error {
 			}
 		}
 	case modeDelta:
-		unpack64(dst, data[8:], n, e.width, int64(u64(data)))
+		if e.extra > 0 {
+			unpack64(dst, data[8:], n, e.width, 0)
+			rescale(dst[:n], scales[e.extra], int64(u64(data)))
+		} else {
+			unpack64(dst, data[8:], n, e.width, int64(u64(data)))
+		}
 		x := e.base
 		dst[0] = x
 		for i, d := range dst[1:n] {
@@ -219,6 +240,13 @@ func (p *ints) decode64(vi int, dst *[vec.Size]int64, s *Scratch) error {
 		rawInts(dst[:n], data, e.width, e.base)
 	}
 	return nil
+}
+
+// rescale is v * scale + base.
+func rescale[E int64 | uint32](v []E, scale, base E) {
+	for i, x := range v {
+		v[i] = x*scale + base
+	}
 }
 
 func rawInts[E int64 | uint32](dst []E, data []byte, width uint, base int64) {
@@ -289,6 +317,11 @@ func (p *ints) decode32(vi int, dst *[vec.Size]uint32, s *Scratch) error {
 	data := p.data[e.off:]
 	switch e.mode {
 	case modeFrame, modePatch:
+		if e.mode == modeFrame && e.extra > 0 {
+			unpack32(dst, data, n, e.width, 0)
+			rescale(dst[:n], uint32(scales[e.extra]), uint32(e.base))
+			return nil
+		}
 		unpack32(dst, data, n, e.width, uint32(e.base))
 		if e.mode == modePatch {
 			data = data[frameBytes(n, e.width):]
@@ -302,7 +335,12 @@ func (p *ints) decode32(vi int, dst *[vec.Size]uint32, s *Scratch) error {
 			}
 		}
 	case modeDelta:
-		unpack32(dst, data[8:], n, e.width, uint32(u64(data)))
+		if e.extra > 0 {
+			unpack32(dst, data[8:], n, e.width, 0)
+			rescale(dst[:n], uint32(scales[e.extra]), uint32(u64(data)))
+		} else {
+			unpack32(dst, data[8:], n, e.width, uint32(u64(data)))
+		}
 		x := uint32(e.base)
 		dst[0] = x
 		for i, d := range dst[1:n] {
@@ -373,7 +411,11 @@ func (p *ints) at(vi, i int) (x int64, ok bool, err error) {
 	case modeFrame:
 		g := i / kernel.GroupSize
 		w := kernel.U32s(data[frameBytes(g*kernel.GroupSize, e.width):frameBytes((g+1)*kernel.GroupSize, e.width)])
-		return e.base + int64(kernel.PackedAt(w, e.width, i%kernel.GroupSize)), true, nil
+		x := int64(kernel.PackedAt(w, e.width, i%kernel.GroupSize))
+		if e.mode == modeFrame {
+			x *= scales[e.extra]
+		}
+		return e.base + x, true, nil
 	case modeRun:
 		k, found := searchU16(data, e.extra, i)
 		if found {

@@ -46,7 +46,12 @@ func planVector(v []int64, points bool) vectorPlan {
 	}
 	span := uint64(hi - lo)
 	width := uint(bits.Len64(span))
-	best := vectorPlan{entry: entry{base: lo, width: width, mode: modeFrame}, bytes: frameBytes(n, width)}
+	scale := 0
+	if width >= 8 && width < 64 { // 64: deltas may wrap, which no division survives
+		scale = commonScale(v, lo)
+	}
+	scaled := uint(bits.Len64(span / uint64(scales[scale])))
+	best := vectorPlan{entry: entry{base: lo, width: scaled, mode: modeFrame, extra: scale}, bytes: frameBytes(n, scaled)}
 	if width == 0 {
 		return best
 	}
@@ -58,16 +63,16 @@ func planVector(v []int64, points bool) vectorPlan {
 		best = vectorPlan{entry: entry{base: lo, width: size, mode: modeRun, extra: runs}, bytes: b}
 	}
 	// Deltas cost a pass over the whole vector for a single row.
-	dw := uint(bits.Len64(uint64(dhi - dlo)))
+	dw := uint(bits.Len64(uint64(dhi-dlo) / uint64(scales[scale])))
 	b := 8 + frameBytes(n, dw)
 	worth := b + b/8
 	if points {
 		worth = 3 * b
 	}
 	if worth < best.bytes {
-		best = vectorPlan{entry: entry{base: v[0], width: dw, mode: modeDelta}, bytes: b, deltaMin: dlo}
+		best = vectorPlan{entry: entry{base: v[0], width: dw, mode: modeDelta, extra: scale}, bytes: b, deltaMin: dlo}
 	}
-	if width > 2 && best.bytes > n/4 {
+	if width > 2 && scale == 0 && best.bytes > n/4 {
 		var hist [65]int
 		for _, x := range v {
 			hist[bits.Len64(uint64(x-lo))]++
@@ -86,13 +91,27 @@ func planVector(v []int64, points bool) vectorPlan {
 	return best
 }
 
+// commonScale is the largest exponent of ten whose power divides all differences
+// to base: timestamps of whole seconds, whole numbers with decimals.
+func commonScale(v []int64, base int64) int {
+	e := scaleMax
+	for _, x := range v {
+		for d := uint64(x - base); d%uint64(scales[e]) != 0; {
+			if e--; e == 0 {
+				return 0
+			}
+		}
+	}
+	return e
+}
+
 // appendVector appends the data of a vector as planned.
 func appendVector(dst []byte, v []int64, p vectorPlan, s *Scratch) []byte {
 	switch p.mode {
 	case modeFrame:
-		return appendPacked(dst, v, p.base, p.width, s)
+		return appendPacked(dst, v, p.base, scales[p.extra], p.width, s)
 	case modePatch:
-		dst = appendPacked(dst, v, p.base, p.width, s)
+		dst = appendPacked(dst, v, p.base, 1, p.width, s)
 		start := len(dst)
 		for i, x := range v {
 			if bits.Len64(uint64(x-p.base)) > int(p.width) {
@@ -114,7 +133,7 @@ func appendVector(dst []byte, v []int64, p vectorPlan, s *Scratch) []byte {
 		for i := 1; i < len(v); i++ {
 			d[i] = v[i] - v[i-1]
 		}
-		dst = appendPacked(dst, d, p.deltaMin, p.width, s)
+		dst = appendPacked(dst, d, p.deltaMin, scales[p.extra], p.width, s)
 	case modeRun:
 		start := len(dst)
 		for i := 1; i < len(v); i++ {
@@ -142,17 +161,23 @@ func appendVector(dst []byte, v []int64, p vectorPlan, s *Scratch) []byte {
 	return dst
 }
 
-// appendPacked appends v minus base in groups; values too wide lose their high
-// bits (patches bring them back).
-func appendPacked(dst []byte, v []int64, base int64, width uint, s *Scratch) []byte {
+// appendPacked appends v minus base, divided by scale, in groups; values too wide
+// lose their high bits (patches bring them back).
+func appendPacked(dst []byte, v []int64, base, scale int64, width uint, s *Scratch) []byte {
 	if width == 0 {
 		return dst
 	}
 	mask := ^uint64(0) >> (64 - width)
 	for len(v) > 0 {
 		n := min(len(v), kernel.GroupSize)
-		for i, x := range v[:n] {
-			s.group[i] = uint64(x-base) & mask
+		if scale == 1 {
+			for i, x := range v[:n] {
+				s.group[i] = uint64(x-base) & mask
+			}
+		} else {
+			for i, x := range v[:n] {
+				s.group[i] = uint64(x-base) / uint64(scale)
+			}
 		}
 		w := s.packed[:16*width]
 		kernel.PackGroup(w, s.group[:n], width)

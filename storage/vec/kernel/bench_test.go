@@ -95,3 +95,112 @@ func BenchmarkCompare(b *testing.B) {
 		perRow(b, 2048)
 	})
 }
+
+func BenchmarkConvert(b *testing.B) {
+	src, dst := make([]uint32, 2048), make([]int16, 2048)
+	for b.Loop() {
+		Convert(dst, src)
+	}
+	perRow(b, 2048)
+}
+
+func BenchmarkSum(b *testing.B) {
+	v := make([]int64, 2048)
+	for i := range v {
+		v[i] = int64(i) * 1e9
+	}
+	m := make([]uint64, 32)
+	for i := range m {
+		m[i] = 0xEFFFFEFFFEFFFFFF
+	}
+	for _, on := range both() {
+		withAccel(on, func() {
+			b.Run("i64/"+accelName(on), func(b *testing.B) {
+				for b.Loop() {
+					SumI64(v)
+				}
+				perRow(b, 2048)
+			})
+			b.Run("i64/masked/"+accelName(on), func(b *testing.B) {
+				for b.Loop() {
+					SumMaskedI64(v, m)
+				}
+				perRow(b, 2048)
+			})
+			b.Run("minmax/"+accelName(on), func(b *testing.B) {
+				for b.Loop() {
+					MinMax(v)
+				}
+				perRow(b, 2048)
+			})
+		})
+	}
+}
+
+func BenchmarkStrings(b *testing.B) {
+	strs := randomText(rand.New(rand.NewPCG(1, 1)), 2048)
+	for i := range strs {
+		strs[i] += "carefully final packages sleep furiously"
+	}
+	v := viewsOf(strs)
+	out := make([]uint64, 32)
+	h := make([]uint64, 2048)
+	like, _ := CompileLike("%special%requests%", '\\', false)
+	for _, on := range both() {
+		withAccel(on, func() {
+			b.Run("contains/"+accelName(on), func(b *testing.B) {
+				for b.Loop() {
+					ContainsViews(v.Views, v.Bufs, []byte("special"), out)
+				}
+				perRow(b, 2048)
+			})
+			b.Run("like/"+accelName(on), func(b *testing.B) {
+				for b.Loop() {
+					like.MatchViews(v.Views, v.Bufs, out, nil)
+				}
+				perRow(b, 2048)
+			})
+		})
+	}
+	b.Run("equal", func(b *testing.B) {
+		for b.Loop() {
+			CmpViewConst(EQ, v.Views, v.Bufs, []byte("special"), out)
+		}
+		perRow(b, 2048)
+	})
+	b.Run("hash", func(b *testing.B) {
+		for b.Loop() {
+			HashVec(h, v, nil)
+		}
+		perRow(b, 2048)
+	})
+}
+
+func BenchmarkArith(b *testing.B) {
+	x, y, d := make([]int64, 2048), make([]int64, 2048), make([]int64, 2048)
+	h := make([]uint64, 2048)
+	b.Run("add", func(b *testing.B) {
+		for b.Loop() {
+			AddVec(d, x, y)
+		}
+		perRow(b, 2048)
+	})
+	b.Run("addover", func(b *testing.B) {
+		for b.Loop() {
+			AddVecOver(d, x, y)
+		}
+		perRow(b, 2048)
+	})
+	b.Run("mulover", func(b *testing.B) {
+		for b.Loop() {
+			MulI64Over(d, x, y)
+		}
+		perRow(b, 2048)
+	})
+	b.Run("hash", func(b *testing.B) {
+		for b.Loop() {
+			HashI64s(h, x)
+		}
+		perRow(b, 2048)
+	})
+}
