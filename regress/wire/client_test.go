@@ -17,7 +17,6 @@ import (
 	"net"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -517,77 +516,5 @@ func TestPsql(t *testing.T) {
 	out, _ := cmd.CombinedOutput()
 	if got := string(out); !strings.Contains(got, "0|row\n1|row\n") || !strings.Contains(got, "division by zero") {
 		t.Error(got)
-	}
-}
-
-// TestGarbage sends random and broken messages on many connections at once while
-// others work: nothing may crash, hang or leak, and the others must not notice.
-func TestGarbage(t *testing.T) {
-	_, srv, addr := start(t, nil)
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		c := must(pgconn.Connect(context.Background(), dsn(addr, "postgres")+"sslmode=disable"))
-		defer c.Close(context.Background())
-		for {
-			if r, err := c.Exec(context.Background(), "rows 50").ReadAll(); err != nil || len(r[0].Rows) != 50 {
-				t.Errorf("a good client suffers: %v", err)
-				return
-			}
-			select {
-			case <-stop:
-				return
-			default:
-			}
-		}
-	})
-	good := []string{`Q "rows 3"`, `P "a" "rows 2"`, `B "" "a"`, `E "" 1`, `D S "a"`, `D P ""`, "S", "H", `Q "copyin"`, `d "xx"`, "c", `f "no"`, `C S "a"`, `Q "copyout 3"`, `Q "begin"`}
-	var bad sync.WaitGroup
-	for w := range 8 {
-		bad.Go(func() {
-			r := mathrand.New(mathrand.NewPCG(uint64(w), 99))
-			for range 40 {
-				nc, err := net.Dial("tcp", addr)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
-				if r.IntN(4) > 0 {
-					hello, _ := message("hex 00000017 00030000 7573657200 706f73746772657300 00")
-					_, _ = nc.Write(hello)
-				}
-				var out []byte
-				for range r.IntN(30) {
-					m, _ := message(good[r.IntN(len(good))])
-					switch r.IntN(12) {
-					case 0:
-						m = m[:r.IntN(len(m))]
-					case 1:
-						m[r.IntN(len(m))] ^= byte(1 << r.IntN(8))
-					case 2:
-						m = append(m, byte(r.Uint32()))
-					case 3:
-						m = make([]byte, r.IntN(50))
-						for i := range m {
-							m[i] = byte(r.Uint32())
-						}
-					}
-					out = append(out, m...)
-				}
-				_, _ = nc.Write(out)
-				if r.IntN(2) == 0 {
-					_ = nc.SetReadDeadline(time.Now().Add(time.Duration(r.IntN(5)) * time.Millisecond))
-					_, _ = io.Copy(io.Discard, nc)
-				}
-				_ = nc.Close()
-			}
-		})
-	}
-	bad.Wait()
-	close(stop)
-	wg.Wait()
-	if n := srv.Counters().Panics.Load(); n != 0 {
-		t.Errorf("%d panics", n)
 	}
 }
