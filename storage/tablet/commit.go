@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/catalog"
 	catstore "github.com/millrace/millrace/catalog/store"
 	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/column"
 	"github.com/millrace/millrace/storage/vec"
 	"github.com/millrace/millrace/storage/wal"
 )
@@ -34,6 +35,7 @@ type part struct {
 	sh       *shard
 	own      *ownTable
 	ops      *ownShard
+	sides    []column.Side
 	prepared storage.Prepared
 	staged   storage.Staged
 }
@@ -70,6 +72,9 @@ func (x *tx) Commit(ctx context.Context) (storage.CSN, error) {
 		x.s.marks.WaitPublished(csn, x.s.ctx.Done())
 	}
 	x.end()
+	for _, o := range x.own {
+		o.discard()
+	}
 	if err := x.s.broken(); err != nil && !x.opts.Async && x.s.marks.Published() < csn {
 		return 0, err
 	}
@@ -88,6 +93,9 @@ func (x *tx) wrote() bool {
 func (x *tx) commit(ctx context.Context) (storage.CSN, error) {
 	if err := x.s.log.Throttle(); err != nil {
 		return 0, x.s.broken()
+	}
+	if err := x.finishSpill(ctx); err != nil {
+		return 0, err
 	}
 	if x.ddl != nil {
 		x.s.ddlMu.Lock()
@@ -129,7 +137,11 @@ func (x *tx) commit(ctx context.Context) (storage.CSN, error) {
 
 // mustWait says that a commit is durable before it is acknowledged, whatever the
 // session asked for: DDL and large sets.
-func (c *commit) mustWait() bool { return c.after != nil }
+func (c *commit) mustWait() bool { return c.after != nil || c.hasSides() }
+
+func (c *commit) hasSides() bool {
+	return slices.ContainsFunc(c.parts, func(p *part) bool { return len(p.sides) > 0 })
+}
 
 // try goes once through the steps of a commit. again says that conflicts were
 // resolved, or waited for, and the commit should be tried anew.
@@ -228,10 +240,17 @@ func (c *commit) plan() error {
 			return errSchemaChanged(o.t, nil)
 		}
 		for i, ops := range o.shards {
-			if len(ops.chunks) == 0 {
+			if !ops.any() {
 				continue
 			}
-			c.parts = append(c.parts, &part{sh: shards[i], own: o, ops: ops})
+			p := &part{sh: shards[i], own: o, ops: ops}
+			if ops.spilled {
+				var err error
+				if p.sides, err = ops.overlay.Sides(); err != nil {
+					return err
+				}
+			}
+			c.parts = append(c.parts, p)
 			add(shards[i : i+1])
 		}
 	}
@@ -304,11 +323,19 @@ func (c *commit) planDDL(latch func([]*shard)) error {
 
 func (c *commit) prepare(ctx context.Context) error {
 	for _, p := range c.parts {
-		pr, err := p.sh.col.Prepare(ctx, p.ops.chunks)
+		var err error
+		if len(p.sides) > 0 {
+			p.prepared, err = p.sh.col.PrepareSides(ctx, p.ops.chunks, p.sides)
+		} else {
+			p.prepared, err = p.sh.col.Prepare(ctx, p.ops.chunks)
+		}
 		if err != nil {
+			p.prepared = nil
 			return err
 		}
-		p.prepared = pr
+	}
+	if c.hasSides() {
+		return c.x.s.data.Sync()
 	}
 	return nil
 }
@@ -333,6 +360,9 @@ func (c *commit) encode() {
 	for _, p := range c.parts {
 		for i := range p.ops.chunks {
 			c.enc.Chunk(p.own.t, p.sh.index, &p.ops.chunks[i])
+		}
+		for _, f := range p.sides {
+			c.enc.File(&wal.SideFile{Table: p.own.t.OID, Shard: p.sh.index, Rows: uint64(f.Rows), Size: f.Size, Name: f.File, Deletes: f.Deletes})
 		}
 	}
 	c.entry = wal.Entry{Buf: c.enc.Buf, Changes: int(c.x.ord), Tag: c}
@@ -381,6 +411,9 @@ func (c *commit) locked(ctx context.Context) (again bool, err error) {
 	for _, p := range c.parts {
 		p.staged.Stamp(c.entry.Base, csn)
 		p.staged = nil
+		if len(p.sides) > 0 {
+			p.ops.overlay.Committed()
+		}
 	}
 	for _, w := range c.swaps {
 		if t := s.table(w.oid); t != nil {
@@ -497,6 +530,10 @@ func (c *commit) release() {
 func (x *tx) resolve(ctx context.Context, cf *conflictError) error {
 	p := cf.part
 	for _, k := range cf.conflicts {
+		if k.Duplicate && k.Chunk >= len(p.ops.chunks) {
+			_ = x.s.log.Wait(x.s.marks.NewestAppended())
+			return errDuplicate(p.own.t, nil, 0)
+		}
 		if k.Duplicate {
 			c := &p.ops.chunks[k.Chunk]
 			// The row that is in the way may not be published yet; the error tells of it.

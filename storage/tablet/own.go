@@ -6,6 +6,7 @@ import (
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/column"
 	"github.com/millrace/millrace/storage/vec"
 )
 
@@ -27,6 +28,10 @@ type ownShard struct {
 	src    []*source // of each chunk; nil: insert or upsert
 	sealed int       // chunks below take no more rows
 	bytes  int64
+	// overlay is the operations as reads see them, made when something reads or when
+	// the rows go to side files.
+	overlay *column.Overlay
+	spilled bool
 }
 
 // ownTable finds or makes the record of a table's writes.
@@ -46,12 +51,14 @@ func (x *tx) ownTable(t *catalog.Table) (*ownTable, error) {
 // any says whether there are operations.
 func (o *ownTable) any() bool {
 	for _, s := range o.shards {
-		if len(s.chunks) > 0 {
+		if s.any() {
 			return true
 		}
 	}
 	return false
 }
+
+func (s *ownShard) any() bool { return len(s.chunks) > 0 || s.spilled }
 
 // tail is a chunk that takes n more rows of an insert or upsert.
 func (s *ownShard) tail(op storage.Op, t *catalog.Table, n int) *storage.Chunk {
@@ -331,31 +338,52 @@ func (s *ownShard) addChange(t *catalog.Table, src *source, c *changeSet, k stor
 type tableMark struct {
 	o      *ownTable
 	t      *catalog.Table
-	chunks []int
-	bytes  []int64
+	shards []shardMark
+}
+
+type shardMark struct {
+	chunks  int
+	bytes   int64
+	overlay *column.Overlay
+	mark    int
 }
 
 // mark seals the chunks, so that what follows can be cut off.
-func (o *ownTable) mark() tableMark {
+func (o *ownTable) mark() (tableMark, error) {
 	m := tableMark{o: o, t: o.t}
 	for _, s := range o.shards {
 		s.sealed = len(s.chunks)
-		m.chunks = append(m.chunks, len(s.chunks))
-		m.bytes = append(m.bytes, s.bytes)
+		k := shardMark{chunks: len(s.chunks), bytes: s.bytes, overlay: s.overlay}
+		if s.overlay != nil {
+			var err error
+			if k.mark, err = s.overlay.Mark(s.chunks); err != nil {
+				return m, err
+			}
+		}
+		m.shards = append(m.shards, k)
 	}
-	return m
+	return m, nil
 }
 
-func (m tableMark) restore() *ownTable {
+func (m tableMark) restore() (*ownTable, error) {
 	m.o.t = m.t
-	m.o.setSchema()
 	for i, s := range m.o.shards {
-		n := m.chunks[i]
-		clear(s.chunks[n:])
-		clear(s.src[n:])
-		s.chunks, s.src, s.sealed, s.bytes = s.chunks[:n], s.src[:n], n, m.bytes[i]
+		k := m.shards[i]
+		clear(s.chunks[k.chunks:])
+		clear(s.src[k.chunks:])
+		s.chunks, s.src, s.sealed, s.bytes = s.chunks[:k.chunks], s.src[:k.chunks], k.chunks, k.bytes
+		switch {
+		case k.overlay == nil && s.overlay != nil:
+			s.overlay.Close()
+			s.overlay = nil
+		case k.overlay != nil:
+			if err := k.overlay.RollbackTo(k.mark); err != nil {
+				return nil, err
+			}
+		}
 	}
-	return m.o
+	m.o.setSchema()
+	return m.o, nil
 }
 
 // remove takes operations with these numbers out of a table's chunks.

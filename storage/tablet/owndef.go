@@ -1,8 +1,14 @@
 package tablet
 
 import (
+	"context"
+	"errors"
+	"sync"
+
 	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/column"
 	"github.com/millrace/millrace/storage/vec"
 )
 
@@ -21,7 +27,7 @@ func (x *tx) defineOwn(oid uint32, t *catalog.Table) error {
 	}
 	n := &ownTable{t: t, fresh: o.fresh, gen: o.gen, next: o.next}
 	for _, s := range o.shards {
-		ns := &ownShard{bytes: s.bytes, sealed: len(s.chunks)}
+		ns := &ownShard{bytes: s.bytes, sealed: len(s.chunks), overlay: s.overlay, spilled: s.spilled}
 		for i := range s.chunks {
 			ns.chunks = append(ns.chunks, recast(&s.chunks[i], o.t, t))
 			ns.src = append(ns.src, s.src[i])
@@ -35,6 +41,11 @@ func (x *tx) defineOwn(oid uint32, t *catalog.Table) error {
 
 // setSchema gives the private tablets the table's definition.
 func (o *ownTable) setSchema() {
+	for _, s := range o.shards {
+		if s.overlay != nil {
+			s.overlay.SetSchema(o.t)
+		}
+	}
 	if o.gen == nil {
 		return
 	}
@@ -97,15 +108,148 @@ func newOwnTable(s *Store, t *catalog.Table) *ownTable {
 	return o
 }
 
-// discard releases private tablets that no commit took over.
+// discard releases what the transaction made for the table and no commit took over.
 func (o *ownTable) discard() {
+	for _, s := range o.shards {
+		if s.overlay != nil {
+			s.overlay.Close()
+			s.overlay = nil
+		}
+	}
 	if o.gen != nil && o.gen.from == 0 {
 		o.gen.close()
 	}
 }
 
-// spill moves a large set of rows to side files.
-func (o *ownTable) spill(x *tx) error { return nil }
+// over lays the table's own rows over snapshots of its shards, which it closes
+// when it fails.
+func (o *ownTable) over(x *Store, base []*column.Snapshot) ([]*column.Snapshot, error) {
+	for i, s := range o.shards {
+		if !s.any() {
+			continue
+		}
+		s.sealed = len(s.chunks)
+		n, err := s.need(x, o.t, i).Over(base[i], s.chunks)
+		if err != nil {
+			for k, b := range base {
+				if k != i {
+					b.Close()
+				}
+			}
+			return nil, err
+		}
+		base[i] = n.For(o.t)
+	}
+	return base, nil
+}
 
-// views is the transaction's own writes as they are now.
-func (x *tx) views() map[uint32]*ownTable { return nil }
+func (s *ownShard) need(st *Store, t *catalog.Table, index int) *column.Overlay {
+	if s.overlay == nil {
+		s.overlay = column.NewOverlay(t, index, st.data, st.newFile, st.opts.Limits)
+	}
+	return s.overlay
+}
+
+// spillAt is the size at which a set begins to move to side files while it is
+// still growing: large, so that the files are.
+func (s *Store) spillAt(shards int) int64 {
+	return max(s.opts.Limits.SpillBytes, min(int64(shards)*s.opts.Limits.FlushBytes, s.opts.MemoryLimit/4))
+}
+
+func (o *ownTable) bytes() (n int64) {
+	for _, s := range o.shards {
+		n += s.bytes
+	}
+	return n
+}
+
+// spill moves a set that has grown large to side files.
+func (o *ownTable) spill(ctx context.Context, x *tx) error {
+	n := o.bytes()
+	if n < x.s.spillAt(len(o.shards)) {
+		return nil
+	}
+	if len(x.marks) > 0 {
+		// What a savepoint may bring back stays in memory.
+		if n > x.s.opts.MemoryLimit/2 {
+			return sqlstate.Errorf(sqlstate.OutOfMemory, "out of memory").
+				WithDetail("A transaction with savepoints has written %d bytes.", n)
+		}
+		return nil
+	}
+	return o.spillNow(ctx, x)
+}
+
+// spillNow moves all rows to side files, the shards side by side.
+func (o *ownTable) spillNow(ctx context.Context, x *tx) error {
+	errs := make([]error, len(o.shards))
+	var wg sync.WaitGroup
+	for i, s := range o.shards {
+		if len(s.chunks) == 0 {
+			continue
+		}
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			errs[i] = s.spill(ctx, x.s, o.t, i)
+		}()
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (s *ownShard) spill(ctx context.Context, st *Store, t *catalog.Table, index int) error {
+	rest, err := s.need(st, t, index).Spill(ctx, s.chunks)
+	if err != nil {
+		return err
+	}
+	s.chunks, s.src = rest, make([]*source, len(rest))
+	s.sealed, s.bytes, s.spilled = len(rest), 0, true
+	return nil
+}
+
+// finishSpill moves the rest of a large set to side files before its commit.
+func (x *tx) finishSpill(ctx context.Context) error {
+	for _, oid := range x.order {
+		o := x.own[oid]
+		some := false
+		for _, s := range o.shards {
+			some = some || s.spilled
+		}
+		if !some && (o.bytes() <= x.s.opts.Limits.SpillBytes || len(x.marks) > 0) {
+			continue
+		}
+		if err := o.spillNow(ctx, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// views is the transaction's own writes that a snapshot taken now has to see.
+func (x *tx) views() map[uint32]*ownTable {
+	if len(x.own) == 0 || !x.opts.Explicit && x.ddl == nil {
+		return nil
+	}
+	v := map[uint32]*ownTable{}
+	for oid, o := range x.own {
+		if o.fresh || o.any() {
+			v[oid] = o
+		}
+	}
+	return v
+}
+
+// settle has the open snapshots of the transaction read a table as it is, before
+// more is written to it.
+func (x *tx) settle(o *ownTable) error {
+	for n := range x.snaps {
+		if n.own[o.t.OID] == nil {
+			continue
+		}
+		if _, err := n.Relation(o.t); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -15,6 +15,7 @@ import (
 	catstore "github.com/millrace/millrace/catalog/store"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
+	"github.com/millrace/millrace/storage/column"
 	"github.com/millrace/millrace/storage/txn"
 	"github.com/millrace/millrace/storage/wal"
 )
@@ -102,11 +103,18 @@ func (s *Store) open() error {
 	if err != nil {
 		return err
 	}
-	r := &recovery{s: s, version: version, dbCovered: dbCovered, named: map[string]bool{}}
+	r := &recovery{s: s, version: version, dbCovered: dbCovered, named: map[string]bool{}, touched: map[*shard]bool{}}
+	relies := max(dbCovered, s.man.state.covered())
+	if err := s.man.rewrite(); err != nil {
+		return err
+	}
+	if err := s.countFiles(); err != nil {
+		return err
+	}
 	if err := r.openTables(); err != nil {
 		return err
 	}
-	tail, err := s.log.Recover(max(dbCovered, s.man.state.covered()), r.replay)
+	tail, err := s.log.Recover(relies, r.replay)
 	if err != nil {
 		return err
 	}
@@ -177,6 +185,8 @@ type recovery struct {
 	version   *catalog.Version
 	dbCovered storage.CSN
 	named     map[string]bool // files that the log names
+	touched   map[*shard]bool // tablets that the present record changed
+	records   int
 }
 
 // openTables opens the tablets of the tables that Pebble's catalog has.
@@ -210,9 +220,8 @@ func (r *recovery) openTable(t *catalog.Table, created storage.CSN) error {
 
 // replay does a logged commit again, each tablet only what its files lack.
 func (r *recovery) replay(e *wal.Entry) error {
-	s := r.s
 	var sh *shard
-	return wal.Decode(e.Payload(), &wal.Visitor{
+	err := wal.Decode(e.Payload(), &wal.Visitor{
 		Catalog: func(kvs []wal.KV) error { return r.catalog(kvs, e.CSN) },
 		Truncated: func(oids []uint32) error {
 			for _, oid := range oids {
@@ -224,29 +233,60 @@ func (r *recovery) replay(e *wal.Entry) error {
 		},
 		File: func(f *wal.SideFile) error { return r.sideFile(f, e) },
 		Want: func(oid uint32, index int, _ uint64) *catalog.Table {
-			sh = nil
-			t := s.tables[oid]
-			if t == nil {
+			if sh = r.wants(oid, index, e.CSN); sh == nil {
 				return nil
 			}
-			g := t.gens[len(t.gens)-1]
-			if index >= len(g.shards) || e.CSN < g.from || e.CSN <= g.shards[index].col.Checkpoint() {
-				return nil
-			}
-			sh = g.shards[index]
 			return sh.def
 		},
 		Chunk: func(_ uint32, _ int, c *storage.Chunk) error {
-			if err := sh.col.Replay([]storage.Chunk{*c}, e.Base, e.CSN); err != nil {
-				return err
-			}
-			return r.relieve(sh)
+			r.touched[sh] = true
+			return sh.col.Replay([]storage.Chunk{*c}, e.Base, e.CSN)
 		},
 	})
+	if err != nil {
+		return fmt.Errorf("replay of commit %d: %w", e.CSN, err)
+	}
+	r.s.marks.Start(e.CSN)
+	return r.relieve()
 }
 
-// relieve flushes a tablet that replay filled.
-func (r *recovery) relieve(sh *shard) error { return nil }
+// relieve flushes tablets that replay has filled. It runs between records, so that
+// a checkpoint never parts one.
+func (r *recovery) relieve() error {
+	r.records++
+	crowded := r.records%1024 == 0 && r.s.pressure() > 0.5
+	for sh := range r.touched {
+		if !crowded && !sh.col.Full() {
+			continue
+		}
+		e, err := sh.col.Flush(r.s.ctx, nil) // what was read of the log has been synced
+		if err != nil {
+			return err
+		}
+		if e != nil {
+			if err := r.s.install(sh, e); err != nil {
+				return err
+			}
+		}
+	}
+	if len(r.touched) > 0 {
+		clear(r.touched)
+	}
+	return nil
+}
+
+// wants is the tablet that lacks a commit's changes; nil when none does.
+func (r *recovery) wants(oid uint32, index int, csn storage.CSN) *shard {
+	t := r.s.tables[oid]
+	if t == nil {
+		return nil
+	}
+	g := t.gens[len(t.gens)-1]
+	if index >= len(g.shards) || csn < g.from || csn <= g.shards[index].col.Checkpoint() {
+		return nil
+	}
+	return g.shards[index]
+}
 
 func (r *recovery) catalog(kvs []wal.KV, csn storage.CSN) error {
 	if csn <= r.dbCovered {
@@ -323,7 +363,15 @@ func (r *recovery) empty(oid uint32, csn storage.CSN) error {
 
 func (r *recovery) sideFile(f *wal.SideFile, e *wal.Entry) error {
 	r.named[f.Name] = true
-	return nil
+	if f.Deletes != "" {
+		r.named[f.Deletes] = true
+	}
+	sh := r.wants(f.Table, f.Shard, e.CSN)
+	if sh == nil {
+		return nil
+	}
+	side := column.Side{SegmentInfo: column.SegmentInfo{File: f.Name, Size: f.Size, Rows: int(f.Rows)}, Deletes: f.Deletes}
+	return sh.col.ReplaySides(nil, []column.Side{side}, e.Base, e.CSN)
 }
 
 // removeOrphans removes files that nothing names.
@@ -333,27 +381,30 @@ func (s *Store) removeOrphans(named map[string]bool) error {
 		return err
 	}
 	known := s.man.state.files()
-	highest := uint64(0)
 	for _, in := range infos {
-		base, _, _ := strings.Cut(in.Name, ".")
-		if n, err := strconv.ParseUint(base, 16, 64); err == nil {
-			highest = max(highest, n)
-		}
 		if !known[in.Name] && !named[in.Name] {
 			if err := s.data.Remove(in.Name); err != nil {
 				return err
 			}
 		}
 	}
-	for _, names := range []map[string]bool{known, named} {
-		for name := range names {
-			base, _, _ := strings.Cut(name, ".")
-			if n, err := strconv.ParseUint(base, 16, 64); err == nil {
-				highest = max(highest, n)
-			}
+	return nil
+}
+
+// countFiles has new files numbered above those that there are.
+func (s *Store) countFiles() error {
+	infos, err := s.data.List()
+	if err != nil {
+		return err
+	}
+	highest := uint64(0)
+	for _, in := range infos {
+		base, _, _ := strings.Cut(in.Name, ".")
+		if n, err := strconv.ParseUint(base, 16, 64); err == nil {
+			highest = max(highest, n)
 		}
 	}
-	s.nextFile.Store(max(highest, s.nextFile.Load()))
+	s.nextFile.Store(highest)
 	return nil
 }
 

@@ -18,6 +18,7 @@ type snapshot struct {
 	s   *Store
 	at  storage.CSN
 	cat *catalog.Version
+	tx  *tx
 	own map[uint32]*ownTable // nil: no writes of a transaction
 
 	mu     sync.Mutex
@@ -60,7 +61,9 @@ func (n *snapshot) relation(t *catalog.Table) (*relation, error) {
 	r.keyAt, r.keyed = keyDistribution(t)
 	own := n.own[t.OID]
 	var shards []*shard
-	if own == nil || !own.fresh {
+	if own != nil && own.fresh {
+		shards = own.gen.shards
+	} else {
 		tt := n.s.table(t.OID)
 		if tt == nil {
 			return nil, sqlstate.Errorf(sqlstate.UndefinedTable, "could not open relation with OID %d", t.OID)
@@ -73,6 +76,13 @@ func (n *snapshot) relation(t *catalog.Table) (*relation, error) {
 	}
 	for _, sh := range shards {
 		r.parts = append(r.parts, sh.col.Snapshot(n.at).For(t))
+	}
+	if own != nil && own.any() {
+		parts, err := own.over(n.s, r.parts)
+		if err != nil {
+			return nil, err
+		}
+		r.parts = parts
 	}
 	return r, nil
 }
@@ -89,6 +99,9 @@ func (n *snapshot) Close() {
 		r.close()
 	}
 	n.rels = nil
+	if n.tx != nil {
+		delete(n.tx.snaps, n)
+	}
 	n.s.marks.Release(n.at)
 }
 

@@ -32,7 +32,10 @@ type tx struct {
 	order []uint32 // tables as first written
 	ord   uint32
 	marks []mark
+	snaps map[*snapshot]bool // open ones that see own rows
 	done  bool
+	// broken is an error that left the transaction's own rows in doubt.
+	broken error
 }
 
 // mark is a savepoint.
@@ -54,6 +57,9 @@ func (x *tx) over() error {
 	if x.done {
 		return sqlstate.Errorf(sqlstate.NoActiveSQLTransaction, "transaction is over")
 	}
+	if x.broken != nil {
+		return x.broken
+	}
 	return x.s.broken()
 }
 
@@ -62,7 +68,7 @@ func (x *tx) Snapshot() (storage.Snapshot, error) {
 	if err := x.over(); err != nil {
 		return nil, err
 	}
-	n := &snapshot{s: x.s}
+	n := &snapshot{s: x.s, tx: x}
 	if x.opts.Isolation == storage.RepeatableRead {
 		if !x.hasRR {
 			x.rr = x.s.marks.Register(x.opts.After, nil)
@@ -77,7 +83,12 @@ func (x *tx) Snapshot() (storage.Snapshot, error) {
 	if x.ddl != nil {
 		n.cat = x.Catalog()
 	}
-	n.own = x.views()
+	if n.own = x.views(); n.own != nil {
+		if x.snaps == nil {
+			x.snaps = map[*snapshot]bool{}
+		}
+		x.snaps[n] = true
+	}
 	return n, nil
 }
 
@@ -263,7 +274,11 @@ func checkNames(v *catalog.Version, d *catalog.Delta) error {
 func (x *tx) Savepoint() int {
 	m := mark{ord: x.ord, ddl: x.ddl, seen: x.seen, tables: map[uint32]tableMark{}}
 	for oid, o := range x.own {
-		m.tables[oid] = o.mark()
+		tm, err := o.mark()
+		if err != nil {
+			x.broken = err
+		}
+		m.tables[oid] = tm
 	}
 	x.marks = append(x.marks, m)
 	return len(x.marks) - 1
@@ -290,10 +305,15 @@ func (x *tx) RollbackTo(k int) error {
 			continue
 		}
 		order = append(order, oid)
-		if now := x.own[oid]; now.gen != nil && now.gen != tm.o.gen {
+		if now := x.own[oid]; now.gen != tm.o.gen {
 			now.discard()
 		}
-		x.own[oid] = tm.restore()
+		o, err := tm.restore()
+		if err != nil {
+			x.broken = err
+			return err
+		}
+		x.own[oid] = o
 	}
 	x.order = order
 	return nil

@@ -43,6 +43,11 @@ func (x *tx) Write(ctx context.Context, m *storage.Mutation) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if len(x.snaps) > 0 {
+		if err := x.settle(o); err != nil {
+			return 0, err
+		}
+	}
 	switch m.Op {
 	case storage.OpInsert, storage.OpUpsert:
 		return x.insert(ctx, o, m)
@@ -73,7 +78,7 @@ func (x *tx) insert(ctx context.Context, o *ownTable, m *storage.Mutation) (int6
 		}
 	}
 	o.addRows(x, m.Op, m.Rows, m.Rows.Sel, m.Rows.N)
-	return int64(n), o.spill(x)
+	return int64(n), o.spill(ctx, x)
 }
 
 // lockNew locks the keys of new rows and, for an insert, sees that none exists.
@@ -313,7 +318,7 @@ func (x *tx) addChanges(ctx context.Context, o *ownTable, src *source, c *change
 	}
 	if src.op == storage.OpDelete {
 		o.addDeletes(x, src, c, nil)
-		return int64(n), o.spill(x)
+		return int64(n), o.spill(ctx, x)
 	}
 	same, moved := o.splitMoved(c)
 	if len(moved) > 0 && x.opts.Explicit && len(o.t.PK) > 0 {
@@ -328,7 +333,7 @@ func (x *tx) addChanges(ctx context.Context, o *ownTable, src *source, c *change
 	if len(moved) > 0 {
 		o.addMoved(x, src, c, moved)
 	}
-	return int64(n), o.spill(x)
+	return int64(n), o.spill(ctx, x)
 }
 
 // lockMoved locks the keys that updated rows move to, which must be free or be
@@ -358,8 +363,14 @@ func (x *tx) lockMoved(ctx context.Context, o *ownTable, to, leaving *vec.Batch)
 
 var errConcurrentUpdate = sqlstate.Errorf(sqlstate.SerializationFailure, "could not serialize access due to concurrent update")
 
-// errDuplicate is 23505 for key i.
+// errDuplicate is 23505 for key i of keys, or of a key that nobody knows any more.
 func errDuplicate(t *catalog.Table, keys *vec.Batch, i int) error {
+	if keys == nil {
+		name := constraintName(t)
+		err := sqlstate.Errorf(sqlstate.UniqueViolation, "duplicate key value violates unique constraint %q", name)
+		err.Table, err.Constraint = t.Name, name
+		return err
+	}
 	names, vals := "", []byte(nil)
 	for k, o := range t.PK {
 		if k > 0 {
@@ -369,14 +380,18 @@ func errDuplicate(t *catalog.Table, keys *vec.Batch, i int) error {
 		names += t.Columns[o].Name
 		vals = types.AppendText(vals, t.Columns[o].T, keys.Cols[k].Datum(i), types.DefaultEnv)
 	}
-	name := t.PKName
-	if name == "" {
-		name = t.Name + "_pkey"
-	}
+	name := constraintName(t)
 	err := sqlstate.Errorf(sqlstate.UniqueViolation, "duplicate key value violates unique constraint %q", name).
 		WithDetail("Key (%s)=(%s) already exists.", names, vals)
 	err.Table, err.Constraint = t.Name, name
 	return err
+}
+
+func constraintName(t *catalog.Table) string {
+	if t.PKName != "" {
+		return t.PKName
+	}
+	return t.Name + "_pkey"
 }
 
 // twice finds a key that occurs before in the same batch; -1 for none.

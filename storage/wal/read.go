@@ -53,12 +53,21 @@ type Tail struct {
 // any other ends the log and is cut off.
 func (l *Log) Recover(covered storage.CSN, fn func(e *Entry) error) (Tail, error) {
 	var t Tail
+	if err := l.opts.Dir.Sync(); err != nil {
+		return t, err
+	}
 	for i := 0; i < len(l.files); i++ {
 		f := &l.files[i]
 		last := i == len(l.files)-1
 		b, err := blob.ReadAll(l.opts.Dir, fileName(f.number))
 		if err != nil {
 			return t, err
+		}
+		if last {
+			// What is read may be in the page cache alone, and fn may build files on it.
+			if err := l.opts.Dir.Truncate(fileName(f.number), int64(len(b))); err != nil {
+				return t, err
+			}
 		}
 		end, start, err := scan(b, f.number, func(fr *frame, payload []byte) error {
 			t.Last, t.Time = storage.CSN(fr.csn), fr.time
@@ -97,18 +106,10 @@ func (l *Log) Recover(covered storage.CSN, fn func(e *Entry) error) (Tail, error
 				return t, err
 			}
 			f.bytes = end
-		} else if last {
-			// What was read may be in the page cache alone; from now on files may build on it.
-			if err := l.opts.Dir.Truncate(fileName(f.number), end); err != nil {
-				return t, err
-			}
 		}
 		f.start = start
 		t.Last = max(t.Last, storage.CSN(start)-1)
 		t.MaxNumber = max(t.MaxNumber, start-1)
-	}
-	if err := l.opts.Dir.Sync(); err != nil {
-		return t, err
 	}
 	if t.Last < covered {
 		name := "(none)"
