@@ -72,7 +72,7 @@ func (o *Overlay) apply(chunks []storage.Chunk) error {
 			c = tailOf(c, o.rows)
 		}
 		if c.Len() > 0 {
-			if err := o.t.Replay([]storage.Chunk{c}, 0, o.seq); err != nil {
+			if err := o.put(c); err != nil {
 				return err
 			}
 		}
@@ -82,6 +82,38 @@ func (o *Overlay) apply(chunks []storage.Chunk) error {
 		}
 		o.chunks, o.rows = o.chunks+1, 0
 	}
+	return nil
+}
+
+// DuplicateKeyError is an insert of a key that the transaction inserted before.
+// Row of Keys is the key.
+type DuplicateKeyError struct {
+	Keys *vec.Batch
+	Row  int
+}
+
+func (e *DuplicateKeyError) Error() string { return "duplicate key" }
+
+// put applies one chunk. An insert of a key that is there already is an error,
+// since the rows of a spilled set are not looked at one by one at the commit.
+func (o *Overlay) put(c storage.Chunk) error {
+	if c.Op != storage.OpInsert || o.t.cur.sch.rowID >= 0 {
+		return o.t.Replay([]storage.Chunk{c}, 0, o.seq)
+	}
+	p, err := o.t.prepare(context.Background(), []storage.Chunk{c}, false)
+	if err != nil {
+		return err
+	}
+	defer p.Release()
+	s, conflicts, err := p.stage()
+	if err != nil {
+		return err
+	}
+	if len(conflicts) > 0 {
+		keys := pick(c.Rows.Cols, o.t.cur.sch.keys)
+		return &DuplicateKeyError{Keys: &vec.Batch{Cols: keys, N: c.Len()}, Row: conflicts[0].Row}
+	}
+	s.Stamp(0, o.seq)
 	return nil
 }
 
