@@ -1,0 +1,158 @@
+package agg
+
+import (
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// collector keeps the rows of every group: columns of all rows, and per group a
+// linked list through them, in the order they came.
+type collector struct {
+	cols []*vec.Vec
+	next []int32 // row after this one in its group, plus 1
+	list []chain
+	sel  []uint16
+}
+
+type chain struct{ head, tail, n int32 } // rows plus 1
+
+func newCollector(ts []types.T) collector {
+	c := collector{cols: make([]*vec.Vec, len(ts))}
+	for i, t := range ts {
+		c.cols[i] = vec.New(t, 0)
+	}
+	return c
+}
+
+func (c *collector) grow(n int) { c.list = extended(c.list, n) }
+
+// link puts row r at the end of group g.
+func (c *collector) link(g uint32, r int) {
+	l := &c.list[g]
+	if l.head == 0 {
+		l.head = int32(r) + 1
+	} else {
+		c.next[l.tail-1] = int32(r) + 1
+	}
+	l.tail = int32(r) + 1
+	l.n++
+}
+
+// add keeps rows of the arguments; keep says which (nil: all).
+func (c *collector) add(args []*vec.Vec, sel []uint16, n int, groups []uint32, keep func(i int) bool) {
+	base := len(c.next)
+	rows := sel
+	if keep != nil {
+		c.sel = c.sel[:0]
+		for k := 0; k < n; k++ {
+			i := k
+			if sel != nil {
+				i = int(sel[k])
+			}
+			if keep(i) {
+				c.sel = append(c.sel, uint16(i))
+				c.next = append(c.next, 0)
+				c.link(groups[k], len(c.next)-1)
+			}
+		}
+		rows = c.sel
+		n = len(rows)
+		if n == 0 {
+			return
+		}
+	} else {
+		c.next = extended(c.next, base+n)
+		for k, g := range groups[:n] {
+			c.link(g, base+k)
+		}
+	}
+	for j, v := range c.cols {
+		v.Copy(args[j], rows, n)
+	}
+}
+
+func (c *collector) merge(from *collector, src, dst []uint32) {
+	for k, g := range src {
+		for r := from.list[g].head; r != 0; r = from.next[r-1] {
+			for j, v := range c.cols {
+				v.AppendDatum(from.cols[j].Datum(int(r - 1)))
+			}
+			c.next = append(c.next, 0)
+			c.link(dst[k], len(c.next)-1)
+		}
+	}
+}
+
+// each calls f for the rows of a group in order.
+func (c *collector) each(g uint32, f func(r int) error) error {
+	for r := c.list[g].head; r != 0; r = c.next[r-1] {
+		if err := f(int(r - 1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *collector) bytes() int64 {
+	b := int64(cap(c.next))*4 + int64(cap(c.list))*12
+	for _, v := range c.cols {
+		b += int64(v.N) * 16
+		for _, m := range v.Bufs {
+			b += int64(cap(m))
+		}
+	}
+	return b
+}
+
+func init() {
+	reg("string_agg(text,text)", newStringAgg)
+	reg("string_agg(bytea,bytea)", newStringAgg)
+}
+
+// stringAgg joins strings: the delimiter of a row stands before it.
+type stringAgg struct {
+	c   collector
+	buf []byte
+}
+
+func newStringAgg(c *Call) (State, error) { return &stringAgg{c: newCollector(c.Args)}, nil }
+
+func (s *stringAgg) Grow(n int) { s.c.grow(n) }
+
+func (s *stringAgg) Update(args []*vec.Vec, sel []uint16, n int, groups []uint32) error {
+	var keep func(i int) bool
+	if args[0].Valid != nil {
+		keep = func(i int) bool { return !args[0].IsNull(i) }
+	}
+	s.c.add(args, sel, n, groups, keep)
+	return nil
+}
+
+func (s *stringAgg) Merge(from State, src, dst []uint32) error {
+	s.c.merge(&from.(*stringAgg).c, src, dst)
+	return nil
+}
+
+func (s *stringAgg) Result(groups []uint32, out *vec.Vec) error {
+	v, d := s.c.cols[0], s.c.cols[1]
+	for _, g := range groups {
+		if s.c.list[g].n == 0 {
+			out.AppendNull()
+			continue
+		}
+		s.buf = s.buf[:0]
+		first := true
+		_ = s.c.each(g, func(r int) error {
+			if !first && !d.IsNull(r) {
+				s.buf = append(s.buf, d.Bytes(r)...)
+			}
+			first = false
+			s.buf = append(s.buf, v.Bytes(r)...)
+			return nil
+		})
+		out.AppendBytes(s.buf)
+	}
+	return nil
+}
+
+func (s *stringAgg) Bytes() int64 { return s.c.bytes() }
