@@ -323,6 +323,14 @@ func (c *commit) planDDL(latch func([]*shard)) error {
 
 func (c *commit) prepare(ctx context.Context) error {
 	for _, p := range c.parts {
+		if !p.own.fresh && !c.redefines(p.sh) {
+			p.sh.latch.Lock()
+			def := p.sh.def
+			p.sh.latch.Unlock()
+			if def.SchemaVersion != p.own.t.SchemaVersion {
+				return errSchemaChanged(p.own.t, def)
+			}
+		}
 		var err error
 		if len(p.sides) > 0 {
 			p.prepared, err = p.sh.col.PrepareSides(ctx, p.ops.chunks, p.sides)
@@ -553,7 +561,7 @@ func (s *Store) onAppend(e *wal.Entry) {
 	}
 	s.hist.add(e.CSN, c.after)
 	for _, w := range c.swaps {
-		if w.empty {
+		if w.empty || w.gen == nil {
 			s.floorMu.Lock()
 			s.switches[e.CSN] = true
 			s.floorMu.Unlock()

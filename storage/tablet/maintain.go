@@ -224,13 +224,7 @@ func (s *Store) install(sh *shard, e *column.Edit) error {
 
 // compactShard merges segments of a tablet once, if there is something to gain.
 func (s *Store) compactShard(ctx context.Context, sh *shard) (did bool, err error) {
-	k, ok := any(sh.col).(interface {
-		Compact(context.Context) (*column.Edit, error)
-	})
-	if !ok {
-		return false, nil
-	}
-	e, err := k.Compact(ctx)
+	e, err := sh.col.Compact(ctx)
 	if err != nil || e == nil {
 		return false, err
 	}

@@ -44,17 +44,21 @@ type edit struct {
 
 // tableState is what the manifest knows of a table.
 type tableState struct {
-	gen    storage.CSN
+	gen    storage.CSN // dropped: the table is over
 	f      storage.CSN // of the switch
 	shards map[int]*column.State
 }
+
+// dropped is above the number of every generation, so that no flush that a drop
+// overtook brings the table back.
+const dropped = ^storage.CSN(0)
 
 // manifestState is the sum of all edits.
 type manifestState map[uint32]*tableState
 
 func (m manifestState) apply(e *edit) {
 	if e.Dropped {
-		delete(m, e.Table)
+		m[e.Table] = &tableState{gen: dropped}
 		return
 	}
 	t := m[e.Table]
@@ -93,6 +97,9 @@ func (m manifestState) apply(e *edit) {
 func (m manifestState) covered() storage.CSN {
 	var c storage.CSN
 	for _, t := range m {
+		if t.gen == dropped {
+			continue
+		}
 		c = max(c, t.f, t.gen)
 		for _, s := range t.shards {
 			c = max(c, s.F)
@@ -121,6 +128,10 @@ func (m manifestState) files() map[string]bool {
 func (m manifestState) edits() []*edit {
 	var out []*edit
 	for oid, t := range m {
+		if t.gen == dropped {
+			out = append(out, &edit{Table: oid, Dropped: true})
+			continue
+		}
 		out = append(out, &edit{Table: oid, Gen: t.gen, Switch: true, F: t.f})
 		for shard, s := range t.shards {
 			out = append(out, &edit{Table: oid, Shard: shard, Gen: t.gen, Add: s.Segments, Deletes: s.Deletes, F: s.F})

@@ -391,7 +391,7 @@ func (o *ownTable) remove(ords map[uint32]bool) {
 	for _, s := range o.shards {
 		for ci := range s.chunks {
 			c := &s.chunks[ci]
-			var keep []uint16
+			keep := []uint16{} // nil would mean all rows
 			for i, n := range c.Ord {
 				if !ords[n] {
 					keep = append(keep, uint16(i))

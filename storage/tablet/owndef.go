@@ -191,11 +191,21 @@ func (o *ownTable) spillNow(ctx context.Context, x *tx) error {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			errs[i] = s.spill(ctx, x.s, o.t, i)
+			err := s.spill(ctx, x.s, o.t, i)
+			var dup *column.DuplicateKeyError
+			if errors.As(err, &dup) {
+				err = errDuplicate(o.t, dup.Keys, dup.Row)
+			}
+			errs[i] = err
 		}()
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *ownShard) spill(ctx context.Context, st *Store, t *catalog.Table, index int) error {

@@ -206,6 +206,9 @@ func (r *recovery) openTables() error {
 // is being replayed.
 func (r *recovery) openTable(t *catalog.Table, created storage.CSN) error {
 	st := r.s.man.state[t.OID]
+	if st != nil && st.gen == dropped {
+		st = nil // the log will say so
+	}
 	g, err := r.s.newGeneration(t, st)
 	if err != nil {
 		return fmt.Errorf("table %s: %w", t.Name, err)

@@ -121,9 +121,15 @@ func (s *Store) push(oid uint32, g *generation, csn storage.CSN) {
 	t.mu.Unlock()
 }
 
-// dropGenerations removes what no snapshot at or above oldest reads.
+// dropGenerations removes what no snapshot at or above oldest reads, once the
+// manifest knows that it is over.
 func (s *Store) dropGenerations(oldest storage.CSN) {
 	var gone []*generation
+	s.floorMu.Lock()
+	for csn := range s.switches {
+		oldest = min(oldest, csn-1)
+	}
+	s.floorMu.Unlock()
 	s.mu.Lock()
 	for oid, t := range s.tables {
 		t.mu.Lock()
@@ -139,9 +145,7 @@ func (s *Store) dropGenerations(oldest storage.CSN) {
 	s.mu.Unlock()
 	for _, g := range gone {
 		for _, sh := range g.shards {
-			if k, ok := any(sh.col).(interface{ DropFiles() }); ok {
-				k.DropFiles()
-			}
+			sh.col.DropFiles()
 		}
 	}
 }

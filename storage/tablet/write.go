@@ -218,7 +218,7 @@ func (x *tx) lockChanged(ctx context.Context, o *ownTable, src *source, c *chang
 		return err
 	}
 	c.shard = shard
-	var stale, fresh []uint16
+	stale, fresh := []uint16{}, []uint16{} // nil would mean all rows
 	for i := range csn {
 		seen := csn[i]
 		if seen == ownCSN {
