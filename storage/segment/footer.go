@@ -115,8 +115,13 @@ func parseFooter(b []byte, size int64) (*footer, error) {
 		var c columnFooter
 		c.ID = int32(d.int())
 		c.T = types.T{OID: uint32(d.uint()), Mod: int32(d.int()), Layout: types.Layout(d.byte()), Scale: int16(d.int())}
-		if c.T.Layout == types.LayoutNone || c.T.Layout > types.LayoutView {
-			d.fail("layout")
+		if !knownType(c.T) {
+			d.fail("type")
+		}
+		for i := range f.columns {
+			if f.columns[i].ID == c.ID {
+				d.fail("column id")
+			}
 		}
 		c.dict, c.dictN = d.section(size), int(min(d.uint(), vec.SegmentRows+1))
 		if c.dictN > vec.SegmentRows {
@@ -140,8 +145,19 @@ func parseFooter(b []byte, size int64) (*footer, error) {
 	if d.err == nil && len(d.b) != 0 {
 		d.fail("end")
 	}
+	if n := len(f.columns); d.err == nil && (n == 0 || f.columns[n-1].ID != CSNColumn || f.columns[n-1].T != types.Int8) {
+		d.fail("commits")
+	}
 	if d.err != nil {
 		return nil, d.err
 	}
 	return f, nil
+}
+
+// knownType says whether a type's layout is one that values of it can have.
+func knownType(t types.T) bool {
+	if t.OID == types.NumericOID {
+		return t.Layout == types.LayoutI64 || t.Layout == types.LayoutI128 || t.Layout == types.LayoutView
+	}
+	return t.Layout == types.Of(t.OID, t.Mod).Layout
 }

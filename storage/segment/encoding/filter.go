@@ -451,7 +451,7 @@ func (p *Pred) holdsAt(src *vec.Vec, j int) bool {
 		_, ok := p.strs[string(b)]
 		return ok
 	}
-	if p.t.OID == types.NumericOID && len(b) < 2 {
+	if p.t.OID == types.NumericOID && len(b) != 2 && (len(b) < 8 || len(b)%4 != 0) {
 		return false
 	}
 	return p.Holds(types.Datum{Valid: true, S: unsafe.String(unsafe.SliceData(b), len(b))})
