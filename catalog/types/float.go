@@ -8,6 +8,9 @@ import (
 	"github.com/millrace/millrace/catalog/sqlstate"
 )
 
+// nanBits is the NaN that PostgreSQL makes.
+const nanBits = 0x7ff8 << 48
+
 // ParseFloat8 reads a double precision.
 func ParseFloat8(s []byte) (float64, error) { return parseFloat(s, 64, "double precision") }
 
@@ -36,7 +39,7 @@ func parseFloat(s []byte, size int, typ string) (float64, error) {
 	if c := u[0]; c != '.' && !isDigit(c) {
 		switch {
 		case foldEqual(u, "nan"):
-			return math.NaN(), nil
+			return math.Float64frombits(nanBits), nil
 		case foldEqual(u, "inf"), foldEqual(u, "infinity"):
 			if neg {
 				return math.Inf(-1), nil

@@ -511,6 +511,12 @@ func AppendViewBinary(dst []byte, t T, b []byte, env *Env) []byte {
 		return appendRecordBinary(dst, b, env)
 	case VoidOID:
 		return dst
+	case Int2VectorOID, OidVectorOID:
+		if Array(b).NDim() == 0 { // vectors always have one dimension
+			dst = append(dst, 0, 0, 0, 1, 0, 0, 0, 0)
+			dst = binary.BigEndian.AppendUint32(dst, Array(b).ElemOID())
+			return append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
+		}
 	}
 	if IsArray(t.OID) {
 		return AppendArrayBinary(dst, b, env)

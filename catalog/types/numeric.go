@@ -654,8 +654,8 @@ func numFromFloat(dst []byte, f float64, digits int) []byte {
 	return dst
 }
 
-// NumericToFloat64 is the nearest float; infinite ok=false when the number is
-// beyond a double precision's range (22003 in SQL).
+// NumericToFloat64 is the nearest float; ok is false when the number is beyond
+// the range of double precision (NumericFloatRange in SQL).
 func NumericToFloat64(b []byte) (f float64, ok bool) {
 	var s numScratch
 	n := decodeNum(b, &s)
@@ -676,6 +676,10 @@ func NumericToFloat64(b []byte) (f float64, ok bool) {
 	f, err := strconv.ParseFloat(stringOf(t), 64)
 	return f, err == nil && f != 0
 }
+
+// NumericFloatRange is the error for a numeric beyond the range of a float type,
+// named as in messages ("double precision").
+func NumericFloatRange(b []byte, typ string) error { return floatRange(AppendNumeric(nil, b), typ) }
 
 // numericFieldOverflow is 22003 as a column of this precision raises it.
 func numericFieldOverflow(precision, scale int, inf bool) error {

@@ -28,7 +28,7 @@ func AppendNumericBinary(dst, b []byte) []byte {
 		if n.neg {
 			sign = wireNegInf >> 8
 		}
-		return append(dst, 0, 0, 0, 0, sign, 0, 0, 0)
+		return append(dst, 0, 0, 0, 0, sign, 0, 0, 0x20) // the scale is an accident that PostgreSQL keeps
 	}
 	var buf [128]byte
 	t := appendNumText(buf[:0], &n)
