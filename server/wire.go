@@ -2,19 +2,111 @@ package server
 
 import (
 	"context"
-	"errors"
+	"log/slog"
+	"os"
+	"time"
 
-	"github.com/millrace/millrace/catalog/sqlstate"
-	"github.com/millrace/millrace/catalog/types"
-	"github.com/millrace/millrace/server/pgwire"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/executor/mem"
+	"github.com/millrace/millrace/executor/sched"
+	"github.com/millrace/millrace/server/auth"
+	"github.com/millrace/millrace/server/session"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/blob"
+	"github.com/millrace/millrace/storage/foreign/syscat"
+	"github.com/millrace/millrace/storage/tablet"
 )
 
-// Open ties storage, catalog, planner, executor and sessions into an engine.
-func Open(context.Context, Options) (Engine, error) {
-	return nil, errors.New("this build has no engine")
+// engine ties storage, catalog, planner, executor and sessions together.
+type engine struct {
+	*session.Engine
+	store storage.Store
+	pool  *sched.Pool
 }
 
-// encoder finds how a type is sent.
-func encoder(t types.T, format int16, _ *types.Env) (pgwire.Encoder, error) {
-	return nil, sqlstate.Unsupported("type %d in format %d", t.OID, format)
+// epoch2000 is the epoch of timestamps in Unix microseconds.
+const epoch2000 = 946684800_000_000
+
+// Open recovers the data directory and starts the engine. A failed write of the log
+// stops the process at once: what is on disk is then unknown, and only recovery can
+// tell.
+func Open(ctx context.Context, o Options) (Engine, error) {
+	dir, err := blob.OpenLocal(o.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	log := o.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	// A quarter of the account is for memtables, the rest for queries.
+	store, err := tablet.Open(dir, tablet.Options{
+		MemoryLimit: o.MemoryBytes / 4, Shards: min(max(o.Workers, 1), 8), Logger: log,
+		Fatal: func(err error) {
+			log.Error("storage failed; stopping so that recovery decides what was written", "err", err)
+			os.Exit(70)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	spillDir, err := dir.Sub("spill")
+	if err != nil {
+		_ = store.Close()
+		return nil, err
+	}
+	spill, err := mem.NewSpill(spillDir, 0)
+	if err != nil {
+		_ = store.Close()
+		return nil, err
+	}
+	pool := sched.NewPool(o.Workers)
+	e := &engine{store: store, pool: pool, Engine: &session.Engine{
+		Store: store, Pool: pool, Memory: mem.NewRoot(o.MemoryBytes - o.MemoryBytes/4), Spill: spill, Log: log,
+		System: syscat.New(), Started: time.Now().UnixMicro() - epoch2000,
+		CancelBackend: func(pid int32, terminate bool) bool {
+			if o.Backends == nil {
+				return false
+			}
+			if terminate {
+				return o.Backends.Terminate(pid)
+			}
+			return o.Backends.Cancel(pid)
+		},
+		Verifier: auth.Password,
+	}}
+	return e, nil
+}
+
+// Role implements auth.Roles.
+func (e *engine) Role(name string) (string, bool, bool) {
+	r := e.store.Catalog().RoleNamed(name)
+	if r == nil {
+		return "", false, false
+	}
+	return r.Password, r.Login, true
+}
+
+// Collectors implements Engine.
+func (e *engine) Collectors() []prometheus.Collector {
+	gauge := func(name, help string, f func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "millrace", Name: name, Help: help}, f)
+	}
+	counter := func(name, help string, f func() float64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "millrace", Name: name, Help: help}, f)
+	}
+	return []prometheus.Collector{
+		counter("statements_total", "Statements and messages run.", func() float64 { return float64(e.Queries.Load()) }),
+		counter("statement_errors_total", "Statements that failed.", func() float64 { return float64(e.Errors.Load()) }),
+		gauge("query_memory_bytes", "Memory accounted to queries.", func() float64 { return float64(e.Memory.Used()) }),
+		gauge("spill_bytes", "Bytes in spill files.", func() float64 { return float64(e.Spill.Used()) }),
+		gauge("disk_bytes", "Bytes on disk.", func() float64 { return float64(e.store.DiskBytes(0)) }),
+	}
+}
+
+// Close implements Engine.
+func (e *engine) Close() error {
+	e.pool.Close()
+	return e.store.Close()
 }

@@ -1,0 +1,227 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/executor/build"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/server/pgwire"
+	"github.com/millrace/millrace/storage/vec"
+	"github.com/millrace/millrace/storage/vec/codec"
+)
+
+// copy runs COPY in either direction, over the protocol.
+func (s *Session) copy(ctx context.Context, p *prepared, u *plan.Copy, out pgwire.Results) error {
+	if u.File != "" {
+		return sqlstate.Unsupported("COPY with a file on the server").WithHint("Use psql's \\copy, or COPY FROM STDIN and COPY TO STDOUT.")
+	}
+	s.open(s.block || s.implicit)
+	if err := s.mayUse(p.plan); err != nil {
+		return err
+	}
+	if u.From {
+		return s.copyIn(ctx, p, u, out)
+	}
+	return s.copyOut(ctx, p, u, out)
+}
+
+func copyFormat(u *plan.Copy) byte {
+	if u.Options["format"] == "binary" {
+		return 1
+	}
+	return 0
+}
+
+// copyOptions are the statement's options as the codec takes them.
+func copyOptions(u *plan.Copy) []codec.CopyOption {
+	var out []codec.CopyOption
+	for k, v := range u.Options {
+		out = append(out, codec.CopyOption{Name: k, HasValue: v != "", Value: v})
+	}
+	for k, v := range u.Lists {
+		o := codec.CopyOption{Name: k, IsList: true, List: v}
+		if len(v) == 1 && v[0] == "*" {
+			o.Star, o.List, o.HasValue, o.Value = true, nil, true, "*"
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+func (s *Session) copyIn(ctx context.Context, p *prepared, u *plan.Copy, out pgwire.Results) error {
+	if s.set.on("transaction_read_only") {
+		return sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute COPY FROM in a read-only transaction")
+	}
+	cols := make([]codec.CopyColumn, len(u.Columns))
+	ts := make([]types.T, len(u.Columns))
+	for i, o := range u.Columns {
+		cols[i], ts[i] = codec.CopyColumn{Name: u.Table.Columns[o].Name, T: u.Table.Columns[o].T}, u.Table.Columns[o].T
+	}
+	opts, err := codec.ParseCopyOptions(copyOptions(u), true)
+	if err != nil {
+		return err
+	}
+	rd, err := codec.NewCopyReader(u.Table.Name, cols, opts, s.Env())
+	if err != nil {
+		return err
+	}
+	src, err := out.CopyIn(copyFormat(u), len(u.Columns))
+	if err != nil {
+		return err
+	}
+	feed := &copyFeed{src: src, rd: rd, types: ts}
+	// Rows are inserted in runs of some blocks' worth: one plan run each, all in the
+	// same transaction.
+	var rows int64
+	for {
+		batches, err := feed.run(ctx)
+		if err != nil {
+			return err
+		}
+		if len(batches) == 0 {
+			return out.CommandComplete(fmt.Sprintf("COPY %d", rows))
+		}
+		n, err := s.insertBatches(ctx, u.Insert, batches)
+		if err != nil {
+			return err
+		}
+		rows += n
+	}
+}
+
+// insertBatches runs a COPY's insert over rows at hand.
+func (s *Session) insertBatches(ctx context.Context, ins *plan.Insert, batches []*vec.Batch) (int64, error) {
+	snap, err := s.txn.Snapshot()
+	if err != nil {
+		return 0, err
+	}
+	x, err := s.startRoot(ctx, ins, snap, nil, func(e *build.Env) { e.Inputs = map[int][]*vec.Batch{0: batches} })
+	if err != nil {
+		snap.Close()
+		return 0, err
+	}
+	defer x.close()
+	if _, _, err := x.send(ctx, 0, func(*vec.Batch) error { return nil }); err != nil {
+		return 0, err
+	}
+	return x.query.RowsAffected(), nil
+}
+
+// copyFeed turns the client's stream into batches.
+type copyFeed struct {
+	src     pgwire.CopySource
+	rd      *codec.CopyReader
+	types   []types.T
+	batches []*vec.Batch
+	ended   bool
+}
+
+// copyRunBatches is how many batches are inserted at a time.
+const copyRunBatches = 32
+
+// run yields the next batches of parsed rows, none at the end. They are reused by
+// the next call.
+func (f *copyFeed) run(ctx context.Context) ([]*vec.Batch, error) {
+	for i := 0; i < copyRunBatches; i++ {
+		if i == len(f.batches) {
+			f.batches = append(f.batches, vec.NewBatch(f.types))
+		}
+		b := f.batches[i]
+		b.Reset()
+		if err := f.fill(ctx, b); err != nil {
+			return nil, err
+		}
+		if b.N == 0 {
+			return f.batches[:i], nil
+		}
+	}
+	return f.batches[:copyRunBatches], nil
+}
+
+// fill reads up to a full batch.
+func (f *copyFeed) fill(ctx context.Context, batch *vec.Batch) error {
+	for batch.N < vec.Size {
+		full, err := f.rd.Next(batch, vec.Size)
+		if err != nil {
+			return err
+		}
+		if full || f.ended {
+			break
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		b, err := f.src.Next()
+		if errors.Is(err, io.EOF) {
+			f.ended = true
+			f.rd.Finish()
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		f.rd.Feed(b)
+	}
+	return nil
+}
+
+func (s *Session) copyOut(ctx context.Context, p *prepared, u *plan.Copy, out pgwire.Results) error {
+	var cols []codec.CopyColumn
+	for _, c := range u.Query.Columns() {
+		cols = append(cols, codec.CopyColumn{Name: c.Name, T: c.T})
+	}
+	opts, err := codec.ParseCopyOptions(copyOptions(u), false)
+	if err != nil {
+		return err
+	}
+	w, err := codec.NewCopyWriter(cols, opts, s.Env())
+	if err != nil {
+		return err
+	}
+	snap, err := s.txn.Snapshot()
+	if err != nil {
+		return err
+	}
+	x, err := s.startRoot(ctx, u.Query, snap, nil, nil)
+	if err != nil {
+		snap.Close()
+		return err
+	}
+	defer x.close()
+	sink, err := out.CopyOut(copyFormat(u), len(cols))
+	if err != nil {
+		return err
+	}
+	var buf []byte
+	if buf = w.AppendHeader(buf[:0]); len(buf) > 0 {
+		if _, err := sink.Write(buf); err != nil {
+			return err
+		}
+	}
+	n, _, err := x.send(ctx, 0, func(b *vec.Batch) error {
+		for k := 0; k < b.Rows(); k++ {
+			buf = w.AppendRow(buf[:0], b.Cols, b.Row(k))
+			if _, err := sink.Write(buf); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if buf = w.AppendTrailer(buf[:0]); len(buf) > 0 {
+		if _, err := sink.Write(buf); err != nil {
+			return err
+		}
+	}
+	if err := sink.Close(); err != nil {
+		return err
+	}
+	return out.CommandComplete(fmt.Sprintf("COPY %d", n))
+}

@@ -1,0 +1,401 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/executor/build"
+	"github.com/millrace/millrace/executor/ddl"
+	"github.com/millrace/millrace/executor/eval"
+	"github.com/millrace/millrace/executor/mem"
+	"github.com/millrace/millrace/parser"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/server/pgwire"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// Simple implements pgwire.Session.
+func (s *Session) Simple(ctx context.Context, sql string, out pgwire.Results) (err error) {
+	ctx, end := s.begin(ctx, sql)
+	defer func() { end(err) }()
+	s.results = out
+	delete(s.stmts, "")
+	s.closePortal("")
+	stmts, err := parser.Parse(sql)
+	if err != nil {
+		return s.fail(err)
+	}
+	if len(stmts) == 0 {
+		return out.EmptyQuery()
+	}
+	if len(stmts) > 1 && !s.block {
+		s.implicit = true
+	}
+	for i := range stmts {
+		p := &prepared{sql: sql, stmt: &stmts[i], made: s.stmtTime}
+		if err = s.simple(ctx, p, out); err != nil {
+			err = settled(ctx, err)
+			s.implicit = false
+			return s.after(ctx, err)
+		}
+	}
+	if s.implicit {
+		s.implicit = false
+		return s.after(ctx, nil)
+	}
+	return nil
+}
+
+// simple runs one statement of a query string.
+func (s *Session) simple(ctx context.Context, p *prepared, out pgwire.Results) error {
+	if s.block && s.failed {
+		st, err := s.plan(p, false)
+		if err != nil || !allowedWhenFailed(st.Utility) {
+			return errFailed
+		}
+	}
+	s.open(s.block || s.implicit)
+	if _, err := s.plannedFor(p); err != nil {
+		return err
+	}
+	q := &portal{stmt: p, cols: s.columnsOf(p)}
+	_, err := s.run(ctx, q, 0, out)
+	q.close()
+	if err != nil {
+		return err
+	}
+	if !s.block && !s.implicit && s.txn != nil {
+		return s.commit(ctx)
+	}
+	return nil
+}
+
+// run executes a portal's statement, or goes on with it, for at most maxRows rows.
+func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Results) (suspended bool, err error) {
+	p := q.stmt
+	if p.stmt == nil {
+		return false, out.EmptyQuery()
+	}
+	if s.block && s.failed && !allowedWhenFailed(p.plan.Utility) {
+		return false, errFailed
+	}
+	if q.exec == nil && !q.done {
+		if _, err := s.plannedFor(p); err != nil {
+			return false, err
+		}
+	}
+	if p.plan.Utility != nil {
+		return s.utility(ctx, q, maxRows, out)
+	}
+	if q.cols != nil {
+		if err := out.RowDescription(q.cols, q.formats); err != nil {
+			return false, err
+		}
+	}
+	if q.done {
+		return false, out.CommandComplete(q.tag(0))
+	}
+	if q.exec == nil {
+		if q.exec, err = s.start(ctx, p, q.params); err != nil {
+			return false, err
+		}
+	}
+	n, more, err := q.exec.send(ctx, maxRows, func(b *vec.Batch) error {
+		if q.cols == nil {
+			return nil
+		}
+		return out.Batch(b)
+	})
+	if err != nil {
+		q.close()
+		return false, err
+	}
+	if more {
+		return true, nil
+	}
+	affected := q.exec.query.RowsAffected()
+	q.close()
+	q.done = true
+	if p.plan.Tag == "SELECT" || p.plan.Tag == "FETCH" {
+		affected = n
+	}
+	return false, out.CommandComplete(q.tag(affected))
+}
+
+// tag completes a command tag with its count.
+func (q *portal) tag(n int64) string {
+	t := q.stmt.plan.Tag
+	switch strings.Fields(t + " x")[0] {
+	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "FETCH", "MOVE", "COPY":
+		return fmt.Sprintf("%s %d", t, n)
+	}
+	return t
+}
+
+// execution is a running query with what it holds.
+type execution struct {
+	query *build.Query
+	snap  storage.Snapshot
+	mem   *mem.Account
+	life  context.CancelCauseFunc
+	// left is a batch handed out in part: rows from next on are still to send.
+	left *vec.Batch
+	next int
+	sel  []uint16
+	part vec.Batch
+}
+
+// start takes a snapshot and starts a planned query.
+func (s *Session) start(ctx context.Context, p *prepared, params []types.Datum) (*execution, error) {
+	s.open(s.block || s.implicit)
+	if err := s.mayUse(p.plan); err != nil {
+		return nil, err
+	}
+	if p.plan.Writes && s.set.on("transaction_read_only") {
+		return nil, sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", strings.Fields(p.plan.Tag)[0])
+	}
+	snap, err := s.txn.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	st := p.plan
+	if !holds(st, snap) {
+		if st, err = s.plan(p, true); err != nil {
+			snap.Close()
+			return nil, err
+		}
+	}
+	x, err := s.startRoot(ctx, st.Root, snap, params, nil)
+	if err != nil {
+		snap.Close()
+		return nil, err
+	}
+	return x, nil
+}
+
+// startRoot starts a query. It lives until it is closed: a call's context ends it only
+// while the call waits for it. On success the execution owns the snapshot.
+func (s *Session) startRoot(ctx context.Context, root plan.Node, snap storage.Snapshot, params []types.Datum, change func(*build.Env)) (*execution, error) {
+	env := &build.Env{
+		Snapshot: snap, Txn: s.txn, Eval: &eval.Env{Session: s.evalSession(), Params: params},
+		Account: s.eng.Memory.Child("session", s.set.int("millrace.query_memory")), Spill: s.eng.Spill, Pool: s.eng.Pool,
+		System: s.systemRows,
+		Settings: build.Settings{BatchSize: int(s.set.int("millrace.batch_size")), Workers: int(s.set.int("millrace.workers")),
+			ForceSpill: s.set.on("millrace.force_spill")},
+	}
+	if change != nil {
+		change(env)
+	}
+	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	defer stop()
+	q, err := build.Start(life, root, env)
+	if err != nil {
+		cancel(nil)
+		env.Account.Close()
+		return nil, err
+	}
+	return &execution{query: q, snap: snap, mem: env.Account, life: cancel}, nil
+}
+
+// systemRows gives columns of a system relation as batches.
+func (s *Session) systemRows(_ context.Context, t *catalog.Table, cols []int) ([]*vec.Batch, error) {
+	rows, err := s.eng.System.Rows(s, t)
+	if err != nil {
+		return nil, err
+	}
+	ts := make([]types.T, len(cols))
+	for i, o := range cols {
+		ts[i] = t.Columns[o].T
+	}
+	var out []*vec.Batch
+	for len(rows) > 0 {
+		n := min(len(rows), vec.Size)
+		b := vec.NewBatch(ts)
+		for _, r := range rows[:n] {
+			for i, o := range cols {
+				b.Cols[i].AppendDatum(r[o])
+			}
+		}
+		b.N = n
+		out = append(out, b)
+		rows = rows[n:]
+	}
+	return out, nil
+}
+
+func (x *execution) close() {
+	_ = x.query.Close()
+	x.life(nil)
+	x.mem.Close()
+	x.snap.Close()
+}
+
+// send hands batches to emit until max rows (0: all) are sent. more says that it
+// stopped at the limit; as PostgreSQL's, it does not look whether a row follows.
+func (x *execution) send(ctx context.Context, max int, emit func(*vec.Batch) error) (sent int64, more bool, err error) {
+	stop := context.AfterFunc(ctx, func() { x.life(context.Cause(ctx)) })
+	defer stop()
+	for {
+		if x.left == nil {
+			b, err := x.query.Next(ctx)
+			if err != nil {
+				return sent, false, err
+			}
+			if b == nil {
+				return sent, false, nil
+			}
+			if b.Rows() == 0 {
+				continue
+			}
+			x.left, x.next = b, 0
+		}
+		rows := x.left.Rows() - x.next
+		if max > 0 && int64(rows) > int64(max)-sent {
+			rows = int(int64(max) - sent)
+		}
+		b := x.left
+		if rows < b.Rows() {
+			b = x.slice(rows)
+		}
+		if err := emit(b); err != nil {
+			return sent, false, err
+		}
+		sent += int64(rows)
+		x.next += rows
+		if x.next >= x.left.Rows() {
+			x.left = nil
+		}
+		if max > 0 && sent >= int64(max) {
+			return sent, true, nil
+		}
+	}
+}
+
+// slice is the next rows of the batch at hand.
+func (x *execution) slice(rows int) *vec.Batch {
+	x.part = vec.Batch{Cols: x.left.Cols, N: x.left.N}
+	if x.left.Sel != nil {
+		x.part.Sel = x.left.Sel[x.next : x.next+rows]
+		return &x.part
+	}
+	x.sel = x.sel[:0]
+	for i := x.next; i < x.next+rows; i++ {
+		x.sel = append(x.sel, uint16(i))
+	}
+	x.part.Sel = x.sel
+	return &x.part
+}
+
+// mayUse checks the privileges that a plan needs.
+func (s *Session) mayUse(st *plan.Statement) error {
+	if s.user.Super {
+		return nil
+	}
+	cat := s.catalog()
+	for _, o := range st.Objects {
+		t := cat.Table(o.Table)
+		if t == nil || ddl.Owns(cat, s.user, t.Owner) {
+			continue
+		}
+		if sch := cat.Schema(t.Schema); sch != nil && sch.OID != catalog.PublicSchemaOID && !ddl.Owns(cat, s.user, sch.Owner) && !ddl.Granted(cat, s.user, sch.ACL, 'U') {
+			return sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied for schema %s", sch.Name)
+		}
+		for i := 0; i < len(o.Need); i++ {
+			if !ddl.Granted(cat, s.user, t.ACL, o.Need[i]) {
+				kind := "table"
+				if t.Kind == catalog.KindView {
+					kind = "view"
+				}
+				return sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied for %s %s", kind, t.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// utility runs everything that is not a query.
+func (s *Session) utility(ctx context.Context, q *portal, maxRows int, out pgwire.Results) (bool, error) {
+	p := q.stmt
+	switch u := p.plan.Utility.(type) {
+	case *plan.Session:
+		return s.command(ctx, q, u, maxRows, out)
+	case *plan.Copy:
+		return false, s.copy(ctx, p, u, out)
+	case *plan.Explain:
+		return false, s.explain(ctx, p, u, q, out)
+	case *plan.Analyze:
+		return false, s.analyze(ctx, p, u, out)
+	}
+	if !ddl.Handles(p.plan.Utility) {
+		return false, sqlstate.Unsupported("this statement")
+	}
+	s.open(s.block || s.implicit)
+	if s.set.on("transaction_read_only") {
+		return false, sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", p.plan.Tag)
+	}
+	env := &ddl.Env{Txn: s.txn, User: s.user, Notice: s.notice, Verifier: s.eng.Verifier, Database: s.db}
+	made, err := ddl.Run(ctx, env, p.plan.Utility)
+	if err != nil {
+		return false, err
+	}
+	if u, ok := p.plan.Utility.(*plan.CreateTable); ok && u.Query != nil {
+		n := int64(0)
+		if made != nil && !u.WithNoData {
+			if n, err = s.fill(ctx, made, u.Query, p.plan.MaxID, q.params); err != nil {
+				return false, err
+			}
+		}
+		return false, out.CommandComplete(fmt.Sprintf("SELECT %d", n))
+	}
+	return false, out.CommandComplete(p.plan.Tag)
+}
+
+// fill writes a query's rows into a table just made.
+func (s *Session) fill(ctx context.Context, t *catalog.Table, query plan.Node, maxID int, params []types.Datum) (int64, error) {
+	snap, err := s.txn.Snapshot()
+	if err != nil {
+		return 0, err
+	}
+	row := make([]plan.Column, len(t.Columns))
+	for i, c := range t.Columns {
+		row[i] = plan.Column{ID: maxID + 1 + i, Name: c.Name, T: c.T}
+	}
+	x, err := s.startRoot(ctx, &plan.Insert{Table: t, Input: query, Row: row}, snap, params, nil)
+	if err != nil {
+		snap.Close()
+		return 0, err
+	}
+	defer x.close()
+	if _, _, err := x.send(ctx, 0, func(*vec.Batch) error { return nil }); err != nil {
+		return 0, err
+	}
+	return x.query.RowsAffected(), nil
+}
+
+func (s *Session) analyze(ctx context.Context, p *prepared, u *plan.Analyze, out pgwire.Results) error {
+	if u.Vacuum {
+		if s.block {
+			return sqlstate.Errorf(sqlstate.ActiveSQLTransaction, "VACUUM cannot run inside a transaction block")
+		}
+		if err := s.eng.Store.Flush(ctx); err != nil {
+			return err
+		}
+		tables := u.Tables
+		if len(tables) == 0 {
+			tables = []uint32{0}
+		}
+		for _, t := range tables {
+			if err := s.eng.Store.Compact(ctx, t); err != nil {
+				return err
+			}
+		}
+	}
+	// Statistics come with the data: there is nothing to refresh.
+	return out.CommandComplete(p.plan.Tag)
+}

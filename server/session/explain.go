@@ -1,0 +1,94 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/executor/build"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/server/pgwire"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+var explainColumns = []pgwire.Column{{Name: "QUERY PLAN", T: types.Text}}
+
+// explain shows a plan and, with ANALYZE, what running it took.
+func (s *Session) explain(ctx context.Context, p *prepared, u *plan.Explain, q *portal, out pgwire.Results) error {
+	if u.Format != "" && u.Format != "text" {
+		return sqlstate.Unsupported("EXPLAIN (FORMAT %s)", u.Format)
+	}
+	if u.Stmt.Root == nil {
+		return sendLines(out, q, []string{"Utility Statement"})
+	}
+	opts := plan.FormatOptions{Costs: u.Costs, Verbose: u.Verbose}
+	if !u.Analyze {
+		lines := plan.Format(u.Stmt.Root, opts)
+		return sendLines(out, q, lines)
+	}
+	s.open(s.block || s.implicit)
+	inner := &prepared{sql: p.sql, stmt: p.stmt, plan: u.Stmt}
+	started := time.Now()
+	if err := s.mayUse(u.Stmt); err != nil {
+		return err
+	}
+	snap, err := s.txn.Snapshot()
+	if err != nil {
+		return err
+	}
+	if !holds(u.Stmt, snap) {
+		st, err := s.plan(p, true)
+		if err != nil {
+			snap.Close()
+			return err
+		}
+		inner.plan = st.Utility.(*plan.Explain).Stmt
+	}
+	x, err := s.startRoot(ctx, inner.plan.Root, snap, q.params, func(e *build.Env) { e.Profile = true })
+	if err != nil {
+		snap.Close()
+		return err
+	}
+	_, _, err = x.send(ctx, 0, func(*vec.Batch) error { return nil })
+	took := time.Since(started)
+	prof := x.query.Profile()
+	peak := x.query.Memory()
+	x.close()
+	if err != nil {
+		return err
+	}
+	opts.Annotate = func(n plan.Node) string {
+		p, ok := prof[n]
+		if !ok {
+			return ""
+		}
+		line := fmt.Sprintf("(actual rows=%d", p.Rows)
+		if u.Timing {
+			line += fmt.Sprintf(" time=%.3f ms", float64(p.Time.Microseconds())/1000)
+		}
+		if p.SplitsTotal > 0 {
+			line += fmt.Sprintf(" blocks=%d of %d", p.Splits, p.SplitsTotal)
+		}
+		return line + ")"
+	}
+	lines := plan.Format(inner.plan.Root, opts)
+	lines = append(lines, fmt.Sprintf("Memory: %d kB", (peak+1023)/1024))
+	if u.Summary || u.Timing {
+		lines = append(lines, fmt.Sprintf("Execution Time: %.3f ms", float64(took.Microseconds())/1000))
+	}
+	return sendLines(out, q, lines)
+}
+
+func sendLines(out pgwire.Results, q *portal, lines []string) error {
+	rows := make([][]string, len(lines))
+	for i, l := range lines {
+		rows[i] = []string{l}
+	}
+	q.cols = explainColumns
+	if err := sendText(out, q, rows); err != nil {
+		return err
+	}
+	return out.CommandComplete("EXPLAIN")
+}

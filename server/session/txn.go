@@ -1,0 +1,219 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/storage"
+)
+
+var errFailed = sqlstate.Errorf(sqlstate.InFailedSQLTransaction, "current transaction is aborted, commands ignored until end of transaction block")
+
+// open makes sure that there is a transaction for a statement. explicit ones lock
+// keys when statements run.
+func (s *Session) open(explicit bool) {
+	if s.txn != nil {
+		return
+	}
+	s.txnStart = micros(time.Now())
+	if !s.block {
+		// Settings of the transaction start from the session's defaults.
+		s.set.values["transaction_isolation"] = s.set.text("default_transaction_isolation")
+		s.set.values["transaction_read_only"] = s.set.text("default_transaction_read_only")
+	}
+	s.mu.Lock()
+	s.act.XactStart = s.txnStart
+	s.mu.Unlock()
+	o := storage.TxnOptions{Explicit: explicit, ReadOnly: s.set.on("transaction_read_only"), Async: s.set.text("synchronous_commit") == "off"}
+	if s.set.text("transaction_isolation") == "repeatable read" {
+		o.Isolation = storage.RepeatableRead
+	}
+	s.txn = s.eng.Store.Begin(o)
+}
+
+// commit ends the transaction, whatever kind. A failed block is rolled back.
+func (s *Session) commit(ctx context.Context) (err error) {
+	ok := !s.failed
+	if s.txn != nil {
+		s.closePortals(false)
+		if ok {
+			_, err = s.txn.Commit(ctx)
+			ok = err == nil
+		}
+		s.txn.Rollback()
+	}
+	s.ended(ok)
+	return err
+}
+
+func (s *Session) rollback() {
+	s.closePortals(false)
+	if s.txn != nil {
+		s.txn.Rollback()
+	}
+	s.ended(false)
+}
+
+func (s *Session) ended(commit bool) {
+	s.txn, s.block, s.failed, s.implicit, s.marks = nil, false, false, false, nil
+	if names := s.set.endTxn(commit); len(names) > 0 {
+		s.changed(names...)
+	}
+	s.refreshUser()
+}
+
+// refreshUser takes over changes of the role itself.
+func (s *Session) refreshUser() {
+	if r := s.eng.Store.Catalog().Role(s.user.OID); r != nil {
+		s.user = r
+	}
+}
+
+// after ends what a single statement began: outside a block and a string of
+// statements each commits by itself. On error a block is failed, and everything
+// else rolled back.
+func (s *Session) after(ctx context.Context, err error) error {
+	switch {
+	case err != nil && s.block:
+		s.failed = true
+	case err != nil:
+		s.rollback()
+	case !s.block && !s.implicit:
+		err = s.commit(ctx)
+	}
+	return err
+}
+
+// control runs transaction statements and returns the command tag.
+func (s *Session) control(ctx context.Context, u *plan.Session) (string, error) {
+	switch u.Kind {
+	case plan.Begin:
+		if s.block {
+			s.notice(sqlstate.Errorf(sqlstate.ActiveSQLTransaction, "there is already a transaction in progress"))
+			return "BEGIN", nil
+		}
+		if s.txn == nil {
+			s.set.values["transaction_isolation"] = s.set.text("default_transaction_isolation")
+			s.set.values["transaction_read_only"] = s.set.text("default_transaction_read_only")
+			if err := s.transactionModes(u.Options, "transaction_"); err != nil {
+				return "", err
+			}
+		}
+		s.block, s.implicit = true, false
+		s.open(true)
+		return "BEGIN", nil
+	case plan.Commit:
+		if !s.block {
+			s.notice(sqlstate.Errorf(sqlstate.NoActiveSQLTransaction, "there is no transaction in progress"))
+			return "COMMIT", nil
+		}
+		tag := "COMMIT"
+		if s.failed {
+			tag = "ROLLBACK"
+		}
+		if err := s.commit(ctx); err != nil {
+			return "", err
+		}
+		return tag, s.chain(u)
+	case plan.Rollback:
+		if !s.block {
+			s.notice(sqlstate.Errorf(sqlstate.NoActiveSQLTransaction, "there is no transaction in progress"))
+			return "ROLLBACK", nil
+		}
+		s.rollback()
+		return "ROLLBACK", s.chain(u)
+	case plan.SetTransaction:
+		prefix := "transaction_"
+		if u.Name == "session characteristics" || u.Options["session"] != "" {
+			prefix = "default_transaction_"
+		} else if !s.block {
+			s.notice(sqlstate.Errorf(sqlstate.NoActiveSQLTransaction, "SET TRANSACTION can only be used in transaction blocks"))
+		}
+		if err := s.transactionModes(u.Options, prefix); err != nil {
+			return "", err
+		}
+		if prefix == "transaction_" && s.block && len(s.marks) == 0 {
+			// Nothing has run yet in a transaction that may still change its kind.
+			s.txn.Rollback()
+			s.txn = nil
+			s.open(true)
+		}
+		return "SET", nil
+	}
+	return s.savepoints(u)
+}
+
+func (s *Session) chain(u *plan.Session) error {
+	if u.Chain {
+		s.block = true
+		s.open(true)
+	}
+	return nil
+}
+
+func (s *Session) transactionModes(opts map[string]string, prefix string) error {
+	for k, v := range opts {
+		name := ""
+		switch k {
+		case "isolation", "transaction_isolation":
+			name = prefix + "isolation"
+		case "read_only", "transaction_read_only":
+			name = prefix + "read_only"
+		case "deferrable", "transaction_deferrable":
+			name = prefix + "deferrable"
+		default:
+			continue
+		}
+		k := settingByName[name]
+		v, err := k.check(v)
+		if err != nil {
+			return err
+		}
+		s.set.values[name] = v
+	}
+	return nil
+}
+
+func (s *Session) savepoints(u *plan.Session) (string, error) {
+	names := map[plan.SessionKind]string{plan.Savepoint: "SAVEPOINT", plan.Release: "RELEASE SAVEPOINT", plan.RollbackTo: "ROLLBACK TO SAVEPOINT"}
+	if !s.block {
+		return "", sqlstate.Errorf(sqlstate.NoActiveSQLTransaction, "%s can only be used in transaction blocks", names[u.Kind])
+	}
+	if u.Kind == plan.Savepoint {
+		s.marks = append(s.marks, savepoint{u.Name, s.txn.Savepoint()})
+		return "SAVEPOINT", nil
+	}
+	i := len(s.marks) - 1
+	for i >= 0 && s.marks[i].name != u.Name {
+		i--
+	}
+	if i < 0 {
+		return "", sqlstate.Errorf(sqlstate.InvalidSavepointSpecification, "savepoint \"%s\" does not exist", u.Name)
+	}
+	if u.Kind == plan.Release {
+		s.marks = s.marks[:i]
+		return "RELEASE", nil
+	}
+	s.closePortals(false)
+	if err := s.txn.RollbackTo(s.marks[i].mark); err != nil {
+		return "", err
+	}
+	s.marks = s.marks[:i+1]
+	s.failed = false
+	return "ROLLBACK", nil
+}
+
+// allowedWhenFailed: what a failed block still takes.
+func allowedWhenFailed(u plan.Utility) bool {
+	x, ok := u.(*plan.Session)
+	if !ok {
+		return false
+	}
+	switch x.Kind {
+	case plan.Commit, plan.Rollback, plan.RollbackTo:
+		return true
+	}
+	return false
+}
