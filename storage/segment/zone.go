@@ -372,19 +372,9 @@ func (d *decoder) datum(t types.T) types.Datum {
 	case types.LayoutI128, types.LayoutFixed16:
 		return types.Datum{Valid: true, I: int64(d.u64()), H: int64(d.u64())}
 	case types.LayoutView:
-		s := d.string()
-		if t.OID == types.NumericOID && !validNumeric(s) {
-			d.fail("numeric bound")
-			return types.Null
-		}
-		return types.NewString(s)
+		return types.NewString(d.string())
 	}
 	return types.NewInt(d.int())
-}
-
-// validNumeric says whether a numeric's form can be compared.
-func validNumeric(s string) bool {
-	return len(s) == 2 || len(s) >= 8 && len(s)%4 == 0
 }
 
 const (

@@ -132,6 +132,9 @@ func Compare(t types.T, a, b types.Datum) int {
 	case types.LayoutView:
 		switch t.OID {
 		case types.NumericOID:
+			if !numericForm(len(a.S)) || !numericForm(len(b.S)) {
+				return strings.Compare(a.S, b.S) // no writer made that
+			}
 			return types.CompareNumeric(stringBytes(a.S), stringBytes(b.S))
 		case types.BPCharOID:
 			return strings.Compare(strings.TrimRight(a.S, " "), strings.TrimRight(b.S, " "))
@@ -140,6 +143,9 @@ func Compare(t types.T, a, b types.Datum) int {
 	}
 	return cmp.Compare(a.I, b.I)
 }
+
+// numericForm says whether a numeric's variable form can have n bytes.
+func numericForm(n int) bool { return n == 2 || n >= 8 && n%4 == 0 }
 
 func compareFloat(a, b float64) int {
 	switch {
@@ -450,9 +456,6 @@ func (p *Pred) holdsAt(src *vec.Vec, j int) bool {
 		}
 		_, ok := p.strs[string(b)]
 		return ok
-	}
-	if p.t.OID == types.NumericOID && len(b) != 2 && (len(b) < 8 || len(b)%4 != 0) {
-		return false
 	}
 	return p.Holds(types.Datum{Valid: true, S: unsafe.String(unsafe.SliceData(b), len(b))})
 }
