@@ -217,10 +217,5 @@ func (t *Tablet) ReplaySides(chunks []storage.Chunk, sides []Side, base uint64, 
 		return err
 	}
 	defer p.Release()
-	s, _, err := p.stage()
-	if err != nil {
-		return err
-	}
-	s.Stamp(base, csn)
-	return nil
+	return p.replayAt(base, csn)
 }

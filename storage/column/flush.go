@@ -145,7 +145,7 @@ func (fl *flushing) write(ctx context.Context) error {
 			s.copy(b.Cols[i], rows)
 		}
 		if fl.sch.rowID >= 0 && t.cfg.own {
-			// A private file has ordinals, which get their base at the commit.
+			// See segFile.rowID.
 			ids := b.Cols[fl.sch.rowID].I64
 			for k := range rows {
 				ids[k] = -1 - ids[k]

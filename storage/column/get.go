@@ -161,7 +161,7 @@ func (r *Reader) rows(p *part, base uint32, sel []uint16, out *vec.Batch) error 
 		for i, pos := range r.mem.cols {
 			v := r.mem.consts[i]
 			if v == nil {
-				v = &r.vecs[i]
+				v = &r.wins[i]
 				r.mem.column(v, c, pos, at, n, r.words[i][:])
 			}
 			out.Cols[i].Copy(v, sel, n)

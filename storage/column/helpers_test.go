@@ -294,3 +294,16 @@ func (h *harness) csnsOf(t types.T, keys []int64) []storage.CSN {
 	}
 	return out
 }
+
+func newBatchOf(t *catalog.Table) *vec.Batch { return vec.NewBatch(t.Types()) }
+
+func copyFile(t *testing.T, from, to blob.Dir, name string) {
+	t.Helper()
+	b, err := blob.ReadAll(from, name)
+	if err == nil {
+		err = blob.WriteFile(to, name, b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

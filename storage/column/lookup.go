@@ -32,10 +32,13 @@ func (l *lookup) find(ks *keySet, out []place) error {
 				rest = append(rest, i)
 				continue
 			}
-			// The newest row at s decides: if it is dead, so are all older ones.
+			// The memtable's newest row at s decides for it: if it is dead, so are its
+			// older ones. But an adopted file may have a newer row.
 			if d := m.deathOf(row); d == 0 || d > uint64(l.at) {
 				out[i] = place{mem: m, row: row, csn: m.csnOf(row)}
+				continue
 			}
+			rest = append(rest, i)
 		}
 		l.todo = rest
 	}

@@ -22,7 +22,8 @@ type Reader struct {
 	pruned []prunedCol
 
 	out   vec.Batch
-	vecs  []vec.Vec // memory of the columns
+	vecs  []vec.Vec // own memory, for what segments decode into
+	wins  []vec.Vec // windows on memtables; never written through
 	words [][2 * vecWords]uint64
 	bits  [vecWords]uint64
 	tmp   [vecWords]uint64
@@ -53,7 +54,8 @@ func (s *Snapshot) reader(cols []int, preds []pred) (*Reader, error) {
 	if err := s.checkSpec(&catalog.ScanSpec{Cols: cols}); err != nil {
 		return nil, err
 	}
-	r := &Reader{s: s, cols: cols, vecs: make([]vec.Vec, len(cols)), words: make([][2 * vecWords]uint64, len(cols))}
+	r := &Reader{s: s, cols: cols, vecs: make([]vec.Vec, len(cols)), wins: make([]vec.Vec, len(cols)),
+		words: make([][2 * vecWords]uint64, len(cols))}
 	for _, p := range preds {
 		r.preds = append(r.preds, newPredState(p))
 	}
@@ -266,8 +268,8 @@ func (m *memCursor) next(r *Reader, row, n int) int {
 			r.out.Cols[i] = k
 			continue
 		}
-		r.out.Cols[i] = &r.vecs[i]
-		m.column(&r.vecs[i], c, pos, at, n, r.words[i][:])
+		r.out.Cols[i] = &r.wins[i]
+		m.column(&r.wins[i], c, pos, at, n, r.words[i][:])
 	}
 	return rows
 }

@@ -1,6 +1,7 @@
 package column
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -18,9 +19,7 @@ type segFile struct {
 	// cols gives zones; readers of values are made by each user.
 	cols   map[int32]*segment.ColReader
 	sorted bool // by key, so that it has no index
-	// own marks a transaction's private file: stored row ids are ordinals in the
-	// commit and read as -1-ordinal.
-	own bool
+	own    bool // a transaction's private file
 
 	del atomic.Pointer[deleteSet]
 	// doomed files are removed when nobody reads them any more.
@@ -123,25 +122,38 @@ func (s *segFile) blockZone(id int32, b int) (segment.Zone, bool) {
 
 // shiftZone turns stored row ids into real ones.
 func (s *segFile) shiftZone(id int32, z segment.Zone) segment.Zone {
-	if id == rowIDColumnID && z.Min.Valid {
-		z.Min.I, z.Max.I = s.rowID(z.Min.I), s.rowID(z.Max.I)
-		if z.Min.I > z.Max.I {
-			z.Min, z.Max = z.Max, z.Min
-		}
+	if id != rowIDColumnID || !z.Min.Valid || !s.shifted() {
+		return z
+	}
+	lo, hi := z.Min.I, z.Max.I
+	z.Min.I, z.Max.I = s.rowID(lo), s.rowID(hi)
+	if s.own || hi < 0 {
+		z.Min, z.Max = z.Max, z.Min // falling
+	} else if lo < 0 {
+		// Known ids, which are below the commit's, then numbered ones.
+		z.Min.I, z.Max.I = 0, max(s.rowID(lo), s.rowID(hi))
 	}
 	return z
 }
 
-// rowID is the row id that a stored one stands for; storedID is its inverse.
+// rowID is the row id that a stored one stands for; storedID is its inverse. A
+// file written before its commit has ordinals, and -1-id for rows of earlier
+// commits that keep their id. A transaction sees its own ordinals as -1-ordinal.
 func (s *segFile) rowID(stored int64) int64 {
-	if s.own {
+	switch {
+	case s.own, stored < 0:
 		return -1 - stored
 	}
 	return stored + int64(s.info.Base)
 }
 
 func (s *segFile) storedID(id int64) int64 {
-	if s.own {
+	switch {
+	case s.own:
+		return -1 - id
+	case id < 0:
+		return math.MinInt64 // another transaction's provisional id: nowhere
+	case id < int64(s.info.Base):
 		return -1 - id
 	}
 	return id - int64(s.info.Base)

@@ -17,6 +17,7 @@ type Prepared struct {
 	memID  uint64 // memtables from this one on are looked up in Stage
 	ops    []chunkOps
 	replay bool
+	base   uint64 // in replay, the commit's first number
 	adds   []adoption
 	seen   uint32 // rows of memtable memID that side files were probed against
 }
@@ -288,13 +289,9 @@ func (p *Prepared) current(v *version, ks *keySet, at []place, i int) (live plac
 			m = v.mems[k]
 			row, _ = m.find(ks, i)
 		}
-		if row == noRow {
-			continue
+		if row != noRow && m.deathOf(row) == 0 {
+			return place{mem: m, row: row, csn: m.csnOf(row)}, newest, slot
 		}
-		if m.deathOf(row) == 0 {
-			live = place{mem: m, row: row, csn: m.csnOf(row)}
-		}
-		return live, newest, slot
 	}
 	if at != nil && at[i].live() {
 		live = at[i]
@@ -379,6 +376,9 @@ func (s *staged) stageRowID(row uint32, c *storage.Chunk, i int) {
 	id := -1 - int64(c.Ord[i])
 	if c.Op == storage.OpUpdate && c.RowID != nil {
 		id = c.RowID[i]
+	}
+	if id < 0 && s.p.replay && !s.t.cfg.own {
+		id = int64(s.p.base) + (-1 - id)
 	}
 	if id < 0 && !s.t.cfg.own {
 		if s.prov == nil {
@@ -503,6 +503,11 @@ func (t *Tablet) Replay(chunks []storage.Chunk, base uint64, csn storage.CSN) er
 		return err
 	}
 	defer p.Release()
+	return p.replayAt(base, csn)
+}
+
+func (p *Prepared) replayAt(base uint64, csn storage.CSN) error {
+	p.base = base
 	s, _, err := p.stage()
 	if err != nil {
 		return err
