@@ -18,42 +18,18 @@ func unnestSubqueries(c *Context, n plan.Node) (plan.Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		return rewrite1(n, func(n plan.Node) (plan.Node, error) {
-			if j, ok := n.(*plan.Join); ok && j.Lateral {
-				return unnest(c, j)
-			}
-			return n, nil
-		})
+		return unnestAll(c, n)
 	})
 }
 
-// rewrite1 visits the new lateral joins that subqueriesToJoins may have put directly
-// below n (or n itself), bottom-up, and nothing deeper than they are.
-func rewrite1(n plan.Node, f func(plan.Node) (plan.Node, error)) (plan.Node, error) {
-	cs := n.Children()
-	for i, c := range cs {
-		switch x := c.(type) {
-		case *plan.Join:
-			if !x.Lateral {
-				continue
-			}
-		case *plan.Filter:
-			if j, ok := x.Input.(*plan.Join); !ok || !j.Lateral {
-				continue
-			}
-		default:
-			continue
+// unnestAll turns the lateral joins in n into ordinary ones, inner ones first.
+func unnestAll(c *Context, n plan.Node) (plan.Node, error) {
+	return rewrite(n, func(n plan.Node) (plan.Node, error) {
+		if j, ok := n.(*plan.Join); ok && j.Lateral {
+			return unnest(c, j)
 		}
-		d, err := rewrite1(c, f)
-		if err != nil {
-			return nil, err
-		}
-		cs = append([]plan.Node(nil), cs...)
-		cs[i] = d
-		n = n.WithChildren(cs)
-		cs = n.Children()
-	}
-	return f(n)
+		return n, nil
+	})
 }
 
 func hasSubquery(e expr.Expr) bool {
@@ -349,12 +325,7 @@ func joinSubqueries(c *Context, j *plan.Join) (plan.Node, error) {
 	}
 	m.On = expr.Conjoin(conj)
 	for _, side := range []*plan.Node{&m.L, &m.R} {
-		n, err := rewrite1(*side, func(n plan.Node) (plan.Node, error) {
-			if j, ok := n.(*plan.Join); ok && j.Lateral {
-				return unnest(c, j)
-			}
-			return n, nil
-		})
+		n, err := unnestAll(c, *side)
 		if err != nil {
 			return nil, err
 		}
@@ -375,12 +346,7 @@ func valuesSubqueries(c *Context, v *plan.Values) (plan.Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		n, err = rewrite1(n, func(n plan.Node) (plan.Node, error) {
-			if j, ok := n.(*plan.Join); ok && j.Lateral {
-				return unnest(c, j)
-			}
-			return n, nil
-		})
+		n, err = unnestAll(c, n)
 		if err != nil {
 			return nil, err
 		}
