@@ -3,6 +3,9 @@ package kernel
 import (
 	"math/rand/v2"
 	"testing"
+
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage/vec"
 )
 
 func perRow(b *testing.B, rows int) {
@@ -203,4 +206,43 @@ func BenchmarkArith(b *testing.B) {
 		}
 		perRow(b, 2048)
 	})
+}
+
+func BenchmarkHashVec(b *testing.B) {
+	n := 2048
+	h := make([]uint64, n)
+	sel := make([]uint16, n)
+	for i := range sel {
+		sel[i] = uint16(i)
+	}
+	short := make([]string, n)
+	for i := range short {
+		short[i] = []string{"AIR", "TRUCK", "", "REG AIR"}[i*7919>>3&3]
+	}
+	for _, c := range []struct {
+		name string
+		v    *vec.Vec
+	}{
+		{"i32", &vec.Vec{T: types.Int4, N: n, I32: make([]int32, n)}}, {"i64", &vec.Vec{T: types.Int8, N: n, I64: make([]int64, n)}},
+		{"f64", &vec.Vec{T: types.Float8, N: n, F64: make([]float64, n)}}, {"short", viewsOf(short)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				HashVec(h, c.v, nil)
+			}
+			perRow(b, n)
+		})
+		b.Run(c.name+"/sel", func(b *testing.B) {
+			for b.Loop() {
+				HashVec(h, c.v, sel)
+			}
+			perRow(b, n)
+		})
+		b.Run(c.name+"/combine", func(b *testing.B) {
+			for b.Loop() {
+				CombineVec(h, c.v, nil)
+			}
+			perRow(b, n)
+		})
+	}
 }

@@ -21,6 +21,8 @@ func CombineVec(dst []uint64, v *vec.Vec, sel []uint16) {
 	hashVec(dst, v, sel, true)
 }
 
+// hashVec works in pieces of hashChunk rows: the hashes of a piece are made first,
+// then nulls are put right, then they are joined with those before.
 func hashVec(dst []uint64, v *vec.Vec, sel []uint16, combine bool) {
 	n := v.N
 	if sel != nil {
@@ -44,113 +46,160 @@ func hashVec(dst []uint64, v *vec.Vec, sel []uint16, combine bool) {
 		}
 		return
 	}
-	if combine && v.Valid != nil {
-		combineNulls(dst, v, sel)
+	if sel == nil && v.Form == vec.Flat && v.Valid == nil && !combine {
+		hashDense(dst, v, 0)
 		return
 	}
+	var piece [hashChunk]uint64
+	var idx [hashChunk]uint32
 	src := v.Source()
-	var codes []uint32
-	if v.Form == vec.Dict {
-		codes = v.Codes
-	}
-	switch v.T.Layout {
-	case types.LayoutBool:
-		for k := range dst {
-			i := rowOf(k, sel, codes)
-			hashInto(dst, k, HashU64(src.Bits[i>>6]>>(uint(i)&63)&1), combine)
+	for from := 0; from < n; from += hashChunk {
+		m := min(hashChunk, n-from)
+		out := dst[from : from+m]
+		h := out
+		if combine {
+			h = piece[:m]
 		}
-	case types.LayoutI16:
-		hashLoop(dst, src.I16, sel, codes, combine, func(x int16) uint64 { return HashU64(uint64(x)) })
-	case types.LayoutI32:
-		if sel == nil && codes == nil && !combine {
-			for i, x := range src.I32[:n] {
-				dst[i] = HashU64(uint64(x))
-			}
+		if sel == nil && v.Form == vec.Flat {
+			hashDense(h, v, from)
 		} else {
-			hashLoop(dst, src.I32, sel, codes, combine, func(x int32) uint64 { return HashU64(uint64(x)) })
-		}
-	case types.LayoutI64:
-		if sel == nil && codes == nil && !combine {
-			HashI64s(dst, src.I64[:n])
-		} else {
-			hashLoop(dst, src.I64, sel, codes, combine, func(x int64) uint64 { return HashU64(uint64(x)) })
-		}
-	case types.LayoutI128:
-		hashLoop(dst, src.I128, sel, codes, combine, HashI128)
-	case types.LayoutF32:
-		hashLoop(dst, src.F32, sel, codes, combine, func(x float32) uint64 { return HashF64(float64(x)) })
-	case types.LayoutF64:
-		hashLoop(dst, src.F64, sel, codes, combine, HashF64)
-	case types.LayoutFixed16:
-		if v.T.OID == types.IntervalOID {
-			hashLoop(dst, src.Fix, sel, codes, combine, HashInterval)
-		} else {
-			hashLoop(dst, src.Fix, sel, codes, combine, HashFixed)
-		}
-	default:
-		switch v.T.OID {
-		case types.NumericOID:
-			for k := range dst {
-				hashInto(dst, k, HashNumeric(src.Bytes(rowOf(k, sel, codes))), combine)
-			}
-		case types.BPCharOID:
-			for k := range dst {
-				hashInto(dst, k, HashBytes(TrimBlanks(src.Bytes(rowOf(k, sel, codes)))), combine)
-			}
-		default:
-			if !types.PlainBytes(v.T.OID) {
-				for k := range dst {
-					hashInto(dst, k, types.HashView(v.T.OID, src.Bytes(rowOf(k, sel, codes))), combine)
+			rows := idx[:m]
+			switch {
+			case v.Form == vec.Dict && sel != nil:
+				for k, i := range sel[from : from+m] {
+					rows[k] = v.Codes[i]
 				}
-				break
-			}
-			bufs := src.Bufs
-			for k := range dst {
-				w := &src.Views[rowOf(k, sel, codes)]
-				var h uint64
-				if w.Len <= vec.InlineMax {
-					h = hashInline(*w)
-				} else {
-					off := uint32(w.Tail)
-					h = xxh3.Hash(bufs[w.Tail>>32][off : off+w.Len])
+			case v.Form == vec.Dict:
+				copy(rows, v.Codes[from:])
+			default:
+				for k, i := range sel[from : from+m] {
+					rows[k] = uint32(i)
 				}
-				hashInto(dst, k, h, combine)
+			}
+			hashAt(h, src, rows)
+		}
+		if v.Valid != nil {
+			for k := range h {
+				i := from + k
+				if sel != nil {
+					i = int(sel[i])
+				}
+				if v.Valid[i>>6]>>(uint(i)&63)&1 == 0 {
+					h[k] = HashNull
+				}
 			}
 		}
-	}
-	if v.Valid == nil {
-		return
-	}
-	for k := range dst {
-		i := k
-		if sel != nil {
-			i = int(sel[k])
-		}
-		if v.Valid[i>>6]>>(uint(i)&63)&1 == 0 {
-			dst[k] = HashNull
+		if combine {
+			for k, x := range h {
+				out[k] = CombineHash(out[k], x)
+			}
 		}
 	}
 }
 
-// combineNulls is CombineVec for vectors with nulls, a piece at a time: nulls are
-// put right before they are joined.
-func combineNulls(dst []uint64, v *vec.Vec, sel []uint16) {
-	var h [256]uint64
-	var rows [256]uint16
-	for from := 0; from < len(dst); from += len(h) {
-		n := min(len(h), len(dst)-from)
-		s := rows[:n]
-		if sel != nil {
-			s = sel[from : from+n]
-		} else {
-			for i := range s {
-				s[i] = uint16(from + i)
+const hashChunk = 256
+
+// hashDense hashes the flat vector's rows from number from on.
+func hashDense(dst []uint64, v *vec.Vec, from int) {
+	to := from + len(dst)
+	switch v.T.Layout {
+	case types.LayoutI16:
+		hashInts(dst, v.I16[from:to])
+	case types.LayoutI32:
+		hashInts(dst, v.I32[from:to])
+	case types.LayoutI64:
+		HashI64s(dst, v.I64[from:to])
+	case types.LayoutF32:
+		hashFloats(dst, v.F32[from:to])
+	case types.LayoutF64:
+		hashFloats(dst, v.F64[from:to])
+	case types.LayoutView:
+		if !hasOwnHash(v.T.OID) {
+			bufs := v.Bufs
+			for k := range dst {
+				dst[k] = hashView(&v.Views[from+k], bufs)
 			}
+			return
 		}
-		hashVec(h[:n], v, s, false)
-		for i, x := range h[:n] {
-			dst[from+i] = CombineHash(dst[from+i], x)
+		fallthrough
+	default:
+		for k := range dst {
+			dst[k] = hashOne(v, from+k)
 		}
+	}
+}
+
+// hashAt hashes the listed values of a flat vector.
+func hashAt(dst []uint64, v *vec.Vec, rows []uint32) {
+	switch v.T.Layout {
+	case types.LayoutI16:
+		hashIntsAt(dst, v.I16, rows)
+	case types.LayoutI32:
+		hashIntsAt(dst, v.I32, rows)
+	case types.LayoutI64:
+		hashIntsAt(dst, v.I64, rows)
+	case types.LayoutF32:
+		hashFloatsAt(dst, v.F32, rows)
+	case types.LayoutF64:
+		hashFloatsAt(dst, v.F64, rows)
+	case types.LayoutView:
+		if !hasOwnHash(v.T.OID) {
+			bufs := v.Bufs
+			for k, i := range rows {
+				dst[k] = hashView(&v.Views[i], bufs)
+			}
+			return
+		}
+		fallthrough
+	default:
+		for k, i := range rows {
+			dst[k] = hashOne(v, int(i))
+		}
+	}
+}
+
+// hasOwnHash says whether equal values of a type with views may differ in bytes.
+func hasOwnHash(oid uint32) bool {
+	switch oid {
+	case types.TextOID, types.VarcharOID:
+		return false
+	}
+	return !types.PlainBytes(oid)
+}
+
+func hashView(w *vec.View, bufs [][]byte) uint64 {
+	if w.Len <= vec.InlineMax {
+		return hashInline(*w)
+	}
+	off := uint32(w.Tail)
+	return xxh3.Hash(bufs[w.Tail>>32][off : off+w.Len])
+}
+
+func hashInts[E Signed](dst []uint64, v []E) {
+	dst = dst[:len(v)]
+	for i, x := range v {
+		dst[i] = HashU64(uint64(x))
+	}
+}
+
+func hashIntsAt[E Signed](dst []uint64, v []E, rows []uint32) {
+	dst = dst[:len(rows)]
+	for k, i := range rows {
+		dst[k] = HashU64(uint64(v[i]))
+	}
+}
+
+func hashFloats[E Float](dst []uint64, v []E) {
+	dst = dst[:len(v)]
+	for i, x := range v {
+		dst[i] = HashF64(float64(x))
+	}
+}
+
+func hashFloatsAt[E Float](dst []uint64, v []E, rows []uint32) {
+	dst = dst[:len(rows)]
+	for k, i := range rows {
+		dst[k] = HashF64(float64(v[i]))
 	}
 }
 
@@ -159,30 +208,6 @@ func HashI64s(dst []uint64, v []int64) {
 	dst = dst[:len(v)]
 	for i, x := range v {
 		dst[i] = HashU64(uint64(x))
-	}
-}
-
-func rowOf(k int, sel []uint16, codes []uint32) int {
-	if sel != nil {
-		k = int(sel[k])
-	}
-	if codes != nil {
-		k = int(codes[k])
-	}
-	return k
-}
-
-func hashInto(dst []uint64, k int, h uint64, combine bool) {
-	if combine {
-		h = CombineHash(dst[k], h)
-	}
-	dst[k] = h
-}
-
-// hashLoop is inlined with its hash.
-func hashLoop[E any](dst []uint64, v []E, sel []uint16, codes []uint32, combine bool, hash func(E) uint64) {
-	for k := range dst {
-		hashInto(dst, k, hash(v[rowOf(k, sel, codes)]), combine)
 	}
 }
 
