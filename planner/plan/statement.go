@@ -22,6 +22,9 @@ type Statement struct {
 	Assume []Assumption
 	// Objects are the relations used, with the versions they were bound at.
 	Objects []Object
+	// NoCache: the plan holds for this moment only (a literal 'now', a name looked
+	// up), and is not to be used again.
+	NoCache bool
 	// Slots: number of column ids, CTE ids and join ids used, for arrays indexed by them.
 	MaxID int
 }

@@ -1,0 +1,497 @@
+package bind
+
+import (
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/fn"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/planner/plan"
+)
+
+// altered finds the relation that an ALTER names; nil with IF EXISTS and none there.
+func (b *binder) altered(rv *pg.RangeVar, missingOK bool) (*catalog.Table, error) {
+	t, err := b.lookup(rv.Schemaname, rv.Relname, -1)
+	if err != nil && !missingOK {
+		return nil, err
+	}
+	if t == nil {
+		if missingOK {
+			return nil, nil
+		}
+		_, err := b.relation(rv.Schemaname, rv.Relname, rv.Location)
+		return nil, err
+	}
+	if t.Kind == catalog.KindSystem {
+		return nil, sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied: \"%s\" is a system catalog", t.Name)
+	}
+	b.use(t, "")
+	return t, nil
+}
+
+func nothing(tag string) *plan.Statement {
+	return &plan.Statement{Tag: tag, Utility: &plan.Session{Kind: plan.DoNothing}}
+}
+
+// alterTable binds ALTER TABLE.
+func (b *binder) alterTable(s *pg.AlterTableStmt) (*plan.Statement, error) {
+	tag := "ALTER TABLE"
+	switch s.Objtype {
+	case pg.ObjectType_OBJECT_TABLE:
+	case pg.ObjectType_OBJECT_VIEW:
+		tag = "ALTER VIEW"
+	default:
+		return nil, b.unsupported(-1, "ALTER %s", objectName(s.Objtype))
+	}
+	t, err := b.altered(s.Relation, s.MissingOk)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return nothing(tag), nil
+	}
+	if t.Kind == catalog.KindView && s.Objtype == pg.ObjectType_OBJECT_TABLE {
+		for _, n := range s.Cmds {
+			if n.GetAlterTableCmd().Subtype != pg.AlterTableType_AT_ChangeOwner {
+				return nil, b.errf(-1, sqlstate.WrongObjectType, "ALTER action %s cannot be performed on relation \"%s\"", alterName(n.GetAlterTableCmd().Subtype), t.Name).
+					WithDetail("This operation is not supported for views.")
+			}
+		}
+	}
+	// Later actions see the columns that earlier ones made.
+	work := *t
+	work.Columns = append([]catalog.Column(nil), t.Columns...)
+	a := &plan.AlterTable{Table: t}
+	for _, n := range s.Cmds {
+		act, err := b.alterAction(&work, n.GetAlterTableCmd())
+		if err != nil {
+			return nil, err
+		}
+		a.Actions = append(a.Actions, act)
+	}
+	return &plan.Statement{Tag: tag, Writes: true, Utility: a}, nil
+}
+
+func alterName(t pg.AlterTableType) string {
+	switch t {
+	case pg.AlterTableType_AT_AddColumn:
+		return "ADD COLUMN"
+	case pg.AlterTableType_AT_DropColumn:
+		return "DROP COLUMN"
+	case pg.AlterTableType_AT_AddConstraint:
+		return "ADD CONSTRAINT"
+	case pg.AlterTableType_AT_DropConstraint:
+		return "DROP CONSTRAINT"
+	case pg.AlterTableType_AT_SetNotNull:
+		return "ALTER COLUMN ... SET NOT NULL"
+	case pg.AlterTableType_AT_DropNotNull:
+		return "ALTER COLUMN ... DROP NOT NULL"
+	case pg.AlterTableType_AT_AlterColumnType:
+		return "ALTER COLUMN ... SET DATA TYPE"
+	}
+	return strings.TrimPrefix(t.String(), "AT_")
+}
+
+func (b *binder) alterAction(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterAction, error) {
+	act := plan.AlterAction{IfExists: c.MissingOk, Cascade: c.Behavior == pg.DropBehavior_DROP_CASCADE}
+	column := func() (*catalog.Column, error) {
+		o := t.Ordinal(c.Name)
+		if o < 0 {
+			return nil, b.errf(-1, sqlstate.UndefinedColumn, "column \"%s\" of relation \"%s\" does not exist", c.Name, t.Name)
+		}
+		act.Column = t.Columns[o]
+		return &t.Columns[o], nil
+	}
+	switch c.Subtype {
+	case pg.AlterTableType_AT_AddColumn:
+		return b.addColumn(t, c)
+	case pg.AlterTableType_AT_DropColumn:
+		act.Op = plan.DropColumn
+		act.Column.Name = c.Name
+		if t.Ordinal(c.Name) < 0 {
+			if c.MissingOk {
+				return act, nil
+			}
+			_, err := column()
+			return act, err
+		}
+		act.Column = t.Columns[t.Ordinal(c.Name)]
+		return act, nil
+	case pg.AlterTableType_AT_ColumnDefault:
+		col, err := column()
+		if err != nil {
+			return act, err
+		}
+		act.Op = plan.SetDefault
+		if c.Def != nil {
+			if col.GeneratedText != "" {
+				return act, b.errf(-1, sqlstate.SyntaxError, "column \"%s\" of relation \"%s\" is a generated column", col.Name, t.Name)
+			}
+			act.Text, err = b.defaultText(c.Def, col)
+		}
+		return act, err
+	case pg.AlterTableType_AT_SetNotNull:
+		act.Op = plan.SetNotNull
+		_, err := column()
+		return act, err
+	case pg.AlterTableType_AT_DropNotNull:
+		act.Op = plan.DropNotNull
+		col, err := column()
+		if err != nil {
+			return act, err
+		}
+		if contains(t.PK, t.Ordinal(col.Name)) {
+			return act, b.errf(-1, sqlstate.InvalidTableDefinition, "column \"%s\" is in a primary key", col.Name)
+		}
+		return act, nil
+	case pg.AlterTableType_AT_AddConstraint:
+		return b.addConstraint(t, c.Def.GetConstraint())
+	case pg.AlterTableType_AT_DropConstraint:
+		act.Op, act.NewName = plan.DropConstraint, c.Name
+		if c.Name == t.PKName && c.Name != "" {
+			return act, b.unsupported(-1, "dropping a primary key")
+		}
+		for _, k := range t.Checks {
+			if k.Name == c.Name {
+				act.Check = k
+				return act, nil
+			}
+		}
+		if c.MissingOk {
+			act.Op = plan.NoOp
+			return act, nil
+		}
+		return act, b.errf(-1, sqlstate.UndefinedObject, "constraint \"%s\" of relation \"%s\" does not exist", c.Name, t.Name)
+	case pg.AlterTableType_AT_SetRelOptions:
+		act.Op, act.Props = plan.SetProps, map[string]string{}
+		for _, n := range c.Def.GetList().GetItems() {
+			d := n.GetDefElem()
+			name := d.Defname
+			if d.Defnamespace != "" {
+				name = d.Defnamespace + "." + name
+			}
+			if ignoredOption(name) {
+				continue
+			}
+			v, _ := optionText(d)
+			if err := b.changeProp(t, name, v); err != nil {
+				return act, err
+			}
+			act.Props[PropName(name)] = t.Props[PropName(name)]
+		}
+		return act, nil
+	case pg.AlterTableType_AT_ChangeOwner:
+		act.Op = plan.SetOwner
+		var err error
+		act.NewName, err = b.role(c.Newowner)
+		return act, err
+	case pg.AlterTableType_AT_AlterColumnType:
+		col, err := column()
+		if err != nil {
+			return act, err
+		}
+		nt, err := b.typeName(c.Def.GetColumnDef().TypeName)
+		if err != nil {
+			return act, err
+		}
+		if nt.OID == col.T.OID && nt.Mod == col.T.Mod {
+			act.Op = plan.NoOp
+			return act, nil
+		}
+		return act, b.unsupported(-1, "ALTER COLUMN ... TYPE")
+	case pg.AlterTableType_AT_SetStatistics, pg.AlterTableType_AT_SetStorage, pg.AlterTableType_AT_SetCompression,
+		pg.AlterTableType_AT_ValidateConstraint, pg.AlterTableType_AT_SetLogged, pg.AlterTableType_AT_SetUnLogged,
+		pg.AlterTableType_AT_ClusterOn, pg.AlterTableType_AT_DropCluster:
+		act.Op = plan.NoOp
+		return act, nil
+	}
+	return act, b.unsupported(-1, "ALTER TABLE ... %s", alterName(c.Subtype))
+}
+
+// changeProp checks a change of a property on an existing table.
+func (b *binder) changeProp(t *catalog.Table, name, value string) error {
+	canon := PropName(name)
+	if creationOnly[canon] {
+		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "table property \"%s\" cannot be changed after the table is created", name)
+	}
+	props := map[string]string{}
+	for k, v := range t.Props {
+		props[k] = v
+	}
+	t.Props = props
+	return SetProp(t, name, value, b.env.Settings)
+}
+
+func (b *binder) addColumn(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterAction, error) {
+	act := plan.AlterAction{Op: plan.AddColumn, IfExists: c.MissingOk}
+	def := c.Def.GetColumnDef()
+	if t.Ordinal(def.Colname) >= 0 {
+		if c.MissingOk {
+			act.Column.Name = def.Colname
+			return act, nil
+		}
+		return act, b.errf(-1, sqlstate.DuplicateColumn, "column \"%s\" of relation \"%s\" already exists", def.Colname, t.Name)
+	}
+	col, err := b.columnDef(def)
+	if err != nil {
+		return act, err
+	}
+	d := &tableDef{b: b, t: t}
+	if err := d.add(col, def.Location); err != nil {
+		return act, err
+	}
+	for _, n := range def.Constraints {
+		k := n.GetConstraint()
+		switch k.Contype {
+		case pg.ConstrType_CONSTR_NULL, pg.ConstrType_CONSTR_NOTNULL, pg.ConstrType_CONSTR_DEFAULT:
+		default:
+			return act, b.unsupported(k.Location, "ADD COLUMN with a constraint other than NOT NULL and DEFAULT")
+		}
+		if err := d.constraint(k, def.Colname); err != nil {
+			return act, err
+		}
+	}
+	added := &t.Columns[len(t.Columns)-1]
+	if added.DefaultText != "" {
+		e, err := b.defaultOf(added)
+		if err != nil {
+			return act, err
+		}
+		if expr.Volatility(e) == fn.Volatile {
+			return act, b.unsupported(def.Location, "ADD COLUMN with a volatile default")
+		}
+		if b.env.Fold != nil {
+			if e, err = b.env.Fold(e); err != nil {
+				return act, err
+			}
+		}
+		k, ok := e.(*expr.Const)
+		if !ok {
+			return act, b.unsupported(def.Location, "ADD COLUMN with a default that is not constant")
+		}
+		added.Missing = k.D
+	}
+	act.Column = *added
+	return act, nil
+}
+
+func (b *binder) addConstraint(t *catalog.Table, c *pg.Constraint) (plan.AlterAction, error) {
+	var act plan.AlterAction
+	switch c.Contype {
+	case pg.ConstrType_CONSTR_CHECK:
+		d := &tableDef{b: b, t: t, names: map[string]bool{}}
+		for _, k := range t.Checks {
+			d.names[k.Name] = true
+		}
+		name := c.Conname
+		if name == "" {
+			name = d.free(t.Name + "_check")
+		}
+		if d.names[name] {
+			return act, b.errf(-1, sqlstate.DuplicateObject, "constraint \"%s\" for relation \"%s\" already exists", name, t.Name)
+		}
+		ck, err := b.checkText(name, c.RawExpr, t)
+		act.Op, act.Check = plan.AddCheck, ck
+		return act, err
+	case pg.ConstrType_CONSTR_PRIMARY:
+		if len(t.PK) > 0 {
+			return act, b.errf(-1, sqlstate.InvalidTableDefinition, "multiple primary keys for table \"%s\" are not allowed", t.Name)
+		}
+		if _, err := b.primaryKey(t, names(c.Keys), -1); err != nil {
+			return act, err
+		}
+		act.Op, act.Key, act.NewName = plan.AddPrimaryKey, names(c.Keys), c.Conname
+		return act, nil
+	case pg.ConstrType_CONSTR_UNIQUE:
+		return act, b.unsupported(c.Location, "a UNIQUE constraint")
+	case pg.ConstrType_CONSTR_FOREIGN:
+		return act, b.unsupported(c.Location, "a FOREIGN KEY constraint")
+	}
+	return act, b.unsupported(c.Location, "ADD CONSTRAINT of this kind")
+}
+
+// rename binds ALTER ... RENAME.
+func (b *binder) rename(s *pg.RenameStmt) (*plan.Statement, error) {
+	switch s.RenameType {
+	case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_VIEW, pg.ObjectType_OBJECT_COLUMN:
+	default:
+		return nil, b.unsupported(-1, "ALTER %s ... RENAME", objectName(s.RenameType))
+	}
+	tag := "ALTER TABLE"
+	if s.RenameType == pg.ObjectType_OBJECT_VIEW || s.RelationType == pg.ObjectType_OBJECT_VIEW {
+		tag = "ALTER VIEW"
+	}
+	t, err := b.altered(s.Relation, s.MissingOk)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return nothing(tag), nil
+	}
+	act := plan.AlterAction{Op: plan.RenameTable, NewName: s.Newname}
+	if s.RenameType == pg.ObjectType_OBJECT_COLUMN {
+		act.Op = plan.RenameColumn
+		o := t.Ordinal(s.Subname)
+		if o < 0 {
+			return nil, b.errf(-1, sqlstate.UndefinedColumn, "column \"%s\" does not exist", s.Subname)
+		}
+		if t.Ordinal(s.Newname) >= 0 {
+			return nil, b.errf(-1, sqlstate.DuplicateColumn, "column \"%s\" of relation \"%s\" already exists", s.Newname, t.Name)
+		}
+		act.Column = t.Columns[o]
+	}
+	return &plan.Statement{Tag: tag, Writes: true, Utility: &plan.AlterTable{Table: t, Actions: []plan.AlterAction{act}}}, nil
+}
+
+// alterSchema binds ALTER TABLE ... SET SCHEMA.
+func (b *binder) alterSchema(s *pg.AlterObjectSchemaStmt) (*plan.Statement, error) {
+	if s.ObjectType != pg.ObjectType_OBJECT_TABLE && s.ObjectType != pg.ObjectType_OBJECT_VIEW {
+		return nil, b.unsupported(-1, "ALTER %s ... SET SCHEMA", objectName(s.ObjectType))
+	}
+	t, err := b.altered(s.Relation, s.MissingOk)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return nothing("ALTER TABLE"), nil
+	}
+	if b.env.Catalog.SchemaNamed(s.Newschema) == nil {
+		return nil, b.errf(-1, sqlstate.InvalidSchemaName, "schema \"%s\" does not exist", s.Newschema)
+	}
+	return &plan.Statement{Tag: "ALTER TABLE", Writes: true,
+		Utility: &plan.AlterTable{Table: t, Actions: []plan.AlterAction{{Op: plan.SetSchema, NewName: s.Newschema}}}}, nil
+}
+
+// objectName is an object type's name as SQL writes it.
+func objectName(t pg.ObjectType) string {
+	return strings.ReplaceAll(strings.TrimPrefix(t.String(), "OBJECT_"), "_", " ")
+}
+
+// role is the name that a role specification means.
+func (b *binder) role(r *pg.RoleSpec) (string, error) {
+	switch r.GetRoletype() {
+	case pg.RoleSpecType_ROLESPEC_CSTRING:
+		if b.env.Catalog.RoleNamed(r.Rolename) == nil {
+			return "", b.errf(-1, sqlstate.UndefinedObject, "role \"%s\" does not exist", r.Rolename)
+		}
+		return r.Rolename, nil
+	case pg.RoleSpecType_ROLESPEC_PUBLIC:
+		return "", nil
+	}
+	return b.env.User, nil
+}
+
+// setTableProperty binds CALL set_table_property('t', 'key', 'value').
+func (b *binder) setTableProperty(f *pg.FuncCall) (*plan.Statement, error) {
+	ns := names(f.Funcname)
+	name := strings.ToLower(ns[len(ns)-1])
+	if name != "set_table_property" && name != "update_table_property" {
+		q := &query{b: b}
+		in := &invocation{call: f, name: strings.Join(ns, "."), loc: f.Location}
+		err := q.in(clauseCall, func() error {
+			es, _, err := q.exprs(f.Args)
+			in.args = es
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return nil, b.errf(f.Location, sqlstate.UndefinedFunction, "procedure %s does not exist", signature(in.name, nil, actualTypes(in.args))).
+			WithHint("No procedure matches the given name and argument types. You might need to add explicit type casts.")
+	}
+	if len(f.Args) != 3 {
+		return nil, b.errf(f.Location, sqlstate.UndefinedFunction, "procedure %s takes a table, a property and a value", name)
+	}
+	var args [3]string
+	for i, n := range f.Args {
+		q := &query{b: b}
+		var e expr.Expr
+		err := q.in(clauseCall, func() (err error) {
+			if e, err = q.expr(n); err == nil {
+				e, err = b.cast(e, types.Text, location(n))
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		c, ok := b.fold(e).(*expr.Const)
+		if !ok || !c.D.Valid {
+			return nil, b.errf(location(n), sqlstate.InvalidParameterValue, "arguments of %s must be constant strings", name)
+		}
+		args[i] = c.D.S
+	}
+	parts, err := splitName(args[0])
+	if err != nil {
+		return nil, b.locate(err, location(f.Args[0]))
+	}
+	schema := ""
+	if len(parts) > 1 {
+		schema = parts[len(parts)-2]
+	}
+	t, err := b.relation(schema, parts[len(parts)-1], -1)
+	if err != nil {
+		return nil, err
+	}
+	if t.Kind != catalog.KindTable {
+		return nil, b.errf(-1, sqlstate.WrongObjectType, "\"%s\" is not a table", t.Name)
+	}
+	b.use(t, "")
+	work := *t
+	work.Props = map[string]string{}
+	for k, v := range t.Props {
+		work.Props[k] = v
+	}
+	if err := SetProp(&work, args[1], args[2], b.env.Settings); err != nil {
+		return nil, err
+	}
+	return &plan.Statement{Tag: "CALL", Writes: true,
+		Utility: &plan.SetTableProperty{Table: t, Key: PropName(args[1]), Value: args[2]}}, nil
+}
+
+// splitName takes a possibly qualified and quoted name apart.
+func splitName(s string) ([]string, error) {
+	var out []string
+	for {
+		s = strings.TrimSpace(s)
+		var part string
+		if strings.HasPrefix(s, "\"") {
+			end := 1
+			for {
+				i := strings.IndexByte(s[end:], '"')
+				if i < 0 {
+					return nil, sqlstate.Errorf(sqlstate.InvalidName, "invalid name syntax")
+				}
+				end += i
+				if end+1 < len(s) && s[end+1] == '"' {
+					end += 2
+					continue
+				}
+				break
+			}
+			part, s = strings.ReplaceAll(s[1:end], `""`, `"`), s[end+1:]
+		} else {
+			end := strings.IndexByte(s, '.')
+			if end < 0 {
+				end = len(s)
+			}
+			part, s = strings.ToLower(strings.TrimSpace(s[:end])), s[end:]
+		}
+		if part == "" {
+			return nil, sqlstate.Errorf(sqlstate.InvalidName, "invalid name syntax")
+		}
+		out = append(out, part)
+		s = strings.TrimSpace(s)
+		if s == "" {
+			return out, nil
+		}
+		if s[0] != '.' {
+			return nil, sqlstate.Errorf(sqlstate.InvalidName, "invalid name syntax")
+		}
+		s = s[1:]
+	}
+}

@@ -1,0 +1,229 @@
+package bind
+
+import (
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/planner/plan"
+)
+
+// copy binds COPY. Its options are kept as text: the codec that reads or writes
+// the format checks them.
+func (b *binder) copy(s *pg.CopyStmt) (*plan.Statement, error) {
+	c := &plan.Copy{From: s.IsFrom, File: s.Filename, Options: map[string]string{}, Lists: map[string][]string{}}
+	if s.IsProgram {
+		return nil, b.unsupported(-1, "COPY with a program")
+	}
+	if err := b.copyOptions(c, s.Options); err != nil {
+		return nil, err
+	}
+	st := &plan.Statement{Tag: "COPY", Writes: s.IsFrom, Utility: c}
+	if s.Query != nil {
+		sel := s.Query.GetSelectStmt()
+		if sel == nil {
+			return nil, b.unsupported(-1, "COPY of a data-modifying statement")
+		}
+		r, err := b.bindQuery(sel, nil, false)
+		if err != nil {
+			return nil, err
+		}
+		c.Query = exact(r.node, len(r.cols))
+		return st, b.copyLists(c, nil)
+	}
+	rv := s.Relation
+	if s.IsFrom {
+		t, err := b.writable(rv, "copy to")
+		if err != nil {
+			return nil, err
+		}
+		c.Table = t
+		b.use(t, "a")
+		if c.Columns, err = b.copyColumns(t, s.Attlist); err != nil {
+			return nil, err
+		}
+		if err := b.copyInsert(c, s.WhereClause); err != nil {
+			return nil, err
+		}
+		return st, b.copyLists(c, t)
+	}
+	t, err := b.relation(rv.Schemaname, rv.Relname, rv.Location)
+	if err != nil {
+		return nil, err
+	}
+	if t.Kind == catalog.KindView {
+		return nil, b.errf(-1, sqlstate.WrongObjectType, "cannot copy from view \"%s\"", t.Name).
+			WithHint("Try the COPY (SELECT ...) TO variant.")
+	}
+	b.use(t, "r")
+	c.Table = t
+	if c.Columns, err = b.copyColumns(t, s.Attlist); err != nil {
+		return nil, err
+	}
+	q := &query{b: b}
+	scan, r, err := q.scan(t, nil)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan.Project{Input: scan}
+	for _, o := range c.Columns {
+		e := r.value(o, -1).(*expr.Column)
+		p.Exprs = append(p.Exprs, plan.Projection{Col: b.cols[e.ID].col, Expr: e})
+	}
+	c.Query = p
+	return st, b.copyLists(c, t)
+}
+
+// copyColumns are the ordinals in file order: as named, or all but generated ones.
+func (b *binder) copyColumns(t *catalog.Table, list []*pg.Node) ([]int, error) {
+	var ords []int
+	if len(list) == 0 {
+		for i := range t.Columns {
+			if t.Columns[i].GeneratedText == "" {
+				ords = append(ords, i)
+			}
+		}
+		return ords, nil
+	}
+	for _, name := range names(list) {
+		o := t.Ordinal(name)
+		switch {
+		case o < 0:
+			return nil, b.errf(-1, sqlstate.UndefinedColumn, "column \"%s\" of relation \"%s\" does not exist", name, t.Name)
+		case contains(ords, o):
+			return nil, b.errf(-1, sqlstate.DuplicateColumn, "column \"%s\" specified more than once", name)
+		case t.Columns[o].GeneratedText != "":
+			return nil, b.errf(-1, sqlstate.InvalidColumnReference, "column \"%s\" is a generated column", name).
+				WithDetail("Generated columns cannot be used in COPY.")
+		}
+		ords = append(ords, o)
+	}
+	return ords, nil
+}
+
+// copyInsert makes the insert that receives the rows of COPY FROM.
+func (b *binder) copyInsert(c *plan.Copy, where *pg.Node) error {
+	t := c.Table
+	q := &query{b: b}
+	ref := &plan.CTERef{ID: 0, Name: "copy"}
+	at := map[int]plan.Column{}
+	for _, o := range c.Columns {
+		tc := &t.Columns[o]
+		col := b.column(q, tc.Name, tc.T, inputCol)
+		ref.Cols = append(ref.Cols, col)
+		at[o] = col
+	}
+	given := map[int]bool{}
+	straight := len(c.Columns) == len(t.Columns)
+	for i, o := range c.Columns {
+		given[o] = true
+		straight = straight && i == o
+	}
+	var in plan.Node = ref
+	if !straight {
+		miss, err := b.missing(t, given)
+		if err != nil {
+			return err
+		}
+		p := &plan.Project{Input: ref}
+		for i := range t.Columns {
+			if col, ok := at[i]; ok {
+				p.Exprs = append(p.Exprs, plan.Projection{Col: col, Expr: col.Ref()})
+				continue
+			}
+			col := b.column(q, t.Columns[i].Name, t.Columns[i].T, inputCol)
+			p.Exprs = append(p.Exprs, plan.Projection{Col: col, Expr: miss[i]})
+		}
+		in = p
+	}
+	in, err := b.generated(q, t, in)
+	if err != nil {
+		return err
+	}
+	if where != nil {
+		q.ns = []*rel{q.rowRel(t.Name, t, in.Columns())}
+		pred, err := q.condition(where, everywhere("COPY FROM WHERE conditions"), "WHERE")
+		if err != nil {
+			return err
+		}
+		if hasSubquery(pred) {
+			return b.errf(location(where), sqlstate.FeatureNotSupported, "cannot use subquery in COPY FROM WHERE condition")
+		}
+		in = &plan.Filter{Input: in, Pred: pred}
+	}
+	ins := &plan.Insert{Table: t, Input: in, Row: in.Columns()}
+	ins.Checks, err = b.checks(q, t, ins.Row)
+	c.Insert = ins
+	return err
+}
+
+// copyOptions collects the options; a switch without a value is "true".
+func (b *binder) copyOptions(c *plan.Copy, opts []*pg.Node) error {
+	for _, n := range opts {
+		d := n.GetDefElem()
+		name := strings.ToLower(d.Defname)
+		_, dup := c.Options[name]
+		if _, inLists := c.Lists[name]; dup || inLists {
+			return b.errf(d.Location, sqlstate.SyntaxError, "conflicting or redundant options")
+		}
+		switch name {
+		case "force_quote", "force_not_null", "force_null":
+			if d.Arg.GetAStar() != nil {
+				c.Lists[name] = []string{"*"}
+				continue
+			}
+			l := d.Arg.GetList()
+			if l == nil {
+				return b.errf(d.Location, sqlstate.InvalidParameterValue, "argument to option \"%s\" must be a list of column names", name)
+			}
+			c.Lists[name] = names(l.Items)
+			continue
+		case "format", "freeze", "delimiter", "null", "header", "quote", "escape", "encoding", "default":
+		default:
+			return b.errf(d.Location, sqlstate.SyntaxError, "option \"%s\" not recognized", d.Defname)
+		}
+		v, ok := optionText(d)
+		if !ok {
+			v = "true"
+		}
+		if name == "format" {
+			switch v {
+			case "text", "csv", "binary":
+			default:
+				return b.errf(d.Location, sqlstate.InvalidParameterValue, "COPY format \"%s\" not recognized", v)
+			}
+		}
+		c.Options[name] = v
+	}
+	return nil
+}
+
+// copyLists checks that the columns named in options are copied.
+func (b *binder) copyLists(c *plan.Copy, t *catalog.Table) error {
+	for opt, list := range c.Lists {
+		if len(list) == 1 && list[0] == "*" {
+			continue
+		}
+		for _, name := range list {
+			found := false
+			if t == nil {
+				for _, col := range c.Query.Columns() {
+					found = found || col.Name == name
+				}
+			} else {
+				o := t.Ordinal(name)
+				if o < 0 {
+					return b.errf(-1, sqlstate.UndefinedColumn, "column \"%s\" of relation \"%s\" does not exist", name, t.Name)
+				}
+				found = contains(c.Columns, o)
+			}
+			if !found {
+				return b.errf(-1, sqlstate.InvalidColumnReference, "%s column \"%s\" not referenced by COPY", strings.ToUpper(opt), name)
+			}
+		}
+	}
+	return nil
+}

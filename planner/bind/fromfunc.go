@@ -1,0 +1,184 @@
+package bind
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/fn"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/planner/plan"
+)
+
+// function binds functions in FROM: one, or several in ROWS FROM, with their
+// ordinality and column definitions.
+func (q *query) function(x *pg.RangeFunction) (plan.Node, *rel, error) {
+	b := q.b
+	saved, savedSRFs := q.lateral, q.srfs
+	q.lateral = true
+	q.srfs = nil
+	defer func() { q.lateral, q.srfs = saved, savedSRFs }()
+
+	set := &plan.ProjectSet{Input: oneRow()}
+	var plain []plan.Projection
+	var cols []plan.Column
+	name := ""
+	scalar := false
+	items := rowsFrom(x.Functions)
+	for i, it := range items {
+		e, err := q.fromCall(it.call)
+		if err != nil {
+			return nil, nil, err
+		}
+		defs := it.defs
+		if len(x.Coldeflist) > 0 {
+			if len(items) > 1 {
+				return nil, nil, b.errf(-1, sqlstate.SyntaxError, "WITH ORDINALITY cannot be used with a column definition list")
+			}
+			defs = x.Coldeflist
+		}
+		if i == 0 {
+			name = columnName(it.call)
+		}
+		shape, single, err := q.callColumns(e, columnName(it.call), defs, location(it.call))
+		if err != nil {
+			return nil, nil, err
+		}
+		scalar = single && len(items) == 1
+		call, isCall := e.(*expr.Call)
+		if isCall && (call.Fn.RetSet || len(items) > 1 || x.Ordinality || len(shape) > 1) || !isCall && (len(items) > 1 || x.Ordinality) {
+			set.Calls = append(set.Calls, plan.SetCall{Call: e, Cols: shape})
+		} else {
+			plain = append(plain, plan.Projection{Col: shape[0], Expr: e})
+		}
+		cols = append(cols, shape...)
+	}
+	var node plan.Node
+	if len(plain) > 0 {
+		node = &plan.Project{Input: oneRow(), Exprs: plain}
+	} else {
+		if x.Ordinality {
+			set.Ordinality = b.column(q, "ordinality", types.Int8, inputCol)
+			cols = append(cols, set.Ordinality)
+			scalar = false
+		}
+		node = set
+	}
+	entry := &rel{}
+	rc := q.claim(cols, entry)
+	// An alias without column names also names the one column of a scalar function.
+	if x.Alias != nil && len(x.Alias.Colnames) == 0 && len(rc) > 0 && (scalar || len(items) == 1 && x.Ordinality && len(cols) == 2) {
+		rc[0].name = x.Alias.Aliasname
+	}
+	named, err := q.newRel(name, rc, x.Alias)
+	if err != nil {
+		return nil, nil, err
+	}
+	*entry = *named
+	entry.scalar = scalar
+	for i := range rc { // names as the alias gave them
+		info := b.cols[cols[i].ID]
+		info.col.Name = entry.cols[i].name
+		entry.cols[i].e = info.col.Ref()
+	}
+	return node, entry, nil
+}
+
+type rowsFromItem struct {
+	call *pg.Node
+	defs []*pg.Node
+}
+
+// rowsFrom takes the list apart: each entry is a call and its column definitions.
+// unnest of several arrays is one call each.
+func rowsFrom(list []*pg.Node) []rowsFromItem {
+	var out []rowsFromItem
+	for _, n := range list {
+		l := n.GetList()
+		if l == nil || len(l.Items) == 0 {
+			continue
+		}
+		it := rowsFromItem{call: l.Items[0]}
+		if len(l.Items) > 1 {
+			if d := l.Items[1].GetList(); d != nil {
+				it.defs = d.Items
+			}
+		}
+		f := it.call.GetFuncCall()
+		if f != nil && len(f.Args) > 1 && stringNode(f.Funcname[len(f.Funcname)-1]) == "unnest" && len(f.AggOrder) == 0 && !f.FuncVariadic {
+			for _, a := range f.Args {
+				one := &pg.FuncCall{Funcname: f.Funcname, Args: []*pg.Node{a}, Location: f.Location, Funcformat: f.Funcformat}
+				out = append(out, rowsFromItem{call: &pg.Node{Node: &pg.Node_FuncCall{FuncCall: one}}})
+			}
+			continue
+		}
+		out = append(out, it)
+	}
+	return out
+}
+
+// fromCall binds a call in FROM: a set-returning one stays a call.
+func (q *query) fromCall(n *pg.Node) (expr.Expr, error) {
+	b := q.b
+	var e expr.Expr
+	err := q.in(clauseFunction, func() (err error) {
+		e, err = q.expr(n)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if e, err = b.known(e, location(n)); err != nil {
+		return nil, err
+	}
+	if len(q.srfs) == 0 {
+		return e, nil
+	}
+	if len(q.srfs) > 1 || q.srfs[0].out != e {
+		return nil, b.errf(location(n), sqlstate.FeatureNotSupported, "set-returning functions must appear at top level of FROM")
+	}
+	e = q.srfs[0].call.Call
+	q.srfs = nil
+	return e, nil
+}
+
+// callColumns are the output columns of a call in FROM; scalar is set when it has
+// one plain value.
+func (q *query) callColumns(e expr.Expr, name string, defs []*pg.Node, loc int32) (cols []plan.Column, scalar bool, err error) {
+	b := q.b
+	call, _ := e.(*expr.Call)
+	if len(defs) > 0 {
+		if call == nil || call.Fn.Ret != types.RecordOID {
+			return nil, false, b.errf(loc, sqlstate.SyntaxError, "a column definition list is only allowed for functions returning \"record\"")
+		}
+		if len(call.Fn.OutTypes) > 0 {
+			return nil, false, b.errf(loc, sqlstate.SyntaxError, "a column definition list is redundant for a function with OUT parameters")
+		}
+		for _, d := range defs {
+			cd := d.GetColumnDef()
+			t, err := b.typeName(cd.TypeName)
+			if err != nil {
+				return nil, false, err
+			}
+			cols = append(cols, b.column(q, cd.Colname, t, inputCol))
+		}
+		return cols, false, nil
+	}
+	if call != nil && len(call.Fn.OutTypes) > 0 {
+		poly := call.Fn.OutTypes
+		for i, oid := range poly {
+			if fn.IsPoly(oid) && len(call.Args) > 0 {
+				actual := actualTypes(call.Args)
+				if _, r, ok := concrete(call.Fn.Args, oid, actual); ok {
+					oid = r
+				}
+			}
+			cols = append(cols, b.column(q, call.Fn.OutNames[i], types.Of(oid, -1), inputCol))
+		}
+		return cols, len(cols) == 1, nil
+	}
+	if call != nil && call.T.OID == types.RecordOID {
+		return nil, false, b.errf(loc, sqlstate.SyntaxError, "a column definition list is required for functions returning \"record\"")
+	}
+	return []plan.Column{b.column(q, name, e.Type(), inputCol)}, true, nil
+}
