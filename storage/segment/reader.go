@@ -2,6 +2,7 @@ package segment
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"weak"
 
+	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/segment/encoding"
 	"github.com/millrace/millrace/storage/vec"
@@ -98,10 +100,11 @@ func (r *Reader) corrupt(off int64, what string, err error) error {
 
 func (r *Reader) readAt(b []byte, off int64) error {
 	if n, err := r.f.ReadAt(b, off); n < len(b) {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
+		if err == nil || errors.Is(err, io.EOF) {
+			return r.corrupt(off, "file ends early", io.ErrUnexpectedEOF)
 		}
-		return r.corrupt(off, "read", err)
+		// The disk, not the bytes: a later read may work.
+		return fmt.Errorf("%w: %w", sqlstate.Errorf(sqlstate.IOError, "could not read segment %s at offset %d: %v", r.name, off, err), err)
 	}
 	return nil
 }
@@ -425,7 +428,7 @@ func (r *Reader) Guard(f func() error) (err error) {
 			if !ok {
 				panic(p)
 			}
-			err = r.corrupt(0, fmt.Sprintf("read fault at address %#x", fault.Addr()), nil)
+			err = sqlstate.Errorf(sqlstate.IOError, "could not read segment %s: fault at address %#x", r.name, fault.Addr())
 		}
 	}()
 	return f()
