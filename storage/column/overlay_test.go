@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sort"
-	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/catalog"
@@ -18,7 +17,7 @@ import (
 // by replay into a tablet of its own) leaves what the last statement saw.
 func TestOverlay(t *testing.T) {
 	for _, pk := range []bool{true, false} {
-		for seed := uint64(1); seed <= 3; seed++ {
+		for seed := uint64(1); seed <= 2; seed++ {
 			t.Run(fmt.Sprintf("pk=%v,seed=%d", pk, seed), func(t *testing.T) { runOverlay(t, pk, seed) })
 		}
 	}
@@ -54,7 +53,7 @@ func runOverlay(t *testing.T, pk bool, seed uint64) {
 	}
 	view := ownView{} // committed
 	spec := &catalog.ScanSpec{Cols: allColumns(h.table), Limit: -1}
-	for round := 0; round < 25; round++ {
+	for round := 0; round < 15; round++ {
 		ch := &chunker{}
 		o := NewOverlay(h.table, 0, h.dir, h.nextFile, h.lim)
 		own := view.clone()
@@ -96,7 +95,7 @@ func runOverlay(t *testing.T, pk bool, seed uint64) {
 				t.Fatal(err)
 			}
 			if got, want := scan(t, s, spec), own.rows(); fmt.Sprint(got) != fmt.Sprint(want) {
-				t.Fatalf("round %d statement %d (op %d): %s", round, st, r.IntN(1)+0, diff(got, want))
+				t.Fatalf("round %d statement %d: %s", round, st, diff(got, want))
 			}
 			checkOwnGet(t, s, own, keyType, r)
 			s.Close()
@@ -313,30 +312,6 @@ func checkOwnGet(t *testing.T, s *Snapshot, own ownView, keyType types.T, r *ran
 		t.Fatal(err)
 	}
 	if len(idx) != want {
-		for i, p := range s.parts {
-			t.Logf("part %d: mem %v seg %v rows %d own %v at %d", i, p.mem != nil, p.seg != nil, p.rows, p.own, p.at)
-		}
-		got := map[int64]bool{}
-		for _, k := range idx {
-			got[keys[k]] = true
-		}
-		for i, k := range keys[:want] {
-			if !got[k] {
-				one := keysBatch(keyType, []int64{k})
-				csn := make([]storage.CSN, 1)
-				s.Find(one, csn)
-				t.Logf("missing %d (number %d) alone %d want %v", k, i, csn[0], own[k])
-				for pi := range s.parts {
-					one := *s
-					one.parts = s.parts[pi : pi+1]
-					for _, l := range scan(t, &one, &catalog.ScanSpec{Cols: []int{catalog.ColRowID, catalog.ColCSN, 0, 1}}) {
-						if strings.HasSuffix(l, fmt.Sprintf(",%d,%s", own[k].k, strings.Split(own[k].String(), ",")[1])) || strings.HasPrefix(l, fmt.Sprint(k)+",") {
-							t.Logf("  part %d: %s (sorted %v)", pi, l, s.parts[pi].seg != nil && s.parts[pi].seg.sorted)
-						}
-					}
-				}
-			}
-		}
 		t.Fatalf("Get found %d rows, want %d", len(idx), want)
 	}
 	for i, k := range idx {

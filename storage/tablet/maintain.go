@@ -79,6 +79,9 @@ func (m *maintainer) compactions() {
 		case <-m.merge:
 		}
 		for _, sh := range m.s.allShards() {
+			if !sh.col.CompactionDue() {
+				continue
+			}
 			if _, err := m.s.compactShard(m.s.ctx, sh); err != nil && m.s.ctx.Err() == nil {
 				m.s.opts.Logger.Error("compaction failed", "table", sh.oid, "shard", sh.index, "err", err)
 			}

@@ -30,7 +30,6 @@ import (
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
-	"github.com/millrace/millrace/catalog/stats"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
 	"github.com/millrace/millrace/storage/column"
@@ -117,6 +116,7 @@ type Store struct {
 
 	mu     sync.RWMutex
 	tables map[uint32]*table
+	stats  statsCaches
 
 	// Floors of the log besides the tablets: see floor.
 	floorMu    sync.Mutex
@@ -246,6 +246,3 @@ func (s *Store) closeTablets() {
 		}
 	}
 }
-
-// Stats implements storage.Store.
-func (s *Store) Stats(oid uint32) *stats.Table { return &stats.Table{} }

@@ -1,0 +1,48 @@
+package tablet
+
+import (
+	"sync"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/stats"
+	"github.com/millrace/millrace/storage/column"
+)
+
+// statsCaches has what is known of each table's data, by OID.
+type statsCaches struct {
+	mu     sync.Mutex
+	tables map[uint32]*column.StatsCache
+}
+
+func (c *statsCaches) of(oid uint32) *column.StatsCache {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tables == nil {
+		c.tables = map[uint32]*column.StatsCache{}
+	}
+	if c.tables[oid] == nil {
+		c.tables[oid] = new(column.StatsCache)
+	}
+	return c.tables[oid]
+}
+
+// Stats implements storage.Store.
+func (s *Store) Stats(oid uint32) *stats.Table {
+	t := s.table(oid)
+	if t == nil {
+		s.stats.mu.Lock()
+		delete(s.stats.tables, oid)
+		s.stats.mu.Unlock()
+		return &stats.Table{}
+	}
+	var tablets []*column.Tablet
+	var def *catalog.Table
+	for _, sh := range t.current() {
+		tablets = append(tablets, sh.col)
+		def = sh.col.Table()
+	}
+	if def == nil {
+		return &stats.Table{}
+	}
+	return s.stats.of(oid).Get(def, tablets)
+}
