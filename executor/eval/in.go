@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/fn"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
 	"github.com/millrace/millrace/storage/vec/kernel"
@@ -22,6 +23,10 @@ func (c *compiler) in(x *expr.In) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.inNodes(arg, items, x.Eq, x.Not)
+}
+
+func (c *compiler) inNodes(arg *node, items []*node, equal *fn.Func, not bool) (*node, error) {
 	var set []types.Datum
 	var rest []*node
 	hasNull := false
@@ -57,7 +62,7 @@ func (c *compiler) in(x *expr.In) (*node, error) {
 		parts = append(parts, c.inSet(arg, set))
 	}
 	for _, it := range rest {
-		eq, err := c.call(x.Eq, []*node{arg, it}, types.Bool)
+		eq, err := c.call(equal, []*node{arg, it}, types.Bool)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +80,7 @@ func (c *compiler) in(x *expr.In) (*node, error) {
 	default:
 		n = c.fold(c.make("or", types.Bool, &logicOp{and: false}, 0.1, parts...))
 	}
-	if x.Not {
+	if not {
 		n = c.fold(c.make("not", types.Bool, notOp{}, 0.1, n))
 	}
 	return n, nil
