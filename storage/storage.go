@@ -150,6 +150,9 @@ type Mutation struct {
 	// (update: Rows; delete: nil), and keep lists which of old still qualify.
 	// Nil: 40001 instead.
 	Resolve func(ctx context.Context, old *vec.Batch) (rows *vec.Batch, keep []uint16, err error)
+	// Stale, when not nil, is told within Write which rows of Keys (by place, ascending)
+	// are left to Resolve, before it is called. What is found at commit is not told.
+	Stale func(rows []uint16)
 }
 
 // Txn is a transaction, used by one goroutine at a time (readers of its snapshots

@@ -15,6 +15,7 @@ import (
 type source struct {
 	op      storage.Op
 	resolve func(ctx context.Context, old *vec.Batch) (*vec.Batch, []uint16, error)
+	stale   func(rows []uint16) // may be nil
 	// moved maps the number of the delete of a row that changed its key to the
 	// number of the insert that goes with it.
 	moved map[uint32]uint32
@@ -172,7 +173,7 @@ func (x *tx) change(ctx context.Context, o *ownTable, m *storage.Mutation) (int6
 			c.old[i] = storage.CSN(m.OldCSN.I64[m.OldCSN.Index(m.Keys.Row(i))])
 		}
 	}
-	src := &source{op: m.Op, resolve: m.Resolve}
+	src := &source{op: m.Op, resolve: m.Resolve, stale: m.Stale}
 	if x.opts.Isolation == storage.RepeatableRead {
 		src.resolve = nil
 	}
@@ -236,6 +237,9 @@ func (x *tx) lockChanged(ctx context.Context, o *ownTable, src *source, c *chang
 	}
 	if src.resolve == nil {
 		return errConcurrentUpdate
+	}
+	if src.stale != nil {
+		src.stale(stale)
 	}
 	staleKeys := compact(c.keys.Cols, stale, c.keys.N)
 	c.keep(fresh)
