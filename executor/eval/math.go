@@ -338,8 +338,12 @@ func cos90(v float64) float64 {
 	return sin90(90 - v)
 }
 
-var sin30 = math.Sin(30 * (math.Pi / 180))
-var oneMinusCos60 = 1 - math.Cos(60*(math.Pi/180))
+// Computed as their callers compute, not by the compiler's exact arithmetic.
+var (
+	angle30, angle60 = 30.0, 60.0
+	sin30            = math.Sin(angle30 * (math.Pi / 180))
+	oneMinusCos60    = 1 - math.Cos(angle60*(math.Pi/180))
+)
 
 func tand(v float64) float64 { return tidy(sind(v) / cosd(v) / (sind(45) / cosd(45))) }
 
