@@ -154,16 +154,6 @@ func (h *heap) decompress(mem []byte, first, last int) error {
 	return nil
 }
 
-// at is string i of vector vi, whose lengths are in s.lens; from is the vector's
-// first byte. The bytes are valid until the next call.
-func (h *heap) at(i, from int, s *Scratch) ([]byte, error) {
-	off := from
-	for _, l := range s.lens[:i] {
-		off += int(l)
-	}
-	return h.bytes(off, int(s.lens[i]))
-}
-
 // bytes is the string of n bytes at raw offset off, which the caller has checked.
 func (h *heap) bytes(off, n int) ([]byte, error) {
 	if n == 0 {

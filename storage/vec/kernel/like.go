@@ -74,7 +74,7 @@ func CompileLike(pattern string, escape rune, fold bool) (l *Like, ok bool) {
 			if i == len(pattern) {
 				return nil, false
 			}
-			r, n = utf8.DecodeRuneInString(pattern[i:])
+			_, n = utf8.DecodeRuneInString(pattern[i:])
 			s = pattern[i : i+n]
 			i += n
 			lit = appendFolded(lit, s, fold)
