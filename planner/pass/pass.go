@@ -164,138 +164,7 @@ func addUsed(e expr.Expr, s colset) {
 
 // exprs calls f for every expression that node n itself holds.
 func exprs(n plan.Node, f func(expr.Expr)) {
-	mapExprs(n, func(e expr.Expr) expr.Expr { f(e); return e })
-}
-
-// mapExprs makes a copy of n with each of its own expressions replaced.
-func mapExprs(n plan.Node, f func(expr.Expr) expr.Expr) plan.Node {
-	list := func(es []expr.Expr) []expr.Expr {
-		if es == nil {
-			return nil
-		}
-		out := make([]expr.Expr, len(es))
-		for i, e := range es {
-			if e != nil {
-				out[i] = f(e)
-			}
-		}
-		return out
-	}
-	one := func(e expr.Expr) expr.Expr {
-		if e == nil {
-			return nil
-		}
-		return f(e)
-	}
-	keys := func(ks []plan.SortKey) []plan.SortKey {
-		out := append([]plan.SortKey(nil), ks...)
-		for i := range out {
-			out[i].Expr = f(out[i].Expr)
-		}
-		return out
-	}
-	projs := func(ps []plan.Projection) []plan.Projection {
-		out := append([]plan.Projection(nil), ps...)
-		for i := range out {
-			out[i].Expr = f(out[i].Expr)
-		}
-		return out
-	}
-	checks := func(cs []plan.Check) []plan.Check {
-		out := append([]plan.Check(nil), cs...)
-		for i := range out {
-			out[i].Pred = one(out[i].Pred)
-		}
-		return out
-	}
-	switch x := n.(type) {
-	case *plan.Scan:
-		m := *x
-		m.Filter = list(x.Filter)
-		return &m
-	case *plan.Values:
-		m := *x
-		m.Rows = make([][]expr.Expr, len(x.Rows))
-		for i, r := range x.Rows {
-			m.Rows[i] = list(r)
-			if m.Rows[i] == nil {
-				m.Rows[i] = []expr.Expr{}
-			}
-		}
-		return &m
-	case *plan.Filter:
-		m := *x
-		m.Pred = f(x.Pred)
-		return &m
-	case *plan.Project:
-		m := *x
-		m.Exprs = projs(x.Exprs)
-		return &m
-	case *plan.ProjectSet:
-		m := *x
-		m.Calls = append([]plan.SetCall(nil), x.Calls...)
-		for i := range m.Calls {
-			m.Calls[i].Call = f(m.Calls[i].Call)
-		}
-		return &m
-	case *plan.Join:
-		m := *x
-		m.On, m.Resid = one(x.On), one(x.Resid)
-		m.Keys = append([]plan.JoinKey(nil), x.Keys...)
-		for i := range m.Keys {
-			m.Keys[i].L, m.Keys[i].R = f(m.Keys[i].L), f(m.Keys[i].R)
-		}
-		return &m
-	case *plan.Aggregate:
-		m := *x
-		m.Groups = projs(x.Groups)
-		m.Aggs = append([]plan.Agg(nil), x.Aggs...)
-		for i := range m.Aggs {
-			a := &m.Aggs[i]
-			a.Args, a.Direct, a.Filter, a.Order = list(a.Args), list(a.Direct), one(a.Filter), keys(a.Order)
-		}
-		return &m
-	case *plan.Sort:
-		m := *x
-		m.Keys = keys(x.Keys)
-		return &m
-	case *plan.Limit:
-		m := *x
-		m.Count, m.Offset, m.Ties = one(x.Count), one(x.Offset), keys(x.Ties)
-		return &m
-	case *plan.Distinct:
-		m := *x
-		m.On = list(x.On)
-		return &m
-	case *plan.Window:
-		m := *x
-		m.Partition, m.Order = list(x.Partition), keys(x.Order)
-		m.Funcs = append([]plan.WindowFunc(nil), x.Funcs...)
-		for i := range m.Funcs {
-			w := &m.Funcs[i]
-			w.Args, w.Filter = list(w.Args), one(w.Filter)
-			w.Frame.Start.Offset, w.Frame.End.Offset = one(w.Frame.Start.Offset), one(w.Frame.End.Offset)
-		}
-		return &m
-	case *plan.Insert:
-		m := *x
-		m.Checks, m.Returning = checks(x.Checks), projs(x.Returning)
-		if x.Conflict != nil {
-			c := *x.Conflict
-			c.Set, c.Where = list(c.Set), one(c.Where)
-			m.Conflict = &c
-		}
-		return &m
-	case *plan.Update:
-		m := *x
-		m.Set, m.Checks, m.Returning, m.Recheck = list(x.Set), checks(x.Checks), projs(x.Returning), one(x.Recheck)
-		return &m
-	case *plan.Delete:
-		m := *x
-		m.Returning, m.Recheck = projs(x.Returning), one(x.Recheck)
-		return &m
-	}
-	return n
+	plan.MapExprs(n, func(e expr.Expr) expr.Expr { f(e); return e })
 }
 
 // produced are the ids of all columns that n or a node below it makes.
@@ -375,7 +244,7 @@ func substituteNode(n plan.Node, m map[int]expr.Expr) plan.Node {
 		return n
 	}
 	n, _ = rewrite(n, func(n plan.Node) (plan.Node, error) {
-		return mapExprs(n, func(e expr.Expr) expr.Expr { return substitute(e, m) }), nil
+		return plan.MapExprs(n, func(e expr.Expr) expr.Expr { return substitute(e, m) }), nil
 	})
 	return n
 }

@@ -36,7 +36,7 @@ func foldConstants(c *Context, n plan.Node) (plan.Node, error) {
 		})
 	}
 	return rewrite(n, func(n plan.Node) (plan.Node, error) {
-		return mapExprs(n, func(e expr.Expr) expr.Expr { return fold(c.Fold(e)) }), nil
+		return plan.MapExprs(n, func(e expr.Expr) expr.Expr { return fold(c.Fold(e)) }), nil
 	})
 }
 

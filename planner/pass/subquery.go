@@ -53,7 +53,7 @@ func subqueriesToJoins(c *Context, n plan.Node) (plan.Node, error) {
 	}
 	// A plan inside a subquery has not been visited by rewrite: do it now.
 	var err error
-	n = mapExprs(n, func(e expr.Expr) expr.Expr {
+	n = plan.MapExprs(n, func(e expr.Expr) expr.Expr {
 		return expr.Rewrite(e, func(e expr.Expr) expr.Expr {
 			s, ok := e.(*plan.Subquery)
 			if !ok || err != nil {
@@ -88,7 +88,7 @@ func subqueriesToJoins(c *Context, n plan.Node) (plan.Node, error) {
 	}
 	in := cs[0]
 	before := in.Columns()
-	n = mapExprs(n, func(e expr.Expr) expr.Expr {
+	n = plan.MapExprs(n, func(e expr.Expr) expr.Expr {
 		if err != nil {
 			return e
 		}

@@ -276,7 +276,7 @@ func (u *unnester) push(n plan.Node, optional bool) (plan.Node, map[int]rep, err
 		if err != nil {
 			return nil, nil, err
 		}
-		m := mapExprs(x, func(e expr.Expr) expr.Expr { return substitute(e, subst(reps)) }).(*plan.Project)
+		m := plan.MapExprs(x, func(e expr.Expr) expr.Expr { return substitute(e, subst(reps)) }).(*plan.Project)
 		m.Input = in
 		m.Exprs = append(m.Exprs, repProjections(need, reps)...)
 		return m, reps, nil
@@ -298,7 +298,7 @@ func (u *unnester) push(n plan.Node, optional bool) (plan.Node, map[int]rep, err
 		if err != nil {
 			return nil, nil, err
 		}
-		m := mapExprs(x, func(e expr.Expr) expr.Expr { return substitute(e, subst(reps)) }).(*plan.Distinct)
+		m := plan.MapExprs(x, func(e expr.Expr) expr.Expr { return substitute(e, subst(reps)) }).(*plan.Distinct)
 		m.Input = in
 		if len(m.On) > 0 {
 			for _, c := range need {
@@ -311,7 +311,7 @@ func (u *unnester) push(n plan.Node, optional bool) (plan.Node, map[int]rep, err
 		if err != nil {
 			return nil, nil, err
 		}
-		m := mapExprs(x, func(e expr.Expr) expr.Expr { return substitute(e, subst(reps)) }).(*plan.Window)
+		m := plan.MapExprs(x, func(e expr.Expr) expr.Expr { return substitute(e, subst(reps)) }).(*plan.Window)
 		m.Input = in
 		for _, c := range need {
 			m.Partition = append(m.Partition, reps[c.ID].col.Ref())
@@ -322,7 +322,7 @@ func (u *unnester) push(n plan.Node, optional bool) (plan.Node, map[int]rep, err
 		if err != nil {
 			return nil, nil, err
 		}
-		m := mapExprs(x, func(e expr.Expr) expr.Expr { return substitute(e, subst(reps)) }).(*plan.ProjectSet)
+		m := plan.MapExprs(x, func(e expr.Expr) expr.Expr { return substitute(e, subst(reps)) }).(*plan.ProjectSet)
 		m.Input = in
 		return m, reps, nil
 	case *plan.Values:
@@ -512,7 +512,7 @@ func (u *unnester) pushAggregate(x *plan.Aggregate, need []plan.Column, optional
 	if err != nil {
 		return nil, nil, err
 	}
-	m := mapExprs(x, func(e expr.Expr) expr.Expr { return substitute(e, subst(reps)) }).(*plan.Aggregate)
+	m := plan.MapExprs(x, func(e expr.Expr) expr.Expr { return substitute(e, subst(reps)) }).(*plan.Aggregate)
 	m.Input = in
 	base := len(m.Groups)
 	out := map[int]rep{}
@@ -764,7 +764,7 @@ func (u *unnester) pushJoin(x *plan.Join, need []plan.Column) (plan.Node, map[in
 		if m.L, lreps, err = u.cover(x.L, need, false); err != nil {
 			return nil, nil, err
 		}
-		m2 := mapExprs(&m, func(e expr.Expr) expr.Expr { return substitute(e, subst(lreps)) })
+		m2 := plan.MapExprs(&m, func(e expr.Expr) expr.Expr { return substitute(e, subst(lreps)) })
 		return m2, lreps, nil
 	case rightOnly:
 		if m.R, rreps, err = u.cover(x.R, need, false); err != nil {
@@ -778,7 +778,7 @@ func (u *unnester) pushJoin(x *plan.Join, need []plan.Column) (plan.Node, map[in
 	if m.R, rreps, err = u.cover(x.R, need, false); err != nil {
 		return nil, nil, err
 	}
-	m2 := mapExprs(&m, func(e expr.Expr) expr.Expr { return substitute(e, subst(lreps)) }).(*plan.Join)
+	m2 := plan.MapExprs(&m, func(e expr.Expr) expr.Expr { return substitute(e, subst(lreps)) }).(*plan.Join)
 	for _, c := range need {
 		l, r := lreps[c.ID], rreps[c.ID]
 		k := plan.JoinKey{L: l.col.Ref(), R: r.col.Ref(), Eq: eqFor(c.T), NullEqual: true}
