@@ -323,7 +323,7 @@ type arrayParser struct {
 	b    *ArrayBuilder
 	t    T
 	env  *Env
-	ndim int // -1 until the first element or empty brace says it
+	ndim int // -1 until the first element says it
 	lens [arrayDimsMax]int32
 	text []byte
 	form []byte
@@ -416,11 +416,8 @@ func (p *arrayParser) bounds() (ArrayDim, error) {
 		if p.i == start {
 			return 0, badArray(p.s, "\"[\" must introduce explicitly-specified array dimensions.")
 		}
-		v, err := strconv.ParseInt(stringOf(p.s[start:p.i]), 10, 64)
-		if err != nil || v > math.MaxInt32 || v < math.MinInt32 {
-			return 0, sqlstate.Errorf(sqlstate.ProgramLimitExceeded, "array bound is out of integer range")
-		}
-		return v, nil
+		v, _ := strconv.ParseInt(stringOf(p.s[start:p.i]), 10, 64)
+		return int64(int32(v)), nil // wraps, as C's atoi does
 	}
 	lower := int64(1)
 	upper, err := number()
@@ -462,12 +459,13 @@ func (p *arrayParser) list(depth int) error {
 	p.space()
 	n := int32(0)
 	if p.peek() == '}' {
-		p.i++
-		if depth > 0 && p.ndim >= 0 && p.b.n > 0 {
-			return badArray(p.s, "Multidimensional arrays must have sub-arrays with matching dimensions.")
+		if depth > 0 {
+			return badArray(p.s, "Unexpected \"%c\" character.", '}')
 		}
-		return p.count(depth, 0)
+		p.i++
+		return nil
 	}
+	lists, elems := false, false
 	for {
 		p.space()
 		if p.i == len(p.s) {
@@ -475,6 +473,10 @@ func (p *arrayParser) list(depth int) error {
 		}
 		switch c := p.s[p.i]; c {
 		case '{':
+			if elems {
+				return badArray(p.s, "Unexpected \"%c\" character.", c)
+			}
+			lists = true
 			if p.ndim >= 0 && depth+1 >= p.ndim {
 				return badArray(p.s, "Multidimensional arrays must have sub-arrays with matching dimensions.")
 			}
@@ -484,6 +486,10 @@ func (p *arrayParser) list(depth int) error {
 		case '}', ',':
 			return badArray(p.s, "Unexpected \"%c\" character.", c)
 		default:
+			if lists {
+				return badArray(p.s, "Unexpected array element.")
+			}
+			elems = true
 			if p.ndim < 0 {
 				p.ndim = depth + 1
 				for k := range p.lens {
@@ -518,17 +524,6 @@ func (p *arrayParser) list(depth int) error {
 
 // count notes that a list at a depth had n members.
 func (p *arrayParser) count(depth int, n int32) error {
-	if p.ndim < 0 { // only empty lists so far
-		if n == 0 && depth == 0 {
-			return nil
-		}
-		if n == 0 {
-			p.ndim = depth + 1
-			for k := range p.lens {
-				p.lens[k] = -1
-			}
-		}
-	}
 	if p.lens[depth] >= 0 && p.lens[depth] != n {
 		return badArray(p.s, "Multidimensional arrays must have sub-arrays with matching dimensions.")
 	}
@@ -539,9 +534,7 @@ func (p *arrayParser) count(depth int, n int32) error {
 // element reads one element and appends it.
 func (p *arrayParser) element() error {
 	text := p.text[:0]
-	quoted := false
 	if p.s[p.i] == '"' {
-		quoted = true
 		p.i++
 		for {
 			if p.i == len(p.s) {
@@ -566,7 +559,7 @@ func (p *arrayParser) element() error {
 			if c == '{' {
 				return badArray(p.s, "Unexpected \"%c\" character.", c)
 			}
-			return badArray(p.s, "Incorrectly quoted array element.")
+			return badArray(p.s, "Unexpected array element.")
 		}
 	} else {
 		keep := 0 // trailing white space goes unless escaped
@@ -580,7 +573,7 @@ func (p *arrayParser) element() error {
 			case '{':
 				return badArray(p.s, "Unexpected \"%c\" character.", c)
 			case '"':
-				return badArray(p.s, "Incorrectly quoted array element.")
+				return badArray(p.s, "Unexpected array element.")
 			case '\\':
 				p.i++
 				if p.i == len(p.s) {
@@ -604,7 +597,6 @@ func (p *arrayParser) element() error {
 			return p.tooMany()
 		}
 	}
-	_ = quoted
 	p.text = text
 	if p.t.Layout == LayoutView {
 		form, err := ParseView(p.form[:0], p.t, text, p.env)

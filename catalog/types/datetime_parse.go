@@ -23,20 +23,25 @@ const (
 	dtSpecial               // sign and word
 )
 
+// dtField is a field by its place in the lower-case text. (Offsets, because a
+// slice stored here would send the text to the heap.)
 type dtField struct {
-	kind dtKind
-	s    []byte // lower case
+	kind     dtKind
+	from, to uint8
 }
+
+func (f dtField) in(text []byte) []byte { return text[f.from:f.to:f.to] }
 
 const (
 	dtMaxFields = 25
 	dtMaxLen    = 128
 )
 
-// dtLex cuts s into fields. buf receives the lower-case text.
-func dtLex(s []byte, buf *[dtMaxLen + dtMaxFields]byte, fields *[dtMaxFields]dtField) ([]dtField, bool) {
+// dtLex cuts s into fields. buf (dtMaxLen) receives the lower-case text, fields
+// has room for dtMaxFields.
+func dtLex(s, buf []byte, fields []dtField) (text []byte, _ []dtField, ok bool) {
 	if len(s) > dtMaxLen {
-		return nil, false
+		return nil, nil, false
 	}
 	out := buf[:0]
 	n := 0
@@ -145,21 +150,21 @@ func dtLex(s []byte, buf *[dtMaxLen + dtMaxFields]byte, fields *[dtMaxFields]dtF
 					take()
 				}
 			default:
-				return nil, false
+				return nil, nil, false
 			}
 		case c > ' ' && c < 0x7f:
 			i++ // other punctuation separates
 			continue
 		default:
-			return nil, false
+			return nil, nil, false
 		}
 		if n == dtMaxFields {
-			return nil, false
+			return nil, nil, false
 		}
-		fields[n] = dtField{kind, out[start:len(out):len(out)]}
+		fields[n] = dtField{kind, uint8(start), uint8(len(out))}
 		n++
 	}
-	return fields[:n], true
+	return out, fields[:n], true
 }
 
 // What a word or field says. The low values are bits of a mask.
@@ -192,7 +197,6 @@ const (
 	wordReserved
 	wordUnit
 	wordISOTime
-	wordZone
 	wordDSTMod
 )
 
@@ -234,8 +238,8 @@ var dtWords = map[string]dtWord{
 	"tue": {wordDOW, 2}, "tues": {wordDOW, 2}, "tuesday": {wordDOW, 2}, "wed": {wordDOW, 3}, "weds": {wordDOW, 3},
 	"wednesday": {wordDOW, 3}, "thu": {wordDOW, 4}, "thur": {wordDOW, 4}, "thurs": {wordDOW, 4}, "thursday": {wordDOW, 4},
 	"fri": {wordDOW, 5}, "friday": {wordDOW, 5}, "sat": {wordDOW, 6}, "saturday": {wordDOW, 6},
-	"dst": {wordDSTMod, 3600}, "z": {wordZone, 0}, "zulu": {wordZone, 0}, "utc": {wordZone, 0}, "gmt": {wordZone, 0},
-	"j": {wordUnit, unitJulian}, "jd": {wordUnit, unitJulian}, "julian": {wordUnit, unitJulian},
+	"dst": {wordDSTMod, 3600},
+	"j":   {wordUnit, unitJulian}, "jd": {wordUnit, unitJulian}, "julian": {wordUnit, unitJulian},
 	"t": {wordISOTime, unitTime},
 	"d": {wordUnit, unitOther}, "h": {wordUnit, unitOther}, "m": {wordUnit, unitOther}, "mm": {wordUnit, unitOther},
 	"s": {wordUnit, unitOther}, "y": {wordUnit, unitOther},
@@ -287,6 +291,7 @@ type dtState struct {
 	zone    int // seconds east, when hasZone
 	dstAdd  int
 	loc     *time.Location
+	abbrev  string // with loc: a name for one of its offsets, whose meaning depends on the date
 	badZone string
 }
 
@@ -346,24 +351,24 @@ func (d *dtState) addDays(n int) {
 }
 
 // decode interprets the fields. timeOnly is for time and timetz.
-func (d *dtState) decode(fields []dtField, timeOnly bool) dtErr {
+func (d *dtState) decode(text []byte, fields []dtField, timeOnly bool) dtErr {
 	d.special = -1
 	pending := 0
 	for i := range fields {
-		f := &fields[i]
+		f := fields[i].in(text)
 		var mask int
 		e := dtOK
-		switch f.kind {
+		switch fields[i].kind {
 		case dtDate:
 			switch {
 			case pending == unitJulian:
-				v, n, ok := dtInt(f.s)
+				v, n, ok := dtInt(f)
 				if !ok {
 					return dtFieldOverflow
 				}
 				d.year, d.month, d.day = CivilDate(v - epochJulian)
 				d.julian = true
-				if e = d.setZone(f.s[n:]); e != dtOK {
+				if e = d.setZone(f[n:]); e != dtOK {
 					return e
 				}
 				mask, pending = hasDate|hasTime|hasZone, 0
@@ -371,7 +376,7 @@ func (d *dtState) decode(fields []dtField, timeOnly bool) dtErr {
 				timeOnly && !(i == 0 && len(fields) >= 2 && (fields[len(fields)-1].kind == dtDate || fields[1].kind == dtTime)):
 				// There is a date already: a run-together time with a zone, or
 				// a zone's name.
-				if pending != 0 || isDigit(f.s[0]) {
+				if pending != 0 || isDigit(f[0]) {
 					if pending != 0 {
 						if pending != unitTime {
 							return dtBadFormat
@@ -381,30 +386,30 @@ func (d *dtState) decode(fields []dtField, timeOnly bool) dtErr {
 					if d.mask&hasTime == hasTime {
 						return dtBadFormat
 					}
-					k := bytes.IndexByte(f.s, '-')
+					k := bytes.IndexByte(f, '-')
 					if k < 0 {
 						return dtBadFormat
 					}
-					if e = d.setZone(f.s[k:]); e != dtOK {
+					if e = d.setZone(f[k:]); e != dtOK {
 						return e
 					}
 					m := d.mask
 					if timeOnly {
 						m |= hasDate
 					}
-					if mask, e = d.numberField(f.s[:k], m); e != dtOK {
+					if mask, e = d.numberField(f[:k], m); e != dtOK {
 						return e
 					}
 					mask |= hasZone
 				} else {
-					if d.loc = loadZone(stringOf(f.s)); d.loc == nil {
-						d.badZone = string(f.s)
+					if d.loc = loadZone(string(f)); d.loc == nil {
+						d.badZone = string(f)
 						return dtBadZone
 					}
 					mask = hasZone
 				}
 			default:
-				if mask, e = d.date(f.s); e != dtOK {
+				if mask, e = d.date(f); e != dtOK {
 					return e
 				}
 			}
@@ -415,22 +420,22 @@ func (d *dtState) decode(fields []dtField, timeOnly bool) dtErr {
 				}
 				pending = 0
 			}
-			if e = d.time(f.s); e != dtOK {
+			if e = d.time(f); e != dtOK {
 				return e
 			}
 			mask = hasTime
 		case dtTZ:
-			if e = d.setZone(f.s); e != dtOK {
+			if e = d.setZone(f); e != dtOK {
 				return e
 			}
 			mask = hasZone
 		case dtNumber:
 			if pending != 0 {
-				v, n, ok := dtInt(f.s)
+				v, n, ok := dtInt(f)
 				if !ok {
 					return dtFieldOverflow
 				}
-				if n < len(f.s) && f.s[n] != '.' {
+				if n < len(f) && f[n] != '.' {
 					return dtBadFormat
 				}
 				switch pending {
@@ -438,8 +443,8 @@ func (d *dtState) decode(fields []dtField, timeOnly bool) dtErr {
 					d.year, d.month, d.day = CivilDate(v - epochJulian)
 					d.julian = true
 					mask = hasDate
-					if n < len(f.s) {
-						us, ok := julianFraction(f.s[n:])
+					if n < len(f) {
+						us, ok := julianFraction(f[n:])
 						if !ok {
 							return dtBadFormat
 						}
@@ -447,7 +452,7 @@ func (d *dtState) decode(fields []dtField, timeOnly bool) dtErr {
 						mask |= hasTime
 					}
 				case unitTime:
-					if mask, e = d.numberField(f.s, d.mask|hasDate); e != dtOK {
+					if mask, e = d.numberField(f, d.mask|hasDate); e != dtOK {
 						return e
 					}
 					if mask != hasTime {
@@ -459,28 +464,28 @@ func (d *dtState) decode(fields []dtField, timeOnly bool) dtErr {
 				pending = 0
 				break
 			}
-			dot := bytes.IndexByte(f.s, '.')
+			dot := bytes.IndexByte(f, '.')
 			switch {
 			case timeOnly && dot >= 0 && i == 0 && len(fields) >= 2 && fields[len(fields)-1].kind == dtDate:
-				mask, e = d.date(f.s)
+				mask, e = d.date(f)
 			case timeOnly && dot >= 0 && dot <= 2:
 				return dtBadFormat
-			case timeOnly && (dot > 2 || len(f.s) > 4):
-				mask, e = d.numberField(f.s, d.mask|hasDate)
+			case timeOnly && (dot > 2 || len(f) > 4):
+				mask, e = d.numberField(f, d.mask|hasDate)
 			case timeOnly:
-				mask, e = d.number(f.s, d.mask|hasDate)
+				mask, e = d.number(f, d.mask|hasDate)
 			case dot >= 0 && d.mask&hasDate == 0:
-				mask, e = d.date(f.s)
-			case dot > 2, dot < 0 && len(f.s) >= 6 && (d.mask&hasDate == 0 || d.mask&hasTime == 0):
-				mask, e = d.numberField(f.s, d.mask)
+				mask, e = d.date(f)
+			case dot > 2, dot < 0 && len(f) >= 6 && (d.mask&hasDate == 0 || d.mask&hasTime == 0):
+				mask, e = d.numberField(f, d.mask)
 			default:
-				mask, e = d.number(f.s, d.mask)
+				mask, e = d.number(f, d.mask)
 			}
 			if e != dtOK {
 				return e
 			}
 		case dtString, dtSpecial:
-			m, p, e := d.word(f.s, pending, timeOnly)
+			m, p, e := d.word(f, pending, timeOnly)
 			if e != dtOK {
 				return e
 			}
@@ -546,11 +551,11 @@ func julianFraction(s []byte) (int64, bool) {
 func (d *dtState) word(s []byte, pending int, timeOnly bool) (mask, unit int, e dtErr) {
 	unit = pending
 	w, known := dtWords[stringOf(s)]
-	if !known || w.kind == wordZone {
+	if !known {
 		if a, ok := lookupAbbrev(s); ok {
 			switch {
 			case a.zone != "":
-				d.loc = loadZone(a.zone)
+				d.loc, d.abbrev = loadZone(a.zone), string(bytes.ToUpper(s))
 			default:
 				d.zone = int(a.offset)
 			}
@@ -558,7 +563,7 @@ func (d *dtState) word(s []byte, pending int, timeOnly bool) (mask, unit int, e 
 		}
 	}
 	if !known {
-		if d.loc = loadZone(stringOf(s)); d.loc == nil {
+		if d.loc = loadZone(string(s)); d.loc == nil {
 			return 0, unit, dtBadFormat
 		}
 		return hasZone, unit, dtOK
@@ -590,9 +595,6 @@ func (d *dtState) word(s []byte, pending int, timeOnly bool) (mask, unit int, e 
 	case wordEra:
 		d.bc = w.val == 1
 		return hasEra, unit, dtOK
-	case wordZone:
-		d.zone = 0
-		return hasZone, unit, dtOK
 	case wordDSTMod:
 		d.dstAdd = w.val
 		return hasDSTMod, unit, dtOK
@@ -905,8 +907,6 @@ func (d *dtState) numberField(s []byte, have int) (mask int, e dtErr) {
 		d.hour, d.min, d.sec = two(0), two(2), 0
 		if len(s) == 6 {
 			d.sec = two(4)
-		} else {
-			d.usec = 0
 		}
 		if d.min > 59 || d.sec > 60 {
 			return 0, dtFieldOverflow
@@ -961,20 +961,24 @@ func (d *dtState) offset(local int64) (int, dtErr) {
 		if d.mask&hasDSTMod != 0 {
 			return 0, dtBadFormat
 		}
-		return localOffset(d.loc, local), dtOK
+		off := localOffset(d.loc, local)
+		if d.abbrev != "" {
+			off = abbrevOffset(d.loc, d.abbrev, local-int64(off)*MicrosPerSecond, off)
+		}
+		return off, dtOK
 	}
 	return d.zone + d.dstAdd, dtOK
 }
 
 func dtRead(s []byte, env *Env, d *dtState, timeOnly bool) dtErr {
-	var buf [dtMaxLen + dtMaxFields]byte
-	var fields [dtMaxFields]dtField
-	fs, ok := dtLex(s, &buf, &fields)
+	var buf [dtMaxLen]byte
+	var mem [dtMaxFields]dtField
+	text, fields, ok := dtLex(s, buf[:], mem[:])
 	if !ok {
 		return dtBadFormat
 	}
 	d.env = env.orDefault()
-	return d.decode(fs, timeOnly)
+	return d.decode(text, fields, timeOnly)
 }
 
 // isoDate reads exactly yyyy-mm-dd at the start of s.
@@ -1183,7 +1187,9 @@ func (d *dtState) timeOffset() (int, dtErr) {
 	loc := d.env.zone()
 	if zoneNeedsDate {
 		loc = d.loc
-		if d.mask&hasDate != hasDate {
+		if d.abbrev != "" && d.mask&hasDate == 0 {
+			d.today()
+		} else if d.mask&hasDate != hasDate {
 			if _, end := time.Unix(0, 0).In(loc).ZoneBounds(); end.IsZero() {
 				return ZoneOffset(loc, 0), dtOK
 			}
@@ -1198,7 +1204,11 @@ func (d *dtState) timeOffset() (int, dtErr) {
 	if !ok {
 		return 0, dtFieldOverflow
 	}
-	return localOffset(loc, ts), dtOK
+	off := localOffset(loc, ts)
+	if d.abbrev != "" {
+		off = abbrevOffset(loc, d.abbrev, ts-int64(off)*MicrosPerSecond, off)
+	}
+	return off, dtOK
 }
 
 // ParseTimetz reads a time of day with zone.

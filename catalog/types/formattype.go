@@ -30,7 +30,7 @@ func formatType(oid uint32, mod int32, given bool) string {
 	case BoolOID:
 		return "boolean"
 	case CharOID:
-		return `"char"`
+		return `"char"` + precisionText(mod)
 	case BPCharOID:
 		if given && mod < 0 {
 			return "bpchar" // "character" would be character(1)
@@ -70,6 +70,9 @@ func formatType(oid uint32, mod int32, given bool) string {
 			return "bit varying(" + strconv.Itoa(int(mod)) + ")"
 		}
 		return "bit varying"
+	}
+	if mod >= 0 {
+		return t.Name + "(" + strconv.Itoa(int(mod)) + ")"
 	}
 	return t.Name
 }

@@ -53,8 +53,8 @@ var (
 
 // ivState is an interval being added up.
 type ivState struct {
-	months, days, micros int64
-	overflow             bool
+	years, months, days, micros int64
+	overflow                    bool
 }
 
 func (v *ivState) add(to *int64, x, times int64) {
@@ -108,16 +108,21 @@ func (v *ivState) put(u ivUnit, n int64, f float64) {
 		v.add(&v.months, n, 1)
 		v.addFractionDays(f, 30)
 	default:
-		v.add(&v.months, n, ivMonths[u])
+		v.add(&v.years, n, ivMonths[u]/12)
 		v.add(&v.months, int64(math.RoundToEven(f*float64(ivMonths[u]))), 1)
+	}
+	// The fields have 32 bits.
+	if v.years != int64(int32(v.years)) || v.months != int64(int32(v.months)) || v.days != int64(int32(v.days)) {
+		v.overflow = true
 	}
 }
 
 func (v *ivState) fixed() (Fixed16, bool) {
-	if v.overflow || v.months != int64(int32(v.months)) || v.days != int64(int32(v.days)) {
+	months := v.years*12 + v.months
+	if v.overflow || months != int64(int32(months)) {
 		return Fixed16{}, false
 	}
-	return MakeInterval(int32(v.months), int32(v.days), v.micros), true
+	return MakeInterval(int32(months), int32(v.days), v.micros), true
 }
 
 // ParseInterval reads an interval under a typmod (-1 for none), whose fields
@@ -147,39 +152,38 @@ func ParseInterval(s []byte, mod int32, env *Env) (Fixed16, error) {
 }
 
 func readInterval(s []byte, rng int, style IntervalStyle, v *ivState) dtErr {
-	var buf [dtMaxLen + dtMaxFields]byte
-	var fieldMem [dtMaxFields]dtField
-	fields, ok := dtLex(s, &buf, &fieldMem)
+	var buf [dtMaxLen]byte
+	var mem [dtMaxFields]dtField
+	text, fields, ok := dtLex(s, buf[:], mem[:])
 	if !ok {
 		return dtBadFormat
 	}
 	// In the SQL style a leading minus counts for all fields, unless another
 	// field has a sign too.
 	negAll := false
-	if style == IntervalSQL && len(fields) > 0 && fields[0].s[0] == '-' {
+	if style == IntervalSQL && len(fields) > 0 && fields[0].in(text)[0] == '-' {
 		negAll = true
 		for _, f := range fields[1:] {
-			if f.s[0] == '-' || f.s[0] == '+' {
+			if c := f.in(text)[0]; c == '-' || c == '+' {
 				negAll = false
 			}
 		}
 	}
 	var seen, mask uint32
-	ago, awaiting := false, false // awaiting: a unit still without its number
+	ago := false
 	unit := ivNone
 	// Right to left, because units follow their numbers.
 	for i := len(fields) - 1; i >= 0; i-- {
-		f := &fields[i]
-		kind := f.kind
+		f, kind := fields[i].in(text), fields[i].kind
 		mask = 0
 		if kind == dtTZ {
-			if bytes.IndexByte(f.s[1:], ':') >= 0 {
-				if us, e := intervalClock(f.s[1:], rng); e == dtOK {
-					if f.s[0] == '-' {
+			if bytes.IndexByte(f[1:], ':') >= 0 {
+				if us, e := intervalClock(f[1:], rng); e == dtOK {
+					if f[0] == '-' {
 						us = -us
 					}
 					v.add(&v.micros, us, 1)
-					unit, awaiting = ivDay, false
+					unit = ivDay
 					mask = ivTimeMask
 					kind = dtTime
 				} else {
@@ -189,7 +193,7 @@ func readInterval(s []byte, rng int, style IntervalStyle, v *ivState) dtErr {
 				kind = dtNumber
 			}
 		} else if kind == dtTime {
-			us, e := intervalClock(f.s, rng)
+			us, e := intervalClock(f, rng)
 			if e != dtOK {
 				return e
 			}
@@ -197,7 +201,7 @@ func readInterval(s []byte, rng int, style IntervalStyle, v *ivState) dtErr {
 				us = -us
 			}
 			v.add(&v.micros, us, 1)
-			unit, awaiting = ivDay, false
+			unit = ivDay
 			mask = ivTimeMask
 		}
 		switch kind {
@@ -206,7 +210,7 @@ func readInterval(s []byte, rng int, style IntervalStyle, v *ivState) dtErr {
 			if unit == ivNone {
 				unit = lastUnit(rng)
 			}
-			n, frac, u, e := intervalNumber(f.s, unit)
+			n, frac, u, e := intervalNumber(f, unit)
 			if e != dtOK {
 				return e
 			}
@@ -227,33 +231,26 @@ func readInterval(s []byte, rng int, style IntervalStyle, v *ivState) dtErr {
 			if unit == ivHour {
 				unit = ivDay
 			}
-			awaiting = false
 		default:
-			if awaiting {
-				return dtBadFormat
-			}
-			u, ok := ivWords[stringOf(f.s[:min(len(f.s), 10)])]
+			u, ok := ivWords[stringOf(f[:min(len(f), 10)])]
 			if !ok {
-				if w, ok := dtWords[stringOf(f.s)]; ok && w.kind == wordIgnore {
+				if w, ok := dtWords[stringOf(f)]; ok && w.kind == wordIgnore {
 					continue
 				}
 				return dtBadFormat
 			}
 			if u == ivAgo {
-				if i != len(fields)-1 {
-					return dtBadFormat
-				}
 				ago = true
 				continue
 			}
-			unit, awaiting = u, true
+			unit = u
 		}
 		if mask&seen != 0 {
 			return dtBadFormat
 		}
 		seen |= mask
 	}
-	if seen == 0 || awaiting {
+	if seen == 0 {
 		return dtBadFormat
 	}
 	if v.overflow {
@@ -263,7 +260,7 @@ func readInterval(s []byte, rng int, style IntervalStyle, v *ivState) dtErr {
 		if v.micros == math.MinInt64 {
 			return dtFieldOverflow
 		}
-		v.months, v.days, v.micros = -v.months, -v.days, -v.micros
+		v.years, v.months, v.days, v.micros = -v.years, -v.months, -v.days, -v.micros
 	}
 	return dtOK
 }
@@ -299,14 +296,15 @@ func intervalNumber(s []byte, unit ivUnit) (n int64, frac float64, u ivUnit, e d
 		i++
 	}
 	if i > 0 {
-		x, err := strconv.ParseInt(stringOf(t[:i]), 10, 64)
+		signed := t[:i]
+		if neg {
+			signed = s[:i+1]
+		}
+		x, err := strconv.ParseInt(stringOf(signed), 10, 64)
 		if err != nil {
 			return 0, 0, unit, dtFieldOverflow
 		}
 		n = x
-	}
-	if neg {
-		n = -n
 	}
 	t = t[i:]
 	switch {

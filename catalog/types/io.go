@@ -110,10 +110,7 @@ func fitTimestamp(v int64, mod int32, err error) (int64, error) {
 	if mod < 0 || err != nil {
 		return v, err
 	}
-	if r := roundMicros(v, mod); r == v || ValidTimestamp(r) {
-		return r, nil
-	}
-	return 0, sqlstate.Errorf(sqlstate.DatetimeFieldOverflow, "timestamp out of range")
+	return roundMicros(v, mod), nil
 }
 
 // ParseFixed16 reads the text of a LayoutFixed16 type.
@@ -158,7 +155,7 @@ func ParseView(dst []byte, t T, s []byte, env *Env) ([]byte, error) {
 			var sc numScratch
 			n, err := parseNum(s, &sc)
 			if err == nil {
-				err = n.fit(t.Mod)
+				n, err = n.fit(t.Mod)
 			}
 			if err != nil {
 				return dst, err
@@ -426,7 +423,7 @@ func ReadView(dst []byte, t T, s []byte, env *Env) ([]byte, error) {
 		var sc numScratch
 		n, err := readNum(s, &sc)
 		if err == nil && t.Mod >= 0 {
-			err = n.fit(t.Mod)
+			n, err = n.fit(t.Mod)
 		}
 		if err != nil {
 			return dst, err

@@ -163,9 +163,17 @@ func (j JSONNode) Field(key []byte) JSONNode {
 }
 
 // At is the element of this index, counted from the end when negative (the
-// operator ->); nil when there is none.
+// operator ->); nil when there is none. To PostgreSQL a scalar is an array of one
+// here.
 func (j JSONNode) At(i int) JSONNode {
-	if j.Kind() != JSONArray {
+	switch j.Kind() {
+	case JSONArray:
+	case JSONObject:
+		return nil
+	default:
+		if i == 0 || i == -1 {
+			return j
+		}
 		return nil
 	}
 	n := j.word(0)

@@ -84,7 +84,7 @@ func HashJSONB(form []byte) uint64 {
 	case jbNull, jbFalse, jbTrue:
 		return HashInt64(int64(j[0]))
 	case jbNumber:
-		return HashNumeric(j[1:])
+		return HashCombine(jbNumber, HashNumeric(j[1:]))
 	case jbString:
 		return HashBytes(j[1:])
 	case jbArray, jbArrayWide:

@@ -174,9 +174,9 @@ func floorDiv(a, b int) int {
 	return q
 }
 
-// setDecimal fills n.d from decimal digits '0'..'9' of which the first has
-// exponent exp10. s gives room when there is enough.
-func (n *num) setDecimal(digits []byte, exp10 int, s *numScratch) {
+// groups packs decimal digits '0'..'9', of which the first has exponent exp10,
+// into base-10^9 digits. s gives room when there is enough.
+func groups(digits []byte, exp10 int, s *numScratch) (d []uint32, weight int) {
 	for len(digits) > 0 && digits[0] == '0' {
 		digits = digits[1:]
 		exp10--
@@ -185,22 +185,21 @@ func (n *num) setDecimal(digits []byte, exp10 int, s *numScratch) {
 		digits = digits[:len(digits)-1]
 	}
 	if len(digits) == 0 {
-		n.d, n.weight = nil, 0
-		return
+		return nil, 0
 	}
-	n.weight = floorDiv(exp10, numDigits)
-	first := exp10 - n.weight*numDigits + 1 // decimal digits in the first group
+	weight = floorDiv(exp10, numDigits)
+	first := exp10 - weight*numDigits + 1 // decimal digits in the first group
 	k := 1
 	if len(digits) > first {
 		k += (len(digits) - first + numDigits - 1) / numDigits
 	}
 	if k <= len(s) {
-		n.d = s[:k]
+		d = s[:k]
 	} else {
-		n.d = make([]uint32, k)
+		d = make([]uint32, k)
 	}
 	w := first
-	for i := range n.d {
+	for i := range d {
 		var v uint32
 		for j := 0; j < w; j++ {
 			v *= 10
@@ -208,10 +207,11 @@ func (n *num) setDecimal(digits []byte, exp10 int, s *numScratch) {
 				v += uint32(digits[j] - '0')
 			}
 		}
-		n.d[i] = v
+		d[i] = v
 		digits = digits[min(w, len(digits)):]
 		w = numDigits
 	}
+	return d, weight
 }
 
 // ParseNumeric appends the form of the number that s spells.
@@ -315,7 +315,7 @@ func parseNum(s []byte, sc *numScratch) (num, error) {
 			}
 		}
 	}
-	n.setDecimal(digits, intDigits-1+exp, sc)
+	n.d, n.weight = groups(digits, intDigits-1+exp, sc)
 	if len(n.d) == 0 {
 		n.neg = false
 	}
@@ -514,11 +514,11 @@ func NumericToI128(b []byte, scale int) (v Int128, ok bool) {
 	return n.toI128(scale)
 }
 
-func (n *num) toI128(scale int) (v Int128, ok bool) {
+func (n num) toI128(scale int) (v Int128, ok bool) {
 	if n.kind != numFinite {
 		return v, false
 	}
-	n.round(scale)
+	n = n.round(scale)
 	if len(n.d) == 0 {
 		return v, true
 	}
@@ -562,9 +562,9 @@ func NumericToInt64(b []byte) (v int64, ok bool) {
 
 // round rounds half away from zero to scale digits after the point (negative:
 // before it). It does not touch dscale.
-func (n *num) round(scale int) {
+func (n num) round(scale int) num {
 	if n.kind != numFinite || len(n.d) == 0 {
-		return
+		return n
 	}
 	last := floorDiv(-scale, numDigits)
 	drop := -scale - last*numDigits // decimal digits of group `last` that go
@@ -581,7 +581,7 @@ func (n *num) round(scale int) {
 			n.d = nil
 		}
 	case k >= len(n.d):
-		return
+		return n
 	default:
 		up := false
 		if drop > 0 {
@@ -613,12 +613,13 @@ func (n *num) round(scale int) {
 		}
 	}
 	n.strip()
+	return n
 }
 
 // trunc cuts to scale digits after the point.
-func (n *num) trunc(scale int) {
+func (n num) trunc(scale int) num {
 	if n.kind != numFinite || len(n.d) == 0 {
-		return
+		return n
 	}
 	last := floorDiv(-scale, numDigits)
 	drop := -scale - last*numDigits
@@ -631,6 +632,7 @@ func (n *num) trunc(scale int) {
 		n.d[k] -= n.d[k] % pow10u32[drop]
 	}
 	n.strip()
+	return n
 }
 
 // NumericFromFloat64 appends f as a numeric, with the 15 significant digits
@@ -671,6 +673,14 @@ func NumericToFloat64(b []byte) (f float64, ok bool) {
 	if len(n.d) == 0 {
 		return 0, true
 	}
+	// At most 2^53 over at most 10^22: the division is exact to the last bit.
+	if n.dscale <= 22 && n.exp10()+n.dscale < 18 {
+		if v, ok := n.toI128(n.dscale); ok {
+			if x, ok := v.Int64(); ok && x <= 1<<53 && x >= -1<<53 {
+				return float64(x) / float64Pow10[n.dscale], true
+			}
+		}
+	}
 	var buf [128]byte
 	t := appendNumText(buf[:0], &n)
 	f, err := strconv.ParseFloat(stringOf(t), 64)
@@ -680,6 +690,9 @@ func NumericToFloat64(b []byte) (f float64, ok bool) {
 // NumericFloatRange is the error for a numeric beyond the range of a float type,
 // named as in messages ("double precision").
 func NumericFloatRange(b []byte, typ string) error { return floatRange(AppendNumeric(nil, b), typ) }
+
+var float64Pow10 = [23]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
 
 // numericFieldOverflow is 22003 as a column of this precision raises it.
 func numericFieldOverflow(precision, scale int, inf bool) error {
@@ -702,28 +715,28 @@ func NumericFieldOverflow(mod int32) error {
 }
 
 // fit applies a typmod: rounds to its scale, or fails.
-func (n *num) fit(mod int32) error {
+func (n num) fit(mod int32) (num, error) {
 	p, s, ok := NumericMod(mod)
 	if !ok || n.kind == numNaN {
-		return nil
+		return n, nil
 	}
 	if n.kind == numInf {
-		return numericFieldOverflow(p, s, true)
+		return n, numericFieldOverflow(p, s, true)
 	}
-	n.round(s)
+	n = n.round(s)
 	n.dscale = max(s, 0)
 	if len(n.d) > 0 && n.exp10() >= p-s {
-		return numericFieldOverflow(p, s, false)
+		return n, numericFieldOverflow(p, s, false)
 	}
-	return nil
+	return n, nil
 }
 
 // FitNumeric appends numeric b with a typmod applied: rounded to its scale, or
 // 22003.
 func FitNumeric(dst, b []byte, mod int32) ([]byte, error) {
 	var sc numScratch
-	n := decodeNum(b, &sc)
-	if err := n.fit(mod); err != nil {
+	n, err := decodeNum(b, &sc).fit(mod)
+	if err != nil {
 		return dst, err
 	}
 	return appendNum(dst, n)
@@ -832,11 +845,12 @@ func parseDecimalSlow(s []byte, t T) (Int128, error) {
 }
 
 // scaled is the value in t's scaled layout.
-func (n *num) scaled(t T) (Int128, error) {
+func (n num) scaled(t T) (Int128, error) {
 	if n.kind == numNaN {
 		return Int128{}, sqlstate.Unsupported("NaN in a value of type %s", FormatType(NumericOID, t.Mod))
 	}
-	if err := n.fit(t.Mod); err != nil {
+	n, err := n.fit(t.Mod)
+	if err != nil {
 		return Int128{}, err
 	}
 	v, ok := n.toI128(int(t.Scale))
@@ -859,7 +873,7 @@ func NumericScaled(b []byte, t T) (Int128, error) {
 func CompareNumeric(a, b []byte) int {
 	ha, hb := binary.LittleEndian.Uint16(a), binary.LittleEndian.Uint16(b)
 	if ha>>14 == 2 || hb>>14 == 2 {
-		return numRank(ha) - numRank(hb)
+		return sign(numRank(ha) - numRank(hb))
 	}
 	sa, sb := NumericSign(a), NumericSign(b)
 	if sa != sb {

@@ -155,7 +155,7 @@ func NumericMul(dst, a, b []byte) ([]byte, error) {
 	}
 	r := mulNum(&x, &y, &sr)
 	if r.dscale > numMaxScale {
-		r.round(numMaxScale)
+		r = r.round(numMaxScale)
 		r.dscale = numMaxScale
 	}
 	return appendNum(dst, r)
@@ -335,9 +335,9 @@ func divNum(x, y *num, scale int, round bool, s *numScratch) num {
 	dscale, neg := r.dscale, r.neg
 	r.strip()
 	if round {
-		r.round(scale)
+		r = r.round(scale)
 	} else {
-		r.trunc(scale)
+		r = r.trunc(scale)
 	}
 	r.dscale = dscale
 	r.neg = neg && len(r.d) > 0
@@ -444,7 +444,7 @@ func NumericRound(dst, a []byte, scale int) ([]byte, error) {
 	n := decodeNum(a, &s)
 	if n.kind == numFinite {
 		scale = min(max(scale, -numMaxResultScale), numMaxResultScale)
-		n.round(scale)
+		n = n.round(scale)
 		n.dscale = max(scale, 0)
 	}
 	return appendNum(dst, n)
@@ -456,7 +456,7 @@ func NumericTrunc(dst, a []byte, scale int) ([]byte, error) {
 	n := decodeNum(a, &s)
 	if n.kind == numFinite {
 		scale = min(max(scale, -numMaxResultScale), numMaxResultScale)
-		n.trunc(scale)
+		n = n.trunc(scale)
 		n.dscale = max(scale, 0)
 	}
 	return appendNum(dst, n)
@@ -476,7 +476,7 @@ func numCeilFloor(dst, a []byte, neg bool) ([]byte, error) {
 	}
 	whole := len(n.d) <= n.weight+1
 	was := n.neg
-	n.trunc(0)
+	n = n.trunc(0)
 	n.dscale = 0
 	if !whole && was == neg {
 		n.neg = was && len(n.d) > 0
@@ -565,7 +565,7 @@ func numFromBig(v *big.Int, scale int) num {
 	n := num{dscale: max(scale, 0), neg: v.Sign() < 0}
 	t := new(big.Int).Abs(v).String()
 	var s numScratch
-	n.setDecimal([]byte(t), len(t)-1-scale, &s)
+	n.d, n.weight = groups([]byte(t), len(t)-1-scale, &s)
 	if len(n.d) == 0 {
 		n.neg = false
 	}

@@ -28,7 +28,7 @@ func fromApd(d *apd.Decimal, scale int) num {
 		c.Neg(c)
 	}
 	n := numFromBig(c, -int(d.Exponent))
-	n.round(scale)
+	n = n.round(scale)
 	n.dscale = scale
 	if len(n.d) == 0 {
 		n.neg = false
@@ -68,7 +68,7 @@ func NumericSqrt(dst, a []byte) ([]byte, error) {
 	scale := clampScale(max(numMinSigDigits-sweight, n.dscale))
 	r := new(big.Int).Sqrt(n.big(2 * (scale + 1)))
 	q := numFromBig(r, scale+1)
-	q.round(scale)
+	q = q.round(scale)
 	q.dscale = scale
 	return appendNum(dst, q)
 }
@@ -441,7 +441,7 @@ func powInt(x *num, e, expScale int) (num, error) {
 		}
 		r = fromApd(d, scale)
 	}
-	r.round(scale)
+	r = r.round(scale)
 	r.dscale = scale
 	return r, nil
 }

@@ -136,8 +136,8 @@ func readNum(s []byte, sc *numScratch) (num, error) {
 		digits = append2(append2(digits, d/100), d%100)
 	}
 	n.dscale = dscale
-	n.setDecimal(digits, weight*4+3, sc)
-	n.trunc(dscale)
+	n.d, n.weight = groups(digits, weight*4+3, sc)
+	n = n.trunc(dscale)
 	n.strip()
 	return n, nil
 }

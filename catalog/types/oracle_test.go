@@ -231,6 +231,7 @@ func TestOracle(t *testing.T) {
 					if conn == nil {
 						res = testCompare(t, typeOf(t, typ), a, b, env)
 					} else {
+						typ = strings.ReplaceAll(typ, "double_", "double ")
 						x, y := literal(a)+"::"+typ, literal(b)+"::"+typ
 						res = ask(fmt.Sprintf("SELECT CASE WHEN %s < %s THEN -1 WHEN %s > %s THEN 1 ELSE 0 END", x, y, x, y))
 					}
@@ -307,7 +308,7 @@ func testCompare(t *testing.T, typ T, a, b string, env *Env) string {
 	if Compare(typ, y, x) != -c {
 		t.Errorf("%q and %q: not antisymmetric", a, b)
 	}
-	if (c == 0) != (Hash(typ, x) == Hash(typ, y)) {
+	if c == 0 && Hash(typ, x) != Hash(typ, y) {
 		t.Errorf("%q and %q: compare %d, hashes %x %x", a, b, c, Hash(typ, x), Hash(typ, y))
 	}
 	checkKey(t, typ, x, y)

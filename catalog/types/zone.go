@@ -239,6 +239,35 @@ func localOffset(loc *time.Location, local int64) int {
 	return off2
 }
 
+// abbrevOffset is the offset that an abbreviation means in a zone at an instant:
+// its last use before it, else its first use after it, else def.
+func abbrevOffset(loc *time.Location, abbrev string, ts int64, def int) int {
+	at := time.Unix(ts/MicrosPerSecond+946684800, 0).In(loc)
+	t := at
+	for range 400 { // no zone has more changes
+		if name, off := t.Zone(); name == abbrev {
+			return off
+		}
+		start, _ := t.ZoneBounds()
+		if start.IsZero() {
+			break
+		}
+		t = start.Add(-time.Second)
+	}
+	t = at
+	for range 400 {
+		_, end := t.ZoneBounds()
+		if end.IsZero() {
+			break
+		}
+		t = end
+		if name, off := t.Zone(); name == abbrev {
+			return off
+		}
+	}
+	return def
+}
+
 // ToLocal shifts a timestamptz to local time in a zone; ToUTC the reverse.
 // Infinities stay.
 func ToLocal(ts int64, loc *time.Location) int64 {
