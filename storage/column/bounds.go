@@ -2,6 +2,8 @@ package column
 
 import (
 	"bytes"
+	"math"
+	"math/bits"
 	"strings"
 
 	"github.com/millrace/millrace/catalog/types"
@@ -103,20 +105,31 @@ func (b *bounds) add(v *vec.Vec, n int) {
 	case types.LayoutF64:
 		addFloats(b, s.F64[:rows], valid)
 	case types.LayoutView:
-		for i := 0; i < rows; i++ {
-			if valid == nil || vec.Bit(valid, i) {
-				x := s.Bytes(i)
-				if b.t.OID == types.BPCharOID {
-					x = bytes.TrimRight(x, " ")
-				}
-				b.widenBytes(x)
-			}
-		}
+		b.addViews(s, rows, valid)
 	default:
 		for i := 0; i < rows; i++ {
 			if valid == nil || vec.Bit(valid, i) {
 				b.widen(s.Datum(i))
 			}
+		}
+	}
+}
+
+func (b *bounds) addViews(s *vec.Vec, rows int, valid []uint64) {
+	blanks := b.t.OID == types.BPCharOID
+	lo, hi := uint32(math.MaxUint32), uint32(0) // prefixes: what lies between needs no look
+	for i := 0; i < rows; i++ {
+		if p := bits.ReverseBytes32(s.Views[i].Prefix); p > lo && p < hi || valid != nil && !vec.Bit(valid, i) {
+			continue
+		}
+		x := s.Bytes(i)
+		if blanks {
+			x = bytes.TrimRight(x, " ")
+		}
+		b.widenBytes(x)
+		lo = bits.ReverseBytes32(prefixOf(b.loS))
+		if hi = bits.ReverseBytes32(prefixOf(b.hiS)); b.hiOpen {
+			hi = math.MaxUint32
 		}
 	}
 }
