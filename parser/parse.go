@@ -130,6 +130,8 @@ func syntaxError(err error) error {
 		code = sqlstate.FeatureNotSupported
 	case strings.HasPrefix(msg, "invalid Unicode escape"), strings.HasPrefix(msg, "invalid Unicode surrogate"):
 		code = sqlstate.SyntaxError
+	case strings.HasPrefix(msg, "frame "):
+		code = sqlstate.WindowingError
 	case strings.HasPrefix(msg, "unsafe use of"):
 		code = "22P06"
 	case strings.HasPrefix(msg, "invalid byte sequence"):

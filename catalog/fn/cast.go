@@ -23,7 +23,8 @@ func CastOf(src, dst uint32) (Cast, bool) {
 	case src == types.VoidOID || dst == types.VoidOID || IsPoly(src) || IsPoly(dst):
 		return Cast{}, false
 	}
-	if se, de := ElemOf(src), ElemOf(dst); se != 0 && de != 0 {
+	// No array turns into an oidvector or int2vector by its elements.
+	if se, de := ElemOf(src), ElemOf(dst); se != 0 && de != 0 && dst != types.OidVectorOID && dst != types.Int2VectorOID {
 		c, ok := CastOf(se, de)
 		if !ok {
 			return Cast{}, false

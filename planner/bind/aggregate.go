@@ -134,6 +134,10 @@ func (q *query) aggArgs(in *invocation, c *candidate, agg *plan.Agg) ([]expr.Exp
 func (q *query) orderedSetArgs(in *invocation, c *candidate) ([]expr.Expr, uint32, error) {
 	b := q.b
 	if c.fn.Agg == fn.Hypothetical {
+		if n := len(in.args) - in.order; n != in.order {
+			return nil, 0, b.errf(in.loc, sqlstate.UndefinedFunction, "function %s does not exist", signature(in.name, nil, actualTypes(in.args))).
+				WithHint("To use the hypothetical-set aggregate %s, the number of hypothetical direct arguments (here %d) must match the number of ordering columns (here %d).", in.name, in.order, n)
+		}
 		args := append([]expr.Expr(nil), in.args...)
 		for i := 0; i < in.order; i++ {
 			pair, _, err := b.unify([]expr.Expr{args[i+in.order], args[i]}, []int32{locAt(in.locs, i+in.order), locAt(in.locs, i)}, "WITHIN GROUP")

@@ -60,7 +60,7 @@ type Slot struct {
 // Bind resolves one statement.
 func Bind(stmt parser.Stmt, env *Env) (*plan.Statement, error) {
 	b := &binder{
-		env: env, text: env.Text, cols: map[int]*colInfo{}, at: map[*expr.Column]int32{},
+		env: env, text: env.Text, cols: map[int]*colInfo{}, at: map[*expr.Column]int32{}, literals: map[*expr.Const]int32{},
 		objIndex: map[uint32]int{}, assumed: map[[2]int]int{},
 	}
 	for _, oid := range env.ParamTypes {
@@ -97,6 +97,8 @@ type binder struct {
 	cols map[int]*colInfo
 	// at is where a column was referred to, for errors found later.
 	at map[*expr.Column]int32
+	// literals is where string literals stand, for errors of their input functions.
+	literals map[*expr.Const]int32
 
 	params      []types.T // $1 …; OID 0 while unknown
 	fixedParams int

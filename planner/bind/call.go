@@ -162,7 +162,6 @@ func (q *query) resolve(in *invocation, name string) (*candidate, uint32, error)
 	b := q.b
 	actual := actualTypes(in.args)
 	cands := functionCandidates(name, len(actual), in.named, !in.call.FuncVariadic)
-	cands = append(cands, orderedSets(in, name)...)
 	for _, c := range cands {
 		if len(c.args) >= len(actual) && sameOIDs(c.args[:len(actual)], actual) {
 			return c, 0, nil
@@ -198,25 +197,6 @@ func (q *query) resolve(in *invocation, name string) (*candidate, uint32, error)
 	}
 	return nil, 0, b.errf(in.loc, sqlstate.AmbiguousFunction, "function %s is not unique", signature(in.name, in.named, actual)).
 		WithHint("Could not choose a best candidate function. You might need to add explicit type casts.")
-}
-
-// orderedSets lists the hypothetical-set aggregates of a name, whose arguments are
-// any number of pairs.
-func orderedSets(in *invocation, name string) []*candidate {
-	if !in.call.AggWithinGroup {
-		return nil
-	}
-	var out []*candidate
-	for _, f := range fn.ByName(name) {
-		if f.Agg == fn.Hypothetical && len(in.args) == 2*in.order {
-			c := &candidate{fn: f, nargs: len(in.args)}
-			for range in.args {
-				c.args = append(c.args, types.AnyOID)
-			}
-			out = append(out, c)
-		}
-	}
-	return out
 }
 
 func (b *binder) noFunction(in *invocation, actual []uint32) error {

@@ -28,6 +28,9 @@ func (c *candidate) accepts(actual []uint32) bool {
 		if !canCoerce(a, c.args[i], fn.Implicit) {
 			return false
 		}
+		if (c.args[i] == types.AnyNonArrayOID || c.args[i] == types.AnyCompatibleNonArrayOID) && fn.ElemOf(a) != 0 {
+			return false
+		}
 		poly = poly || fn.IsPoly(c.args[i])
 	}
 	if poly {

@@ -31,6 +31,9 @@ func (b *binder) coerce(e expr.Expr, to types.T, ctx fn.CastContext, loc int32) 
 		if !c.D.Valid {
 			return null(to), true, nil
 		}
+		if at, ok := b.literals[c]; ok {
+			loc = at
+		}
 		// An explicit cast to varchar(n) cuts, which the input function does not.
 		if explicit && to.Mod >= 0 && cuts(to.OID) {
 			out, err = b.literal(c.D.S, types.Of(to.OID, -1), loc)
@@ -68,6 +71,9 @@ func (b *binder) coerceType(e expr.Expr, to types.T, ctx fn.CastContext, loc int
 		case *expr.Const:
 			if !x.D.Valid {
 				return null(plainTo), nil
+			}
+			if at, ok := b.literals[x]; ok {
+				loc = at
 			}
 			return b.literal(x.D.S, plainTo, loc)
 		case *expr.Param:

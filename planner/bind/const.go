@@ -35,7 +35,9 @@ func (b *binder) constant(c *pg.A_Const) (expr.Expr, error) {
 	case *pg.A_Const_Boolval:
 		return boolConst(v.Boolval.Boolval), nil
 	case *pg.A_Const_Sval:
-		return unknownConst(v.Sval.Sval), nil
+		k := unknownConst(v.Sval.Sval)
+		b.literals[k] = c.Location
+		return k, nil
 	case *pg.A_Const_Fval:
 		return b.number(v.Fval.Fval, c.Location)
 	case *pg.A_Const_Bsval:

@@ -156,8 +156,8 @@ func (q *query) recursiveCTE(x *cte) error {
 	}
 	self := &cte{name: x.name, id: rec.ID, cols: rec.Cols, step: true, home: inner, node: x.node}
 	inner.ctes = append(inner.ctes, self)
-	if where := badRecursion(s.Rarg, x.name); where != "" {
-		return b.errf(mentionLocation(s.Rarg, x.name), sqlstate.InvalidRecursion, "recursive reference to query \"%s\" must not appear within %s", x.name, where)
+	if where, at := badRecursion(s.Rarg, x.name); where != "" {
+		return b.errf(at, sqlstate.InvalidRecursion, "recursive reference to query \"%s\" must not appear within %s", x.name, where)
 	}
 	step, err := inner.setArm(s.Rarg)
 	if err != nil {

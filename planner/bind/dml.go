@@ -532,7 +532,7 @@ func (q *query) assignments(t *catalog.Table, list []*pg.Node) (map[int]expr.Exp
 			}
 			c := &t.Columns[o]
 			if _, dup := out[o]; dup {
-				return b.errf(rt.Location, sqlstate.SyntaxError, "multiple assignments to same column \"%s\"", c.Name)
+				return b.errf(-1, sqlstate.SyntaxError, "multiple assignments to same column \"%s\"", c.Name)
 			}
 			e, loc, isDefault, err := q.assigned(rt)
 			if err != nil {

@@ -593,7 +593,12 @@ func (q *query) indirection(x *pg.A_Indirection) (expr.Expr, error) {
 		if n.GetAStar() != nil {
 			return nil, b.errf(loc, sqlstate.FeatureNotSupported, "row expansion via \"*\" is not supported here")
 		}
+		ref := x.Arg.GetColumnRef()
+		_, isRow := e.(*expr.Row)
 		if e, err = q.field(e, stringNode(n), loc); err != nil {
+			if ref != nil && isRow && len(ref.Fields) == 1 {
+				return nil, q.missingColumn(stringNode(ref.Fields[0]), stringNode(n), loc)
+			}
 			return nil, err
 		}
 	}

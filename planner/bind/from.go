@@ -377,6 +377,12 @@ func (q *query) join(x *pg.JoinExpr) (plan.Node, []*rel, error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		if q.hidden == nil {
+			q.hidden = map[string]bool{}
+		}
+		for _, e := range mine {
+			q.hidden[e.name] = true
+		}
 		return j, []*rel{r}, nil
 	}
 	for _, e := range mine {

@@ -59,10 +59,9 @@ func mention(m proto.Message, name string) *pg.RangeVar {
 	return found
 }
 
-// badRecursion says in what forbidden place a recursive term names itself, ""
-// when in none.
-func badRecursion(s *pg.SelectStmt, name string) string {
-	where := ""
+// badRecursion says in what forbidden place a recursive term names itself, and
+// where that is; "" when in none.
+func badRecursion(s *pg.SelectStmt, name string) (where string, loc int32) {
 	var walk func(m proto.Message, place string)
 	walk = func(m proto.Message, place string) {
 		visitTree(m, func(m proto.Message) bool {
@@ -72,7 +71,7 @@ func badRecursion(s *pg.SelectStmt, name string) string {
 			switch x := m.(type) {
 			case *pg.RangeVar:
 				if x.Schemaname == "" && x.Relname == name && place != "" {
-					where = place
+					where, loc = place, x.Location
 				}
 			case *pg.SubLink:
 				walk(x.Testexpr, place)
@@ -108,7 +107,7 @@ func badRecursion(s *pg.SelectStmt, name string) string {
 		})
 	}
 	walk(s, "")
-	return where
+	return where, loc
 }
 
 // sortCTEs orders the items of WITH RECURSIVE so that each comes after those it

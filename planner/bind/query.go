@@ -22,6 +22,7 @@ type query struct {
 	// ns is what FROM makes visible; lateral is set while a LATERAL item is bound.
 	ns      []*rel
 	lateral bool
+	hidden  map[string]bool // relations that a join's alias hides
 	ctes    []*cte
 	clause  clause
 	noSRF   string // inside CASE and the like
@@ -242,6 +243,7 @@ type selection struct {
 	// distinct: DISTINCT; on: DISTINCT ON of these targets.
 	distinct bool
 	on       []int
+	onLocs   []int32
 }
 
 type sortRef struct {
@@ -771,6 +773,7 @@ func (s *selection) distinctClause(list []*pg.Node) error {
 		}
 		if !dup {
 			s.on = append(s.on, i)
+			s.onLocs = append(s.onLocs, location(n))
 		}
 	}
 	// The ON items must be those that the rows are sorted by first.
@@ -782,19 +785,28 @@ func (s *selection) distinctClause(list []*pg.Node) error {
 		}
 		return false
 	}
-	seen, skipped := 0, false
+	seen, skipped := map[int]bool{}, false
 	for _, r := range s.sorts {
 		if !isOn(r.target) {
 			skipped = true
 			continue
 		}
 		if skipped {
-			return b.errf(s.targets[r.target].loc, sqlstate.InvalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions")
+			loc := int32(-1)
+			for k, i := range s.on {
+				if i == r.target {
+					loc = s.onLocs[k]
+				}
+			}
+			return b.errf(loc, sqlstate.InvalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions")
 		}
-		seen++
+		seen[r.target] = true
 	}
-	if skipped && seen < len(s.on) {
-		return b.errf(s.targets[s.on[0]].loc, sqlstate.InvalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions")
+	for k, i := range s.on {
+		if !skipped || seen[i] {
+			continue
+		}
+		return b.errf(s.onLocs[k], sqlstate.InvalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions")
 	}
 	return nil
 }

@@ -203,9 +203,17 @@ func (q *query) missingRel(name string, loc int32) error {
 					WithHint("Perhaps you meant to reference the table alias \"%s\".", r.name)
 			}
 			if r.name == name {
-				return q.b.errf(loc, sqlstate.UndefinedTable, "invalid reference to FROM-clause entry for table \"%s\"", name).
+				err := q.b.errf(loc, sqlstate.UndefinedTable, "invalid reference to FROM-clause entry for table \"%s\"", name).
 					WithDetail("There is an entry for table \"%s\", but it cannot be referenced from this part of the query.", name)
+				if r.lateralOnly && r.lateralOK && r.relVisible {
+					return err.WithHint("To reference that table, you must mark this subquery with LATERAL.")
+				}
+				return err
 			}
+		}
+		if l.hidden[name] {
+			return q.b.errf(loc, sqlstate.UndefinedTable, "invalid reference to FROM-clause entry for table \"%s\"", name).
+				WithDetail("There is an entry for table \"%s\", but it cannot be referenced from this part of the query.", name)
 		}
 	}
 	return q.b.errf(loc, sqlstate.UndefinedTable, "missing FROM-clause entry for table \"%s\"", name)

@@ -69,7 +69,7 @@ func (q *query) setTree(s *pg.SelectStmt, _ bool) (*result, error) {
 		}
 		want[i] = commonForm(both, oid)
 		if !s.All {
-			if _, err := b.equality(oid, locs[1]); err != nil {
+			if _, err := b.equality(oid, locs[0]); err != nil {
 				return nil, err
 			}
 		}
