@@ -1,0 +1,540 @@
+package op
+
+import (
+	"sync"
+
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/executor/agg"
+	"github.com/millrace/millrace/executor/mem"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// AggSpec says what an aggregation does. Its input has the group keys as the first
+// columns; arguments, filters and order keys are columns too.
+type AggSpec struct {
+	Keys []types.T
+	// Sets are the grouping sets, as positions in Keys; one for a plain GROUP BY.
+	Sets [][]int
+	Aggs []AggCall
+}
+
+// AggCall is one aggregate.
+type AggCall struct {
+	Call     agg.Call
+	Args     []int // columns of the input
+	Filter   int   // a bool column, -1: none
+	Distinct bool
+	// Order sorts the rows of each group; Col counts in Args and then in Extra.
+	Order      []SortCol
+	Extra      []int // columns that only Order needs
+	ExtraTypes []types.T
+}
+
+// Aggregate is the sink of an aggregation. Each lane has a table of its own for
+// each grouping set; Finish merges them, by partitions of the groups' hashes when
+// there are many, and what it yields are the merged tables.
+//
+// Rows of a DISTINCT or ordered aggregate are kept until then, unless there is one
+// lane, which can tell at once whether a value is new.
+type Aggregate struct {
+	run   *Run
+	acct  *mem.Account
+	spec  *AggSpec
+	mu    sync.Mutex
+	lanes []*aggLane
+	// tables has the merged tables of each set.
+	tables []aggOut
+	phase  int
+}
+
+type aggOut struct {
+	set   int
+	table *aggTable
+}
+
+// NewAggregate makes the sink.
+func NewAggregate(run *Run, spec *AggSpec) *Aggregate {
+	return &Aggregate{run: run, acct: run.Account.Child("aggregate", 0), spec: spec}
+}
+
+// aggTable is the groups of one set and their states.
+type aggTable struct {
+	spec   *AggSpec
+	set    []int
+	acct   *mem.Account
+	groups *Groups
+	states []agg.State
+	seen   []*Groups // of DISTINCT: group and arguments
+	rows   []*Rows   // of ordered aggregates, or of DISTINCT ones to merge: group, arguments, order keys
+	direct bool      // one lane: DISTINCT rows go to the states at once
+
+	gids    []uint32
+	keys    []*vec.Vec
+	args    []*vec.Vec
+	gidVec  vec.Vec
+	sel     []uint16
+	sub     []uint32
+	charged int64
+}
+
+func (s *Aggregate) newTable(set []int, direct bool) (*aggTable, error) {
+	t := &aggTable{spec: s.spec, set: set, acct: s.acct, direct: direct}
+	ts := make([]types.T, len(set))
+	for i, k := range set {
+		ts[i] = s.spec.Keys[k]
+	}
+	t.groups = NewGroups(ts, s.acct)
+	t.states = make([]agg.State, len(s.spec.Aggs))
+	t.seen = make([]*Groups, len(s.spec.Aggs))
+	t.rows = make([]*Rows, len(s.spec.Aggs))
+	for i := range s.spec.Aggs {
+		a := &s.spec.Aggs[i]
+		var err error
+		if t.states[i], err = agg.New(&a.Call); err != nil {
+			return nil, err
+		}
+		row := append([]types.T{types.Int4}, a.Call.Args...)
+		if a.Distinct {
+			t.seen[i] = NewGroups(row, s.acct)
+		}
+		if len(a.Order) > 0 {
+			t.rows[i] = NewRows(append(row, a.ExtraTypes...), s.acct)
+		}
+	}
+	return t, nil
+}
+
+// Lane implements Sink.
+func (s *Aggregate) Lane(l *Lane) (LaneSink, error) {
+	a := &aggLane{s: s}
+	for _, set := range s.spec.Sets {
+		t, err := s.newTable(set, l.Count == 1)
+		if err != nil {
+			return nil, err
+		}
+		a.tables = append(a.tables, t)
+	}
+	return a, nil
+}
+
+type aggLane struct {
+	s      *Aggregate
+	tables []*aggTable
+	remap  [][]uint32 // by set: group in the merged partition
+	order  [][]uint32 // by set: groups by partition
+	bounds [][]int
+}
+
+// Add implements LaneSink.
+func (l *aggLane) Add(b *vec.Batch) (Flow, error) {
+	for _, t := range l.tables {
+		if err := t.add(b); err != nil {
+			return Stop, err
+		}
+	}
+	return Continue, nil
+}
+
+// Combine implements LaneSink.
+func (l *aggLane) Combine() error {
+	l.s.mu.Lock()
+	l.s.lanes = append(l.s.lanes, l)
+	l.s.mu.Unlock()
+	return nil
+}
+
+// add takes a batch's rows into the groups.
+func (t *aggTable) add(b *vec.Batch) error {
+	n := b.Rows()
+	t.gids = grown(t.gids, n)
+	t.keys = t.keys[:0]
+	for _, k := range t.set {
+		t.keys = append(t.keys, b.Cols[k])
+	}
+	before := t.groups.N
+	if err := t.groups.Find(t.keys, b.Sel, b.N, t.gids); err != nil {
+		return err
+	}
+	grew := t.groups.N > before
+	for i := range t.spec.Aggs {
+		a := &t.spec.Aggs[i]
+		if grew {
+			t.states[i].Grow(t.groups.N)
+		}
+		sel, gids := b.Sel, t.gids[:n]
+		if a.Filter >= 0 {
+			sel, gids = t.filtered(b, b.Cols[a.Filter])
+			if len(sel) == 0 {
+				continue
+			}
+		}
+		t.args = t.args[:0]
+		for _, c := range a.Args {
+			t.args = append(t.args, b.Cols[c])
+		}
+		if !a.Distinct && len(a.Order) == 0 {
+			if err := t.states[i].Update(t.args, sel, len(gids), gids); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, c := range a.Extra {
+			t.args = append(t.args, b.Cols[c])
+		}
+		if err := t.keep(i, sel, b.N, gids); err != nil {
+			return err
+		}
+	}
+	if grew || t.charged == 0 {
+		return t.charge()
+	}
+	return nil
+}
+
+// charge accounts for what the states hold.
+func (t *aggTable) charge() error {
+	n := int64(0)
+	for _, s := range t.states {
+		n += s.Bytes()
+	}
+	if n <= t.charged {
+		return nil
+	}
+	n += n / 8
+	if err := t.acct.Reserve(n - t.charged); err != nil {
+		return err
+	}
+	t.charged = n
+	return nil
+}
+
+// filtered are the rows for which a FILTER holds, and their groups.
+func (t *aggTable) filtered(b *vec.Batch, cond *vec.Vec) ([]uint16, []uint32) {
+	sel, sub := t.sel[:0], t.sub[:0]
+	for k, r := range rowsOf(b) {
+		if !cond.IsNull(int(r)) && vec.Bit(cond.Source().Bits, cond.Index(int(r))) {
+			sel = append(sel, r)
+			sub = append(sub, t.gids[k])
+		}
+	}
+	t.sel, t.sub = sel, sub
+	return sel, sub
+}
+
+// keep takes the rows of a DISTINCT or ordered aggregate: t.args are its arguments
+// and extra columns.
+func (t *aggTable) keep(i int, sel []uint16, n int, gids []uint32) error {
+	a := &t.spec.Aggs[i]
+	// The group as a column beside the arguments, at the same rows.
+	g := &t.gidVec
+	g.Reset(types.Int4)
+	g.Grow(n)
+	g.N = n
+	if sel == nil {
+		for k, id := range gids {
+			g.I32[k] = int32(id)
+		}
+	} else {
+		for k, id := range gids {
+			g.I32[sel[k]] = int32(id)
+		}
+	}
+	cols := append([]*vec.Vec{g}, t.args...)
+	if a.Distinct {
+		seen := t.seen[i]
+		ids := make([]uint32, len(gids))
+		if err := seen.Find(cols[:1+len(a.Args)], sel, n, ids); err != nil {
+			return err
+		}
+		fresh := seen.FreshRows(sel, nil)
+		if len(fresh) == 0 {
+			return nil
+		}
+		if len(a.Order) == 0 {
+			if !t.direct {
+				return nil // kept in seen
+			}
+			sub := make([]uint32, len(fresh))
+			for k, r := range fresh {
+				sub[k] = uint32(g.I32[r])
+			}
+			return t.states[i].Update(t.args[:len(a.Args)], fresh, len(fresh), sub)
+		}
+		sel = fresh
+	}
+	return t.rows[i].AppendCols(cols, sel, n)
+}
+
+// finish gives the states what was kept in order.
+func (t *aggTable) finish(run *Run) error {
+	for i := range t.spec.Aggs {
+		a := &t.spec.Aggs[i]
+		if t.rows[i] == nil || t.rows[i].N == 0 {
+			continue
+		}
+		r := t.rows[i]
+		keys := []SortCol{{Col: 0}}
+		for _, k := range a.Order {
+			k.Col++
+			keys = append(keys, k)
+		}
+		idx, err := newSorter(r, keys).sort(0, r.N, t.acct, run)
+		if err != nil {
+			return err
+		}
+		args := make([]*vec.Vec, len(a.Args))
+		for k := range args {
+			args[k] = &vec.Vec{}
+		}
+		var g vec.Vec
+		all := idx.Slice(r.N)
+		for from := 0; from < len(all); from += vec.Size {
+			part := all[from:min(from+vec.Size, len(all))]
+			r.Gather(0, part, &g)
+			for k, v := range args {
+				r.Gather(1+k, part, v)
+			}
+			t.gids = grown(t.gids, len(part))
+			for k, x := range g.I32[:len(part)] {
+				t.gids[k] = uint32(x)
+			}
+			if err := t.states[i].Update(args, nil, len(part), t.gids); err != nil {
+				return err
+			}
+			if err := run.Interrupted(); err != nil {
+				return err
+			}
+		}
+		idx.Free()
+		r.Free()
+	}
+	return t.charge()
+}
+
+// mergeParts is the number of partitions when many groups are merged; mergeMin is
+// how many groups are many.
+const (
+	mergeParts = 64
+	mergeMin   = 8192
+)
+
+// Finish implements Sink.
+func (s *Aggregate) Finish() ([]func() error, error) {
+	s.phase++
+	switch s.phase {
+	case 1:
+		// A set without keys has a group even when there are no rows.
+		for _, l := range s.lanes[:1] {
+			for _, t := range l.tables {
+				if len(t.set) == 0 && t.groups.N == 0 {
+					if err := t.groups.Find(nil, nil, 1, grown(t.gids, 1)); err != nil {
+						return nil, err
+					}
+					for _, st := range t.states {
+						st.Grow(1)
+					}
+				}
+			}
+		}
+		if len(s.lanes) == 1 {
+			var fs []func() error
+			for k, t := range s.lanes[0].tables {
+				s.tables = append(s.tables, aggOut{k, t})
+				fs = append(fs, func() error { return t.finish(s.run) })
+			}
+			return fs, nil
+		}
+		var fs []func() error
+		for _, l := range s.lanes {
+			fs = append(fs, func() error { l.partition(); return nil })
+		}
+		return fs, nil
+	case 2:
+		if len(s.lanes) == 1 {
+			return nil, nil
+		}
+		var fs []func() error
+		for k := range s.spec.Sets {
+			groups := 0
+			for _, l := range s.lanes {
+				groups += l.tables[k].groups.N
+			}
+			if groups < mergeMin {
+				fs = append(fs, func() error { return s.merge(k, 0, mergeParts) })
+				continue
+			}
+			for p := range mergeParts {
+				fs = append(fs, func() error { return s.merge(k, p, p+1) })
+			}
+		}
+		return fs, nil
+	case 3:
+		if len(s.lanes) > 1 {
+			for _, l := range s.lanes {
+				for _, t := range l.tables {
+					t.free()
+				}
+			}
+		}
+		s.lanes = nil
+	}
+	return nil, nil
+}
+
+func (t *aggTable) free() {
+	t.groups.Free()
+	for i := range t.seen {
+		t.seen[i].Free()
+		t.rows[i].Free()
+	}
+	t.states = nil
+	t.acct.Release(t.charged)
+	t.charged = 0
+}
+
+// part is the partition of a hash.
+func part(h uint64) int { return int(h >> 58) }
+
+// partition lists the lane's groups by partition.
+func (l *aggLane) partition() {
+	for _, t := range l.tables {
+		n := t.groups.N
+		bounds := make([]int, mergeParts+1)
+		hs := t.groups.Hashes()
+		for _, h := range hs {
+			bounds[part(h)+1]++
+		}
+		for p := range mergeParts {
+			bounds[p+1] += bounds[p]
+		}
+		order := make([]uint32, n)
+		at := append([]int(nil), bounds...)
+		for i, h := range hs {
+			p := part(h)
+			order[at[p]] = uint32(i)
+			at[p]++
+		}
+		l.order, l.bounds = append(l.order, order), append(l.bounds, bounds)
+		l.remap = append(l.remap, make([]uint32, n))
+	}
+}
+
+// merge makes one table of the partitions from..to-1 of all lanes' tables of a set.
+func (s *Aggregate) merge(set, from, to int) error {
+	dst, err := s.newTable(s.spec.Sets[set], true)
+	if err != nil {
+		return err
+	}
+	keys := make([]*vec.Vec, len(dst.set))
+	for i := range keys {
+		keys[i] = &vec.Vec{}
+	}
+	ids := make([]uint32, vec.Size)
+	for _, l := range s.lanes {
+		src := l.tables[set]
+		all := l.order[set][l.bounds[set][from]:l.bounds[set][to]]
+		for len(all) > 0 {
+			chunk := all[:min(len(all), vec.Size)]
+			all = all[len(chunk):]
+			src.groups.gatherShared(chunk, keys)
+			if err := dst.groups.Find(keys, nil, len(chunk), ids); err != nil {
+				return err
+			}
+			for k, id := range chunk {
+				l.remap[set][id] = ids[k]
+			}
+			for i, st := range dst.states {
+				st.Grow(dst.groups.N)
+				if a := &s.spec.Aggs[i]; a.Distinct || len(a.Order) > 0 {
+					continue
+				}
+				if err := st.Merge(src.states[i], chunk, ids[:len(chunk)]); err != nil {
+					return err
+				}
+			}
+			if err := s.run.Interrupted(); err != nil {
+				return err
+			}
+		}
+		for i := range s.spec.Aggs {
+			if err := s.mergeKept(dst, l, set, i, from, to); err != nil {
+				return err
+			}
+		}
+	}
+	if dst.groups.N == 0 {
+		dst.free()
+		return nil
+	}
+	if err := dst.finish(s.run); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.tables = append(s.tables, aggOut{set, dst})
+	s.mu.Unlock()
+	return nil
+}
+
+// mergeKept gives dst the rows that a lane kept for a DISTINCT or ordered
+// aggregate, of groups in the partitions from..to-1.
+func (s *Aggregate) mergeKept(dst *aggTable, l *aggLane, set, i, from, to int) error {
+	a := &s.spec.Aggs[i]
+	src := l.tables[set]
+	var n int
+	var gather func(ids []uint32, cols []*vec.Vec)
+	switch {
+	case len(a.Order) > 0:
+		r := src.rows[i]
+		n = r.N
+		gather = func(ids []uint32, cols []*vec.Vec) {
+			for c, v := range cols {
+				r.Gather(c, ids, v)
+			}
+		}
+	case a.Distinct:
+		n = src.seen[i].N
+		gather = src.seen[i].gatherShared
+	default:
+		return nil
+	}
+	cols := make([]*vec.Vec, 1+len(a.Args)+len(a.Extra))
+	if len(a.Order) == 0 {
+		cols = cols[:1+len(a.Args)]
+	}
+	for c := range cols {
+		cols[c] = &vec.Vec{}
+	}
+	hs := src.groups.Hashes()
+	idx := make([]uint32, vec.Size)
+	gids := make([]uint32, vec.Size)
+	sel := make([]uint16, vec.Size)
+	for at := 0; at < n; at += vec.Size {
+		m := min(vec.Size, n-at)
+		for k := range m {
+			idx[k] = uint32(at + k)
+		}
+		gather(idx[:m], cols)
+		sub := sel[:0]
+		g := gids[:0]
+		for k, id := range cols[0].I32[:m] {
+			if p := part(hs[id]); p >= from && p < to {
+				sub = append(sub, uint16(k))
+				g = append(g, l.remap[set][id])
+			}
+		}
+		if len(sub) == 0 {
+			continue
+		}
+		dst.args = append(dst.args[:0], cols[1:]...)
+		if err := dst.keep(i, sub, m, g); err != nil {
+			return err
+		}
+		if err := s.run.Interrupted(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close implements Sink.
+func (s *Aggregate) Close() { s.acct.Close() }

@@ -1,0 +1,519 @@
+package op
+
+import (
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/executor/eval"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// JoinProbe is a lane of a hash join's left side. Its output columns are columns
+// OutL of the input, then columns OutR of the stored right side, or the mark.
+//
+// Where each left row has at most one match the left columns pass on as they are,
+// under a selection; else pairs are gathered.
+type JoinProbe struct {
+	In   Operator
+	B    *JoinBuild
+	Keys []int // columns of the input
+	// On is the residual condition over the pairs' columns, or nil. Where it matters
+	// that it is null rather than false, Value has it and On is nil.
+	On, Value *eval.Program
+	// Pairs have the input's columns PairL and the stored columns PairR.
+	PairL, PairR []int
+	OutL, OutR   []int
+	LeftTypes    []types.T // of OutL, for right rows without a match
+	MarkType     types.T
+	Lanes        int
+
+	s     joinScratch
+	keys  []*vec.Vec
+	in    *vec.Batch
+	rows  []uint16 // of in
+	state probeState
+
+	// pairs still to come for in
+	frow    []uint16
+	fid     []uint32
+	at      int    // index in frow
+	cur     uint32 // row + 1 of the chain at frow[at], 0: take the next
+	prow    []uint16
+	pid     []uint32
+	hit     []uint64 // rows of in that had a match
+	unknown []uint64 // rows for which Value was null
+	lcols   []*vec.Vec
+	rcols   []*vec.Vec
+	nulls   []*vec.Vec
+	pair    vec.Batch
+	out     vec.Batch
+	sel     []uint16
+	mark    vec.Vec
+
+	tail int // right rows looked at for the last part
+	done bool
+}
+
+type probeState uint8
+
+const (
+	probeNext  probeState = iota // take a batch
+	probePairs                   // pairs of it remain
+	probeRest                    // its rows without a match remain
+	probeTail                    // right rows without a match
+)
+
+// Next implements Operator.
+func (o *JoinProbe) Next() (*vec.Batch, error) {
+	for {
+		switch o.state {
+		case probeNext:
+			if o.done {
+				return nil, nil
+			}
+			b, err := o.In.Next()
+			if err != nil {
+				return nil, err
+			}
+			if b == nil {
+				o.done = true
+				if k := o.B.spec.Kind; k != plan.Right && k != plan.Full || o.B.ended.Add(1) != int64(o.Lanes) {
+					return nil, nil
+				}
+				o.state = probeTail
+				continue
+			}
+			if b.Rows() == 0 {
+				return empty(&o.out), nil
+			}
+			out, err := o.probe(b)
+			if out != nil || err != nil {
+				return out, err
+			}
+		case probePairs:
+			out, err := o.pairs()
+			if out != nil || err != nil {
+				return out, err
+			}
+		case probeRest:
+			o.state = probeNext
+			return o.rest(), nil
+		case probeTail:
+			out := o.unmatched()
+			if out == nil {
+				o.state = probeNext
+				return nil, nil
+			}
+			return out, nil
+		}
+	}
+}
+
+// Close implements Operator.
+func (o *JoinProbe) Close() { o.In.Close() }
+
+// probe looks up a batch. It yields at once where no pairs need be made, or sets
+// the state for what follows.
+func (o *JoinProbe) probe(b *vec.Batch) (*vec.Batch, error) {
+	t := o.B.table
+	o.in, o.rows = b, rowsOf(b)
+	o.keys = o.keys[:0]
+	for _, c := range o.Keys {
+		o.keys = append(o.keys, b.Cols[c])
+	}
+	o.frow, o.fid = t.find(o.keys, o.rows, &o.s)
+	kind := o.B.spec.Kind
+	dups := t.dups.Load()
+	if o.On == nil && o.Value == nil {
+		switch kind {
+		case plan.Semi:
+			return o.pass(o.frow), nil
+		case plan.Anti:
+			return o.pass(o.without(o.frow)), nil
+		case plan.Mark:
+			o.clearHits()
+			o.setHits(o.frow)
+			return o.marked(), nil
+		case plan.Single:
+			if dups && o.anyChain() {
+				return nil, errManyRows
+			}
+			return o.padded(), nil
+		case plan.Left:
+			if !dups || !o.anyChain() {
+				return o.padded(), nil
+			}
+		case plan.Inner, plan.Right, plan.Full:
+			if !dups || !o.anyChain() {
+				if kind != plan.Inner {
+					t.mark(o.fid)
+				}
+				if kind == plan.Full && len(o.frow) < len(o.rows) {
+					return o.padded(), nil
+				}
+				return o.single(), nil
+			}
+		}
+	}
+	o.clearHits()
+	o.at, o.cur = 0, 0
+	o.state = probePairs
+	return nil, nil
+}
+
+// anyChain says whether a found row has another of the same key after it.
+func (o *JoinProbe) anyChain() bool {
+	t := o.B.table
+	next := t.chains()
+	for _, id := range o.fid {
+		if t.after(next, id) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *JoinProbe) clearHits() {
+	o.hit = grown(o.hit, vec.Words(o.in.N))
+	clear(o.hit)
+	if o.Value != nil {
+		o.unknown = grown(o.unknown, vec.Words(o.in.N))
+		clear(o.unknown)
+	}
+}
+
+func (o *JoinProbe) setHits(rows []uint16) {
+	for _, r := range rows {
+		o.hit[r>>6] |= 1 << (r & 63)
+	}
+}
+
+// without is the rows of the batch that are not among found, which is ascending.
+// NOT IN also leaves out all rows when the right side has a null, and rows whose
+// key is null unless the right side is empty.
+func (o *JoinProbe) without(found []uint16) []uint16 {
+	t := o.B.table
+	out := o.sel[:0]
+	aware := o.B.spec.NullAware && t.form != tableEmpty
+	if aware && t.hasNull {
+		o.sel = out
+		return out
+	}
+	k := 0
+	for _, r := range o.rows {
+		if k < len(found) && found[k] == r {
+			k++
+			continue
+		}
+		if aware && o.keys[0].IsNull(int(r)) {
+			continue
+		}
+		out = append(out, r)
+	}
+	o.sel = out
+	return out
+}
+
+// outputs sets the left columns of the output to those of cols.
+func (o *JoinProbe) leftCols(cols []*vec.Vec) {
+	o.out.Cols = o.out.Cols[:0]
+	for _, c := range o.OutL {
+		o.out.Cols = append(o.out.Cols, cols[c])
+	}
+}
+
+// pass yields the left columns of some rows.
+func (o *JoinProbe) pass(rows []uint16) *vec.Batch {
+	o.leftCols(o.in.Cols)
+	o.out.N, o.out.Sel = o.in.N, rows
+	return &o.out
+}
+
+func (o *JoinProbe) right(i int) *vec.Vec {
+	for len(o.rcols) <= i {
+		o.rcols = append(o.rcols, &vec.Vec{})
+	}
+	return o.rcols[i]
+}
+
+// single yields the rows found, each with its one match.
+func (o *JoinProbe) single() *vec.Batch {
+	o.leftCols(o.in.Cols)
+	for i, c := range o.OutR {
+		v := o.right(i)
+		o.B.table.rows.Scatter(c, o.fid, o.frow, o.in.N, v)
+		o.out.Cols = append(o.out.Cols, v)
+	}
+	o.out.N, o.out.Sel = o.in.N, o.frow
+	return &o.out
+}
+
+// padded yields all rows, those that were found with their one match, the others
+// with nulls.
+func (o *JoinProbe) padded() *vec.Batch {
+	o.leftCols(o.in.Cols)
+	n := o.in.N
+	for i, c := range o.OutR {
+		v := o.right(i)
+		if len(o.frow) == 0 {
+			nullVec(v, o.B.table.rows.T[c], n)
+		} else {
+			o.B.table.rows.ScatterNull(c, o.fid, o.frow, n, v)
+		}
+		o.out.Cols = append(o.out.Cols, v)
+	}
+	o.out.N, o.out.Sel = n, o.in.Sel
+	return &o.out
+}
+
+// marked yields all rows with the mark.
+func (o *JoinProbe) marked() *vec.Batch {
+	t := o.B.table
+	n := o.in.N
+	o.leftCols(o.in.Cols)
+	m := &o.mark
+	m.Reset(types.Bool)
+	m.Grow(n)
+	m.N = n
+	copy(m.Bits, o.hit[:vec.Words(n)])
+	if o.Value != nil {
+		valid := m.TakeValid(n)
+		for i := range valid {
+			valid[i] = o.hit[i] | ^o.unknown[i]
+		}
+	} else if !o.B.spec.TwoValued && t.form != tableEmpty && len(o.keys) > 0 {
+		switch key := o.keys[0]; {
+		case t.hasNull:
+			copy(m.TakeValid(n), o.hit[:vec.Words(n)])
+		case key.Valid != nil && !t.nullEqual[0]:
+			valid := m.TakeValid(n)
+			if key.Form == vec.Const {
+				copy(valid, o.hit[:vec.Words(n)]) // a null: no row was found
+			} else {
+				copy(valid, key.Valid[:vec.Words(n)])
+			}
+		}
+	}
+	o.out.Cols = append(o.out.Cols, m)
+	o.out.N, o.out.Sel = n, o.in.Sel
+	return &o.out
+}
+
+// pairs makes the next batch of pairs and yields what comes of it; nil when the
+// state has changed.
+func (o *JoinProbe) pairs() (*vec.Batch, error) {
+	t := o.B.table
+	kind := o.B.spec.Kind
+	chains := t.dups.Load()
+	next := t.chains()
+	// A left row that has found its match needs no other in these kinds.
+	first := kind == plan.Semi || kind == plan.Anti || kind == plan.Mark
+	o.prow, o.pid = o.prow[:0], o.pid[:0]
+	for len(o.prow) < vec.Size {
+		if o.cur == 0 {
+			if o.at >= len(o.frow) {
+				break
+			}
+			o.cur = o.fid[o.at] + 1
+		}
+		r := o.frow[o.at]
+		if first && o.hit[r>>6]>>(r&63)&1 != 0 {
+			o.cur = 0
+			o.at++
+			continue
+		}
+		o.prow = append(o.prow, r)
+		o.pid = append(o.pid, o.cur-1)
+		if chains {
+			o.cur = t.after(next, o.cur-1)
+		} else {
+			o.cur = 0
+		}
+		if o.cur == 0 {
+			o.at++
+		}
+	}
+	if len(o.prow) == 0 {
+		switch kind {
+		case plan.Inner, plan.Right:
+			o.state = probeNext
+		default:
+			o.state = probeRest
+		}
+		return nil, nil
+	}
+	n := len(o.prow)
+	p := &o.pair
+	p.Cols = p.Cols[:0]
+	li, ri := 0, 0
+	for _, c := range o.PairL {
+		v := o.left(li)
+		li++
+		gatherVec(v, o.in.Cols[c], o.prow)
+		p.Cols = append(p.Cols, v)
+	}
+	for _, c := range o.PairR {
+		v := o.right(ri)
+		ri++
+		t.rows.Gather(c, o.pid, v)
+		p.Cols = append(p.Cols, v)
+	}
+	p.N, p.Sel = n, nil
+	if o.On != nil {
+		if err := o.On.Filter(p); err != nil {
+			return nil, err
+		}
+	}
+	if o.Value != nil {
+		if err := o.judge(p); err != nil {
+			return nil, err
+		}
+	}
+	if p.Rows() == 0 {
+		return empty(&o.out), nil
+	}
+	// Note the matches.
+	switch kind {
+	case plan.Inner:
+	case plan.Right, plan.Full:
+		ids := o.pid
+		if p.Sel != nil {
+			o.s.hit = grown(o.s.hit, len(p.Sel))
+			for k, i := range p.Sel {
+				o.s.hit[k] = o.pid[i]
+			}
+			ids = o.s.hit[:len(p.Sel)]
+		}
+		t.mark(ids)
+		fallthrough
+	default:
+		for k := range p.Rows() {
+			r := o.prow[p.Row(k)]
+			bit := uint64(1) << (r & 63)
+			if kind == plan.Single && o.hit[r>>6]&bit != 0 {
+				return nil, errManyRows
+			}
+			o.hit[r>>6] |= bit
+		}
+	}
+	if first {
+		return empty(&o.out), nil
+	}
+	o.out.Cols = o.out.Cols[:0]
+	for _, c := range o.OutL {
+		o.out.Cols = append(o.out.Cols, p.Cols[indexOf(o.PairL, c)])
+	}
+	for _, c := range o.OutR {
+		o.out.Cols = append(o.out.Cols, p.Cols[len(o.PairL)+indexOf(o.PairR, c)])
+	}
+	o.out.N, o.out.Sel = p.N, p.Sel
+	return &o.out, nil
+}
+
+// judge selects the pairs for which Value is true, and notes the rows for which it
+// is null.
+func (o *JoinProbe) judge(p *vec.Batch) error {
+	v, err := o.Value.Eval(p)
+	if err != nil {
+		return err
+	}
+	sel := o.sel[:0]
+	for k, r := range o.prow {
+		switch {
+		case v.IsNull(k):
+			o.unknown[r>>6] |= 1 << (r & 63)
+		case vec.Bit(v.Bits, v.Index(k)):
+			sel = append(sel, uint16(k))
+		}
+	}
+	o.sel = sel
+	p.Sel = sel
+	return nil
+}
+
+func (o *JoinProbe) left(i int) *vec.Vec {
+	for len(o.lcols) <= i {
+		o.lcols = append(o.lcols, &vec.Vec{})
+	}
+	return o.lcols[i]
+}
+
+func indexOf(s []int, x int) int {
+	for i, y := range s {
+		if y == x {
+			return i
+		}
+	}
+	panic("op: column is not among the pairs'")
+}
+
+// rest yields what is left of the batch after its pairs: the rows with a match, or
+// those without, or all with their marks.
+func (o *JoinProbe) rest() *vec.Batch {
+	kind := o.B.spec.Kind
+	if kind == plan.Mark {
+		return o.marked()
+	}
+	want := kind == plan.Semi
+	out := o.sel[:0]
+	for _, r := range o.rows {
+		if o.Value != nil && o.unknown[r>>6]>>(r&63)&1 != 0 {
+			continue // NOT IN: neither in nor surely not in
+		}
+		if (o.hit[r>>6]>>(r&63)&1 != 0) == want {
+			out = append(out, r)
+		}
+	}
+	o.sel = out
+	if kind == plan.Semi || kind == plan.Anti {
+		return o.pass(out)
+	}
+	o.leftCols(o.in.Cols)
+	for i, c := range o.OutR {
+		v := o.null(i)
+		nullVec(v, o.B.spec.Build[c], o.in.N)
+		o.out.Cols = append(o.out.Cols, v)
+	}
+	o.out.N, o.out.Sel = o.in.N, out
+	return &o.out
+}
+
+func (o *JoinProbe) null(i int) *vec.Vec {
+	for len(o.nulls) <= i {
+		o.nulls = append(o.nulls, &vec.Vec{})
+	}
+	return o.nulls[i]
+}
+
+// unmatched yields the right rows that met no match, nil at their end.
+func (o *JoinProbe) unmatched() *vec.Batch {
+	t := o.B.table
+	w := t.matched.Slice(vec.Words(t.N))
+	o.pid = o.pid[:0]
+	for o.tail < t.N && len(o.pid) < vec.Size {
+		if o.tail&63 == 0 && w[o.tail>>6] == ^uint64(0) {
+			o.tail += 64
+			continue
+		}
+		if !vec.Bit(w, o.tail) {
+			o.pid = append(o.pid, uint32(o.tail))
+		}
+		o.tail++
+	}
+	if len(o.pid) == 0 {
+		return nil
+	}
+	n := len(o.pid)
+	o.out.Cols = o.out.Cols[:0]
+	for i, lt := range o.LeftTypes {
+		v := o.null(i)
+		nullVec(v, lt, n)
+		o.out.Cols = append(o.out.Cols, v)
+	}
+	for i, c := range o.OutR {
+		v := o.right(i)
+		t.rows.Gather(c, o.pid, v)
+		o.out.Cols = append(o.out.Cols, v)
+	}
+	o.out.N, o.out.Sel = n, nil
+	return &o.out
+}
