@@ -111,7 +111,7 @@ func (c *Call) datum(v *vec.Vec, k, i int) types.Datum {
 }
 
 // row compiles ROW(…).
-func (c *compiler) row(args []*node) (*node, error) {
+func (c *compiler) row(args []*node, names []string) (*node, error) {
 	ts := make([]types.T, len(args))
 	ds := make([]types.Datum, len(args))
 	for i, a := range args {
@@ -127,7 +127,9 @@ func (c *compiler) row(args []*node) (*node, error) {
 		}
 		c.End(i, types.MakeRecord(c.Begin(), ts, ds))
 	})
-	return c.loopNode("row", types.Record, impl{loop: loop, nonStrict: true, cost: 20}, false, args...), nil
+	n := c.loopNode(fmt.Sprintf("row%q", names), types.Record, impl{loop: loop, nonStrict: true, cost: 20}, false, args...)
+	n.names = names
+	return n, nil
 }
 
 // field compiles the n-th field of a record.

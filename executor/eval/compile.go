@@ -155,7 +155,7 @@ func (c *compiler) compile(e expr.Expr) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
-		return c.row(args)
+		return c.row(args, x.Names)
 	case *expr.Field:
 		a, err := c.compile(x.Arg)
 		if err != nil {

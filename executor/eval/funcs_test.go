@@ -126,6 +126,9 @@ func answer(t *testing.T, ref, path string, lines []string, cases []funcCase) {
 			} else {
 				typ = fmt.Sprintf("pg_catalog.%q", typ)
 			}
+			if f := lookup(c.sig); f.Variadic != 0 && f.Variadic != types.AnyOID && i == len(f.Args)-1 && strings.HasSuffix(typ, "[]") {
+				lit = "VARIADIC " + lit
+			}
 			args = append(args, lit+"::"+typ)
 		}
 		sql := fmt.Sprintf("select %q(%s)", name, strings.Join(args, ", "))
@@ -152,10 +155,8 @@ func answer(t *testing.T, ref, path string, lines []string, cases []funcCase) {
 	}
 }
 
-func escape(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "\n", `\n`) }
-func unescape(s string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(s, `\n`, "\n"), `\\`, `\`)
-}
+func escape(s string) string   { return strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "\n", `\n`) }
+func unescape(s string) string { return strings.NewReplacer(`\\`, `\`, `\n`, "\n").Replace(s) }
 
 var testSession = func() *Session {
 	loc, err := types.LoadZone("America/New_York")

@@ -21,6 +21,8 @@ type node struct {
 	volatile bool
 	cost     float32 // of one row, in units of an integer comparison, arguments included
 
+	names []string // of the fields of a record
+
 	out   vec.Vec
 	valid []uint64
 	buf   []byte // bytes of the result's long strings
