@@ -51,6 +51,7 @@ func newMinMax(t types.T, sign int) State {
 	}
 	s := &minMaxView{sign: sign, compare: bytes.Compare}
 	if !types.PlainBytes(t.OID) {
+		s.last = t.OID != types.BPCharOID
 		s.compare = func(a, b []byte) int { return types.CompareView(t.OID, a, b) }
 	}
 	return s
@@ -149,7 +150,8 @@ func (s *minMax[E]) add(g uint32, y E) {
 	switch {
 	case !s.has[g]:
 		s.val[g], s.has[g] = y, true
-	case s.sign > 0 && s.less(s.val[g], y), s.sign < 0 && s.less(y, s.val[g]):
+	case s.sign > 0 && !s.less(y, s.val[g]), s.sign < 0 && !s.less(s.val[g], y):
+		// Of equal values the last stays, as in PostgreSQL: 1.5 and 1.50.
 		s.val[g] = y
 	}
 }
@@ -181,6 +183,7 @@ func (s *minMax[E]) Bytes() int64 { return int64(cap(s.val)) * 17 }
 // than half of it is dead.
 type minMaxView struct {
 	sign    int
+	last    bool // of values that are equal but not alike, keep the last
 	compare func(a, b []byte) int
 	at      []span
 	arena   []byte
@@ -203,7 +206,10 @@ func (s *minMaxView) value(g uint32) []byte {
 func (s *minMaxView) add(g uint32, b []byte) {
 	p := &s.at[g]
 	if p.off != 0 {
-		if s.sign == 0 || s.compare(b, s.value(g))*s.sign <= 0 {
+		if s.sign == 0 {
+			return
+		}
+		if c := s.compare(b, s.value(g)) * s.sign; c < 0 || c == 0 && !s.last {
 			return
 		}
 		if len(b) <= int(p.c) {

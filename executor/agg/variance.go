@@ -168,7 +168,11 @@ func (s *variance) result(g uint32, n int64) ([]byte, error) {
 	if err != nil || !s.root {
 		return r, err
 	}
-	return types.NumericSqrt(nil, r)
+	root, err := types.NumericSqrt(nil, r)
+	if err != nil {
+		return nil, err
+	}
+	return types.NumericRound(nil, root, types.NumericDScale(r))
 }
 
 func (s *variance) Bytes() int64 { return s.x.bytes() + s.xx.bytes() }

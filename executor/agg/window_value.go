@@ -11,7 +11,9 @@ func init() {
 		name string
 		sign int
 	}{{"lag", -1}, {"lead", 1}} {
-		shift := func(c *WindowCall, p *Partition, args []*vec.Vec, out *vec.Vec) error { return shifted(c, p, args, out, f.sign) }
+		shift := func(c *WindowCall, p *Partition, args []*vec.Vec, out *vec.Vec) error {
+			return shifted(c, p, args, out, f.sign)
+		}
 		regWindow(f.name+"(anyelement)", shift)
 		regWindow(f.name+"(anyelement,int4)", shift)
 		regWindow(f.name+"(anycompatible,int4,anycompatible)", shift)

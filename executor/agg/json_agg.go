@@ -1,0 +1,93 @@
+package agg
+
+import (
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/executor/eval"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+func init() {
+	reg("json_agg", func(c *Call) (State, error) { return newRows(c, jsonArray), nil })
+	reg("jsonb_agg", func(c *Call) (State, error) { return newRows(c, jsonbArray), nil })
+	reg("json_object_agg", func(c *Call) (State, error) { return newRows(c, jsonObject), nil })
+	reg("jsonb_object_agg", func(c *Call) (State, error) { return newRows(c, jsonbObject), nil })
+}
+
+func jsonArray(s *rows, g uint32, dst []byte) ([]byte, error) {
+	v := s.c.cols[0]
+	sep := ", "
+	if t := v.T.OID; t == types.RecordOID || types.IsArray(t) {
+		sep = ", \n "
+	}
+	dst = append(dst, '[')
+	first := true
+	_ = s.c.each(g, func(r int) error {
+		if !first {
+			dst = append(dst, sep...)
+		}
+		first = false
+		dst = eval.AppendJSON(dst, v.T, v.Datum(r), nil, s.call.Env)
+		return nil
+	})
+	return append(dst, ']'), nil
+}
+
+func jsonbArray(s *rows, g uint32, dst []byte) ([]byte, error) {
+	v := s.c.cols[0]
+	var b types.JSONBuilder
+	b.BeginArray()
+	if err := s.c.each(g, func(r int) error { return eval.AddJSONB(&b, v.T, v.Datum(r), nil, s.call.Env) }); err != nil {
+		return nil, err
+	}
+	b.End()
+	j, err := b.Finish()
+	return append(dst, j...), err
+}
+
+func key(k *vec.Vec, r int, env *types.Env) ([]byte, error) {
+	if k.IsNull(r) {
+		return nil, sqlstate.Errorf(sqlstate.InvalidParameterValue, "field name must not be null")
+	}
+	return eval.JSONKey(nil, k.T, k.Datum(r), env)
+}
+
+func jsonObject(s *rows, g uint32, dst []byte) ([]byte, error) {
+	k, v := s.c.cols[0], s.c.cols[1]
+	dst = append(dst, "{ "...)
+	first := true
+	err := s.c.each(g, func(r int) error {
+		name, err := key(k, r, s.call.Env)
+		if err != nil {
+			return err
+		}
+		if !first {
+			dst = append(dst, ", "...)
+		}
+		first = false
+		dst = append(types.AppendJSONString(dst, name), " : "...)
+		dst = eval.AppendJSON(dst, v.T, v.Datum(r), nil, s.call.Env)
+		return nil
+	})
+	return append(dst, " }"...), err
+}
+
+func jsonbObject(s *rows, g uint32, dst []byte) ([]byte, error) {
+	k, v := s.c.cols[0], s.c.cols[1]
+	var b types.JSONBuilder
+	b.BeginObject()
+	err := s.c.each(g, func(r int) error {
+		name, err := key(k, r, s.call.Env)
+		if err != nil {
+			return err
+		}
+		b.Key(name)
+		return eval.AddJSONB(&b, v.T, v.Datum(r), nil, s.call.Env)
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.End()
+	j, err := b.Finish()
+	return append(dst, j...), err
+}
