@@ -55,6 +55,7 @@ func (t *Tablet) prepareSides(ctx context.Context, chunks []storage.Chunk, sides
 				return nil, err
 			}
 			s.del.Store(&deleteSet{blocks: s.blocks(), base: m[info.File]})
+			s.sideDeletes = side.Deletes
 		}
 	}
 	if err := p.probeSides(ctx, p.v); err != nil {

@@ -62,7 +62,11 @@ func encodeDeletes(f storage.CSN, segs []segDeletes) ([]byte, error) {
 		b = append(b, s.file...)
 		b = append(b, data...)
 	}
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)), nil
+	return sealDeletes(b), nil
+}
+
+func sealDeletes(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 // decodeDeletes is the inverse of encodeDeletes, for bytes of any origin.
@@ -88,7 +92,8 @@ func decodeDeletes(name string, b []byte) (f storage.CSN, segs []segDeletes, err
 			return 0, nil, corrupt(at, "entry cut short")
 		}
 		h := body[at:]
-		rows, size, nameLen, flags := binary.LittleEndian.Uint32(h), binary.LittleEndian.Uint32(h[4:]), int(binary.LittleEndian.Uint16(h[8:])), h[10]
+		rows, size := binary.LittleEndian.Uint32(h), binary.LittleEndian.Uint32(h[4:])
+		nameLen, flags := int(binary.LittleEndian.Uint16(h[8:])), h[10]
 		at += 12
 		if rows > vec.SegmentRows || uint64(size)+uint64(nameLen) > uint64(len(body)-at) {
 			return 0, nil, corrupt(at, "entry cut short")

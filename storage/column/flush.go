@@ -86,6 +86,10 @@ func (t *Tablet) flush(ctx context.Context, durable func(storage.CSN) error) (*E
 		t.mu.Unlock()
 		for _, s := range adopted {
 			s.inManifest = true // if it was truncated meanwhile, the next edit drops it
+			if s.sideDeletes != "" {
+				_ = t.cfg.Files.Remove(s.sideDeletes) // several may share one
+				s.sideDeletes = ""
+			}
 		}
 		t.drop(truncated)
 		fl.install()

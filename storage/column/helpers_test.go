@@ -307,3 +307,13 @@ func copyFile(t *testing.T, from, to blob.Dir, name string) {
 		t.Fatal(err)
 	}
 }
+
+func csnOf(x uint64) storage.CSN { return storage.CSN(x) }
+
+func csnList(xs []uint64) []storage.CSN {
+	out := make([]storage.CSN, len(xs))
+	for i, x := range xs {
+		out[i] = storage.CSN(x)
+	}
+	return out
+}

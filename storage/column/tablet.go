@@ -97,7 +97,7 @@ func (t *Tablet) LiveBytes() int64 {
 	defer t.mu.Unlock()
 	var n int64
 	for _, m := range t.cur.mems {
-		if m.n > 0 || m.first.Load() != 0 {
+		if m.first.Load() != 0 {
 			n += m.bytes.Load()
 		}
 	}
