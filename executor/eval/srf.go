@@ -326,9 +326,14 @@ func (g *intSeries) next(out []*vec.Vec, max int) (int, error) {
 	}
 	base := v.N
 	v.Grow(base + n)
-	v.Valid = nil // a series has no nulls
 	x := g.at
-	if v.T.Layout == types.LayoutI32 {
+	if v.Valid != nil { // there are nulls from before
+		for range n {
+			v.AppendDatum(types.NewInt(x))
+			x += g.step
+		}
+		v.N = base
+	} else if v.T.Layout == types.LayoutI32 {
 		for k := range v.I32[base : base+n] {
 			v.I32[base+k] = int32(x)
 			x += g.step
