@@ -94,8 +94,9 @@ func (r *CopyReader) csvRow(b *vec.Batch, line []byte) error {
 				if k == n {
 					return r.lineError(line, "extra data after last expected column")
 				}
-				if _, _, _, pos, _ = r.csvField(line, pos); pos == 0 {
-					break
+				var bad error
+				if _, _, _, pos, bad = r.csvField(line, pos); bad != nil {
+					return bad // the line is split before its values are read
 				}
 			}
 			return err

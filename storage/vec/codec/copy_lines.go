@@ -24,21 +24,46 @@ func (r *CopyReader) nextLine() (line []byte, ok bool, err error) {
 	r.pos, r.scan = next, next
 	r.quoted, r.esc = false, false
 	r.line++
-	if n := len(line); n >= 2 && line[n-1] == '.' && line[n-2] == '\\' {
-		if n == 2 {
-			r.done = true
-			r.line--
-			return nil, false, nil
-		}
-		if r.o.Format == CopyText && backslashes(line[:n-1])&1 == 1 {
-			r.done = true // what stands before the marker still counts
-			line = line[:n-2]
+	if i := bytes.IndexByte(line, '\\'); i >= 0 && (r.o.Format == CopyText || len(line) == 2) {
+		if line, err = r.endMarker(line, i); err != nil || r.done && len(line) == 0 {
+			return nil, false, err
 		}
 	}
 	if !utf8.Valid(line) || bytes.IndexByte(line, 0) >= 0 {
 		return nil, false, r.where(types.CheckUTF8(line), "")
 	}
 	return line, true, nil
+}
+
+// endMarker looks for \. in a line whose first backslash is at i: alone or at the
+// end of a line it ends the data (what stands before it still counts, in the
+// text format), anywhere else it is an error.
+func (r *CopyReader) endMarker(line []byte, i int) ([]byte, error) {
+	for ; i+1 < len(line); i++ {
+		if line[i] != '\\' {
+			continue
+		}
+		i++
+		if line[i] != '.' {
+			continue
+		}
+		text := r.o.Format == CopyText
+		if i+1 < len(line) || text && r.eof && r.pos == len(r.buf) && r.buf[r.pos-1] == '.' {
+			if !text {
+				return line, nil
+			}
+			return nil, r.where(badFile("end-of-copy marker corrupt"), "")
+		}
+		if text || i == 1 {
+			r.done = true
+			line = line[:i-1]
+			if len(line) == 0 {
+				r.line--
+			}
+		}
+		return line, nil
+	}
+	return line, nil
 }
 
 // backslashes is the number of backslashes at the end of b.
@@ -153,6 +178,10 @@ func (r *CopyReader) checkStray(line []byte) error {
 
 func (r *CopyReader) strayEOL(c byte, at int) error {
 	r.line++
+	line := r.buf[r.pos:at]
+	if n := len(line); n >= 2 && line[n-1] == '.' && backslashes(line[:n-1])&1 == 1 && r.o.Format == CopyText {
+		return r.where(badFile("end-of-copy marker does not match previous newline style"), "")
+	}
 	name, esc := "carriage return", `\r`
 	if c == '\n' {
 		name, esc = "newline", `\n`
@@ -162,7 +191,7 @@ func (r *CopyReader) strayEOL(c byte, at int) error {
 		kind, hint = "unquoted", fmt.Sprintf("Use quoted CSV field to represent %s.", name)
 	}
 	e := sqlstate.Errorf(sqlstate.BadCopyFileFormat, "%s %s found in data", kind, name).WithHint("%s", hint)
-	return r.where(e, ": \"%s\"", clip(r.buf[r.pos:at]))
+	return r.where(e, "")
 }
 
 // track follows the CSV quotes over b.

@@ -73,6 +73,10 @@ func badOption(format string, args ...any) error {
 	return sqlstate.Errorf(sqlstate.InvalidParameterValue, format, args...)
 }
 
+func unsupported(format string, args ...any) error {
+	return sqlstate.Errorf(sqlstate.FeatureNotSupported, format, args...)
+}
+
 // ParseCopyOptions checks the options of a COPY FROM (from) or COPY TO.
 func ParseCopyOptions(opts []CopyOption, from bool) (CopyOptions, error) {
 	var o CopyOptions
@@ -102,6 +106,9 @@ func ParseCopyOptions(opts []CopyOption, from bool) (CopyOptions, error) {
 		var err error
 		switch p.Name {
 		case "format":
+			if !p.HasValue {
+				return o, syntax("%s requires a parameter", p.Name)
+			}
 			switch p.Value {
 			case "text":
 			case "csv":
@@ -123,7 +130,7 @@ func ParseCopyOptions(opts []CopyOption, from bool) (CopyOptions, error) {
 			h := HeaderNone
 			if strings.EqualFold(p.Value, "match") {
 				if h = HeaderMatch; !from {
-					return o, sqlstate.Errorf(sqlstate.InvalidParameterValue, "cannot use \"%s\" with HEADER in COPY TO", p.Value)
+					return o, sqlstate.Errorf(sqlstate.FeatureNotSupported, "cannot use \"%s\" with HEADER in COPY TO", p.Value)
 				}
 			} else if on, e := copyBool(p); e != nil {
 				return o, syntax("%s requires a Boolean value or \"match\"", p.Name)
@@ -183,7 +190,7 @@ func (o *CopyOptions) fill(delim, null, quote, escape *string, header *CopyHeade
 		}{{delim != nil, "DELIMITER"}, {null != nil, "NULL"}, {o.Default != nil, "DEFAULT"}, {header != nil && *header != HeaderNone, "HEADER"}} {
 			if n.given {
 				if n.name == "HEADER" {
-					return sqlstate.Errorf(sqlstate.FeatureNotSupported, "cannot specify %s in BINARY mode", n.name)
+					return unsupported("cannot specify %s in BINARY mode", n.name)
 				}
 				return syntax("cannot specify %s in BINARY mode", n.name)
 			}
@@ -209,7 +216,7 @@ func (o *CopyOptions) fill(delim, null, quote, escape *string, header *CopyHeade
 	}
 	switch {
 	case len(ds) != 1:
-		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "COPY delimiter must be a single one-byte character")
+		return unsupported("COPY delimiter must be a single one-byte character")
 	case ds == "\r" || ds == "\n":
 		return badOption("COPY delimiter cannot be newline or carriage return")
 	case strings.ContainsAny(o.Null, "\r\n"):
@@ -219,42 +226,42 @@ func (o *CopyOptions) fill(delim, null, quote, escape *string, header *CopyHeade
 	case !csv && strings.Contains("\\.abcdefghijklmnopqrstuvwxyz0123456789", ds):
 		return badOption("COPY delimiter cannot be \"%s\"", ds)
 	case !csv && quote != nil:
-		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "COPY QUOTE requires CSV mode")
+		return unsupported("COPY quote available only in CSV mode")
 	case csv && len(qs) != 1:
-		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "COPY quote must be a single one-byte character")
+		return unsupported("COPY quote must be a single one-byte character")
 	case csv && ds == qs:
 		return badOption("COPY delimiter and quote must be different")
 	case !csv && escape != nil:
-		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "COPY ESCAPE requires CSV mode")
+		return unsupported("COPY escape available only in CSV mode")
 	case csv && len(es) != 1:
-		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "COPY escape must be a single one-byte character")
+		return unsupported("COPY escape must be a single one-byte character")
 	case !csv && (o.ForceQuoteAll || o.ForceQuote != nil):
-		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "COPY FORCE_QUOTE requires CSV mode")
+		return unsupported("COPY force quote available only in CSV mode")
 	case from && (o.ForceQuoteAll || o.ForceQuote != nil):
-		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "COPY FORCE_QUOTE cannot be used with COPY FROM")
+		return unsupported("COPY force quote only available using COPY TO")
 	case !csv && o.ForceNotNull != nil:
-		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "COPY FORCE_NOT_NULL requires CSV mode")
+		return unsupported("COPY force not null available only in CSV mode")
 	case !from && o.ForceNotNull != nil:
-		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "COPY FORCE_NOT_NULL cannot be used with COPY TO")
+		return unsupported("COPY force not null only available using COPY FROM")
 	case !csv && o.ForceNull != nil:
-		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "COPY FORCE_NULL requires CSV mode")
+		return unsupported("COPY force null available only in CSV mode")
 	case !from && o.ForceNull != nil:
-		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "COPY FORCE_NULL cannot be used with COPY TO")
+		return unsupported("COPY force null only available using COPY FROM")
 	case o.Format != CopyBinary && strings.Contains(o.Null, ds):
-		return badOption("COPY delimiter character must not appear in the NULL specification")
+		return unsupported("COPY delimiter must not appear in the NULL specification")
 	case csv && strings.Contains(o.Null, qs):
-		return badOption("CSV quote character must not appear in the NULL specification")
+		return unsupported("CSV quote character must not appear in the NULL specification")
 	}
 	if o.Default != nil {
 		switch {
 		case !from:
-			return sqlstate.Errorf(sqlstate.FeatureNotSupported, "COPY DEFAULT only available using COPY FROM")
+			return unsupported("COPY DEFAULT only available using COPY FROM")
 		case strings.Contains(*o.Default, ds):
-			return badOption("COPY delimiter must not appear in the DEFAULT specification")
+			return unsupported("COPY delimiter must not appear in the DEFAULT specification")
 		case csv && strings.Contains(*o.Default, qs):
-			return badOption("CSV quote character must not appear in the DEFAULT specification")
+			return unsupported("CSV quote must not appear in the DEFAULT specification")
 		case *o.Default == o.Null:
-			return badOption("NULL specification and DEFAULT specification cannot be the same")
+			return unsupported("NULL specification and DEFAULT specification cannot be the same")
 		}
 	}
 	o.Delimiter = ds[0]
@@ -264,9 +271,11 @@ func (o *CopyOptions) fill(delim, null, quote, escape *string, header *CopyHeade
 	return nil
 }
 
-// resolve turns the column lists into flags over the command's columns.
-func (o *CopyOptions) resolve(cols []CopyColumn) error {
-	flags := func(names []string, option string) ([]bool, error) {
+// resolve turns the column lists into flags over the command's columns. table is
+// for messages; "" for a query's result. (A column that the table has but the
+// command does not name is the caller's to refuse: only it knows the table.)
+func (o *CopyOptions) resolve(cols []CopyColumn, table string) error {
+	flags := func(names []string) ([]bool, error) {
 		if names == nil {
 			return nil, nil
 		}
@@ -279,17 +288,20 @@ func (o *CopyOptions) resolve(cols []CopyColumn) error {
 					continue next
 				}
 			}
-			return nil, sqlstate.Errorf(sqlstate.InvalidColumnReference, "%s column \"%s\" not referenced by COPY", option, n)
+			if table == "" {
+				return nil, sqlstate.Errorf(sqlstate.UndefinedColumn, "column \"%s\" does not exist", n)
+			}
+			return nil, sqlstate.Errorf(sqlstate.UndefinedColumn, "column \"%s\" of relation \"%s\" does not exist", n, table)
 		}
 		return f, nil
 	}
 	var err error
-	if o.forceQuoteFlag, err = flags(o.ForceQuote, "FORCE_QUOTE"); err != nil {
+	if o.forceQuoteFlag, err = flags(o.ForceQuote); err != nil {
 		return err
 	}
-	if o.forceNotNullFlag, err = flags(o.ForceNotNull, "FORCE_NOT_NULL"); err != nil {
+	if o.forceNotNullFlag, err = flags(o.ForceNotNull); err != nil {
 		return err
 	}
-	o.forceNullFlag, err = flags(o.ForceNull, "FORCE_NULL")
+	o.forceNullFlag, err = flags(o.ForceNull)
 	return err
 }

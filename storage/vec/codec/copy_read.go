@@ -71,7 +71,7 @@ type CopyReader struct {
 // error contexts.
 func NewCopyReader(table string, cols []CopyColumn, o CopyOptions, env *types.Env) (*CopyReader, error) {
 	r := &CopyReader{table: table, cols: cols, o: o, null: []byte(o.Null), header: o.Header != HeaderNone}
-	if err := r.o.resolve(cols); err != nil {
+	if err := r.o.resolve(cols, table); err != nil {
 		return nil, err
 	}
 	if o.Default != nil {

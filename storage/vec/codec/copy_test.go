@@ -94,7 +94,7 @@ func TestCopyRead(t *testing.T) {
 		{text, "1\tx\t" + long + "\n", "22007: invalid input syntax for type date: \"" + long + "\" [COPY t, line 1, column c: \"" + long[:100] + "...\"] "},
 		{text, "1\té\\xff\t\\N\n", "22021: invalid byte sequence for encoding \"UTF8\": 0xff [COPY t, line 1: \"1\té\\xff\t\\N\"] "},
 		{text, "1\t\xe9 x\t\\N\n", "22021: invalid byte sequence for encoding \"UTF8\": 0xe9 0x20 0x78 [COPY t, line 1] "},
-		{text, "1\tx\t\\N\n2\ta\rb\t\\N\n", "22P04: literal carriage return found in data [COPY t, line 2: \"2\ta\"] Use \"\\r\" to represent carriage return."},
+		{text, "1\tx\t\\N\n2\ta\rb\t\\N\n", "22P04: literal carriage return found in data [COPY t, line 2] Use \"\\r\" to represent carriage return."},
 		{csv, "1,x,2020-01-01\n,,\n", "1|x|2020-01-01\nNULL|NULL|NULL\n"},
 		{csv, "1,\"a,\"\"b\"\"\nc\",\n2,x\"y\"z,\"2020-01-01\"\n", "1|a,\"b\"\nc|NULL\n2|xyz|2020-01-01\n"},
 		{csv, "1,\"\",\r\n2,\" \",\r\n", "1||NULL\n2| |NULL\n"},

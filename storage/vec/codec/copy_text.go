@@ -176,8 +176,6 @@ func (r *CopyReader) unescape(line []byte, start, pos int) (raw, text []byte, en
 			c = '\t'
 		case 'v':
 			c = '\v'
-		case '.':
-			return nil, nil, 0, r.lineError(line, "end-of-copy marker corrupt")
 		}
 		out = append(out, c)
 	}

@@ -22,7 +22,7 @@ type CopyWriter struct {
 // NewCopyWriter makes a writer for rows of these columns.
 func NewCopyWriter(cols []CopyColumn, o CopyOptions, env *types.Env) (*CopyWriter, error) {
 	w := &CopyWriter{cols: cols, o: o, enc: make([]Encoder, len(cols)), bare: make([]bool, len(cols))}
-	if err := w.o.resolve(cols); err != nil {
+	if err := w.o.resolve(cols, ""); err != nil {
 		return nil, err
 	}
 	// A delimiter that dates, numbers or words contain makes every field
