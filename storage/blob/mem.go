@@ -6,7 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"slices"
 	"sort"
+	"strings"
 	"sync"
 )
 
@@ -45,6 +47,8 @@ type Mem struct {
 	crashed bool
 	ops     int64 // operations so far, without reads
 	fault   func(n int64, op OpKind, name string) error
+	undead  string
+	image   *memDir // the tree at the crash
 }
 
 // NewMem makes an empty disk.
@@ -77,14 +81,68 @@ func (m *Mem) Ops() int64 {
 // Stop makes every later operation fail with ErrCrashed, as if power was lost.
 func (m *Mem) Stop() {
 	m.mu.Lock()
-	m.crashed = true
+	m.die()
 	m.mu.Unlock()
+}
+
+// Undead lets operations on names with this prefix go on after the crash, without
+// effect on what Crash finds: for code that cannot bear a dead disk.
+func (m *Mem) Undead(prefix string) {
+	m.mu.Lock()
+	m.undead = prefix
+	m.mu.Unlock()
+}
+
+func (m *Mem) die() {
+	if !m.crashed {
+		m.crashed = true
+		if m.undead != "" {
+			m.image = m.root.clone(map[*memFile]*memFile{})
+		}
+	}
+}
+
+// gone says that an operation comes after the crash. mu is held.
+func (m *Mem) gone(name string) bool {
+	return m.crashed && (m.undead == "" || !strings.HasPrefix(name, m.undead))
+}
+
+func (d *memDir) clone(files map[*memFile]*memFile) *memDir {
+	one := func(v any) any {
+		switch x := v.(type) {
+		case *memFile:
+			c := files[x]
+			if c == nil {
+				c = &memFile{name: x.name, data: slices.Clone(x.data), durable: slices.Clone(x.durable), dirty: slices.Clone(x.dirty)}
+				files[x] = c
+			}
+			return c
+		case *memDir:
+			return x.clone(files)
+		}
+		return nil
+	}
+	all := func(m map[string]any) map[string]any {
+		n := make(map[string]any, len(m))
+		for k, v := range m {
+			n[k] = one(v)
+		}
+		return n
+	}
+	c := &memDir{m: d.m, path: d.path, now: all(d.now), durable: all(d.durable)}
+	for _, op := range d.pending {
+		c.pending = append(c.pending, dirOp{set: all(op.set)})
+	}
+	return c
 }
 
 // before runs with mu held.
 func (m *Mem) before(op OpKind, name string) error {
-	if m.crashed {
+	if m.gone(name) {
 		return ErrCrashed
+	}
+	if m.crashed {
+		return nil
 	}
 	if op != OpRead && op != OpOpen {
 		m.ops++
@@ -92,7 +150,10 @@ func (m *Mem) before(op OpKind, name string) error {
 	if m.fault != nil {
 		if err := m.fault(m.ops, op, name); err != nil {
 			if errors.Is(err, ErrCrashed) {
-				m.crashed = true
+				m.die()
+				if !m.gone(name) {
+					return nil
+				}
 			}
 			return fmt.Errorf("%s %s: %w", op, name, err)
 		}
@@ -217,7 +278,7 @@ func (d *memDir) Truncate(name string, size int64) error {
 func (d *memDir) List() ([]Info, error) {
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()
-	if d.m.crashed {
+	if d.m.gone(d.path) {
 		return nil, ErrCrashed
 	}
 	out := make([]Info, 0, len(d.now))
@@ -253,7 +314,7 @@ func (d *memDir) Sync() error {
 func (d *memDir) Sub(name string) (Dir, error) {
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()
-	if d.m.crashed {
+	if d.m.gone(d.full(name)) {
 		return nil, ErrCrashed
 	}
 	if s, ok := d.now[name].(*memDir); ok {
@@ -365,11 +426,16 @@ func (r *memReader) Close() error { return nil }
 func (m *Mem) Crash(seed uint64) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.crashed = true
+	m.die()
 	rng := rand.New(rand.NewPCG(seed, 0x6d696c6c))
 	n := NewMem()
 	c := &crash{rng: rng, mode: rng.IntN(4), disk: n, files: map[*memFile]*memFile{}}
-	n.root = c.dir(m.root)
+	n.undead = m.undead
+	from := m.root
+	if m.image != nil {
+		from = m.image
+	}
+	n.root = c.dir(from)
 	return n
 }
 

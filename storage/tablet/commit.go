@@ -2,6 +2,7 @@ package tablet
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sort"
 
@@ -97,13 +98,10 @@ func (x *tx) commit(ctx context.Context) (storage.CSN, error) {
 	if err := x.finishSpill(ctx); err != nil {
 		return 0, err
 	}
-	if x.ddl != nil {
-		x.s.ddlMu.Lock()
-		defer x.s.ddlMu.Unlock()
-	}
 	for {
 		c := &commit{x: x}
-		again, err := c.try(ctx)
+		err := c.try(ctx)
+		again, err := c.settle(ctx, err)
 		c.release()
 		if err != nil {
 			return 0, err
@@ -143,18 +141,20 @@ func (c *commit) hasSides() bool {
 	return slices.ContainsFunc(c.parts, func(p *part) bool { return len(p.sides) > 0 })
 }
 
-// try goes once through the steps of a commit. again says that conflicts were
-// resolved, or waited for, and the commit should be tried anew.
-func (c *commit) try(ctx context.Context) (again bool, err error) {
-	x := c.x
+// try goes once through the steps of a commit.
+func (c *commit) try(ctx context.Context) error {
+	if c.x.ddl != nil {
+		c.x.s.ddlMu.Lock()
+		defer c.x.s.ddlMu.Unlock()
+	}
 	if err := c.plan(); err != nil {
-		return false, err
+		return err
 	}
 	// Large tables of a transaction that redefines them are prepared under the
 	// latch, since their tablets take the new definition there.
 	if len(c.defs) == 0 {
 		if err := c.prepare(ctx); err != nil {
-			return false, err
+			return err
 		}
 	}
 	c.encode()
@@ -162,9 +162,23 @@ func (c *commit) try(ctx context.Context) (again bool, err error) {
 	for _, sh := range c.latch {
 		sh.latch.Lock()
 	}
-	again, err = c.locked(ctx)
-	for i := len(c.latch) - 1; i >= 0; i-- {
-		c.latch[i].latch.Unlock()
+	defer func() {
+		for i := len(c.latch) - 1; i >= 0; i-- {
+			c.latch[i].latch.Unlock()
+		}
+	}()
+	return c.locked(ctx)
+}
+
+// errAgain says that tablets were replaced between planning and latching.
+var errAgain = errors.New("try again")
+
+// settle looks at how a try ended, with no latch held. again says that conflicts
+// were resolved, or waited for, and the commit should be tried anew.
+func (c *commit) settle(ctx context.Context, err error) (again bool, _ error) {
+	x := c.x
+	if err == errAgain {
+		return true, nil
 	}
 	var b *blockedError
 	if as(err, &b) {
@@ -175,7 +189,7 @@ func (c *commit) try(ctx context.Context) (again bool, err error) {
 	if as(err, &cf) {
 		return true, x.resolve(ctx, cf)
 	}
-	return again, err
+	return false, err
 }
 
 func as[E error](err error, target *E) bool {
@@ -323,7 +337,7 @@ func (c *commit) planDDL(latch func([]*shard)) error {
 
 func (c *commit) prepare(ctx context.Context) error {
 	for _, p := range c.parts {
-		if !p.own.fresh && !c.redefines(p.sh) {
+		if !p.own.fresh && len(c.defs) == 0 { // else the latch is held, and locked has looked
 			p.sh.latch.Lock()
 			def := p.sh.def
 			p.sh.latch.Unlock()
@@ -378,42 +392,42 @@ func (c *commit) encode() {
 }
 
 // locked is what happens under the latches: it touches memory only.
-func (c *commit) locked(ctx context.Context) (again bool, err error) {
+func (c *commit) locked(ctx context.Context) error {
 	s := c.x.s
 	if err := s.broken(); err != nil {
-		return false, err
+		return err
 	}
 	for _, sh := range c.latch {
 		if sh.retired {
-			return true, nil // emptied or dropped since; the next try finds out what
+			return errAgain // emptied or dropped since; the next try finds out what
 		}
 	}
 	for _, p := range c.parts {
 		if !p.own.fresh && !c.redefines(p.sh) && p.sh.def.SchemaVersion != p.own.t.SchemaVersion {
-			return false, errSchemaChanged(p.own.t, p.sh.def)
+			return errSchemaChanged(p.own.t, p.sh.def)
 		}
 	}
 	if err := c.blocked(); err != nil {
-		return false, err
+		return err
 	}
 	undo := c.redefine()
 	if len(c.defs) > 0 {
 		if err := c.prepare(ctx); err != nil {
 			undo()
-			return false, err
+			return err
 		}
 	}
 	if err := c.stage(); err != nil {
 		undo()
-		return false, err
+		return err
 	}
 	if err := s.log.Append(&c.entry); err != nil {
 		c.abort()
 		undo()
 		if b := s.broken(); b != nil {
-			return false, b
+			return b
 		}
-		return false, err
+		return err
 	}
 	csn := c.entry.CSN
 	for _, p := range c.parts {
@@ -436,7 +450,7 @@ func (c *commit) locked(ctx context.Context) (again bool, err error) {
 		s.push(w.oid, g, csn)
 	}
 	s.marks.Stamped(csn)
-	return false, nil
+	return nil
 }
 
 // blocked looks for keys that other transactions have locked. One that locked its

@@ -99,19 +99,17 @@ func (m *maintainer) wake() {
 }
 
 // pressure says how much of the memory and of the log is in use, 1 being the limit.
+// The log's last file does not count, since nothing can be done about it.
 func (s *Store) pressure() float64 {
-	var live int64
+	var live, log int64
 	for _, sh := range s.allShards() {
 		live += sh.col.LiveBytes()
 	}
-	return max(float64(live)/float64(s.opts.MemoryLimit), float64(s.logBytes())/float64(s.opts.LogBytesMax))
-}
-
-func (s *Store) logBytes() (n int64) {
-	for _, f := range s.log.Files() {
-		n += f.Bytes
+	files := s.log.Files()
+	for _, f := range files[:max(len(files)-1, 0)] {
+		log += f.Bytes
 	}
-	return n
+	return max(float64(live)/float64(s.opts.MemoryLimit), float64(log)/float64(s.opts.LogBytesMax))
 }
 
 // backpressure makes writers wait while memtables or the log are full.
@@ -194,11 +192,20 @@ func (s *Store) holdback() storage.CSN {
 
 // flushShard writes a tablet's memtables to files.
 func (s *Store) flushShard(ctx context.Context, sh *shard) error {
+	ctx, cancel := s.until(ctx)
+	defer cancel()
 	e, err := sh.col.Flush(ctx, s.log.Wait)
 	if err != nil || e == nil {
 		return err
 	}
 	return s.install(sh, e)
+}
+
+// until is ctx, ended by the store's end too.
+func (s *Store) until(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 // install makes an edit durable, and then the tablet's state.
@@ -227,6 +234,8 @@ func (s *Store) install(sh *shard, e *column.Edit) error {
 
 // compactShard merges segments of a tablet once, if there is something to gain.
 func (s *Store) compactShard(ctx context.Context, sh *shard) (did bool, err error) {
+	ctx, cancel := s.until(ctx)
+	defer cancel()
 	e, err := sh.col.Compact(ctx)
 	if err != nil || e == nil {
 		return false, err
@@ -285,9 +294,22 @@ func (s *Store) flushCatalog() error {
 	if applied == flushed {
 		return nil
 	}
-	// All up to applied is in Pebble by now, so the flush has it.
-	if err := s.db.Flush(); err != nil {
+	// All up to applied is in Pebble by now, so the flush has it. Pebble tries again
+	// by itself when the disk fails; here it is an error.
+	select {
+	case <-s.dbErr:
+	default:
+	}
+	done, err := s.db.AsyncFlush()
+	if err != nil {
 		return err
+	}
+	select {
+	case <-done:
+	case err := <-s.dbErr:
+		return err
+	case <-s.ctx.Done():
+		return s.broken()
 	}
 	s.floorMu.Lock()
 	s.dbFlushed = max(s.dbFlushed, applied)

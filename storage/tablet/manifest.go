@@ -284,13 +284,17 @@ func (m *manifest) appendLocked(es []*edit) error {
 	return err
 }
 
-// forget drops tables that the catalog does not have.
-func (m *manifest) forget(exists func(oid uint32) bool) {
+// settle ends tables that replay found dropped. They stay as such until a recovery
+// that does not meet them any more, since the log may name files that are gone.
+func (m *manifest) settle(look func(oid uint32) (opened, exists bool)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for oid := range m.state {
-		if !exists(oid) {
+		switch opened, exists := look(oid); {
+		case !opened:
 			delete(m.state, oid)
+		case !exists:
+			m.state[oid] = &tableState{gen: dropped}
 		}
 	}
 }

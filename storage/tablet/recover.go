@@ -33,7 +33,7 @@ const numberStep = 1 << 32
 // Open recovers a data directory, or makes a new one when it is empty.
 func Open(dir blob.Dir, opts Options) (*Store, error) {
 	opts.defaults()
-	s := &Store{opts: opts, dir: dir, locks: txn.NewLocks(), tables: map[uint32]*table{}, switches: map[storage.CSN]bool{}}
+	s := &Store{opts: opts, dir: dir, locks: txn.NewLocks(), tables: map[uint32]*table{}, switches: map[storage.CSN]bool{}, dbErr: make(chan error, 1)}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if l, ok := dir.(*blob.Local); ok {
 		lock, err := l.Lock(lockName)
@@ -103,7 +103,7 @@ func (s *Store) open() error {
 	if err != nil {
 		return err
 	}
-	r := &recovery{s: s, version: version, dbCovered: dbCovered, named: map[string]bool{}, touched: map[*shard]bool{}}
+	r := &recovery{s: s, version: version, dbCovered: dbCovered, named: map[string]bool{}, touched: map[*shard]bool{}, opened: map[uint32]bool{}}
 	relies := max(dbCovered, s.man.state.covered())
 	if err := s.man.rewrite(); err != nil {
 		return err
@@ -121,7 +121,8 @@ func (s *Store) open() error {
 	if tail.Cut > 0 {
 		s.opts.Logger.Info("cut the torn end of the log", "bytes", tail.Cut, "last_commit", tail.Last)
 	}
-	s.man.forget(func(oid uint32) bool { t := r.version.Table(oid); return t != nil })
+	// Files go only after the manifest has stopped to name them.
+	s.man.settle(func(oid uint32) (opened, exists bool) { return r.opened[oid], r.version.Table(oid) != nil })
 	if err := s.man.rewrite(); err != nil {
 		return err
 	}
@@ -186,6 +187,7 @@ type recovery struct {
 	dbCovered storage.CSN
 	named     map[string]bool // files that the log names
 	touched   map[*shard]bool // tablets that the present record changed
+	opened    map[uint32]bool // tables that there are or were at some point
 	records   int
 }
 
@@ -205,6 +207,7 @@ func (r *recovery) openTables() error {
 // openTable opens a table's tablets; created is the commit that made it, if that
 // is being replayed.
 func (r *recovery) openTable(t *catalog.Table, created storage.CSN) error {
+	r.opened[t.OID] = true
 	st := r.s.man.state[t.OID]
 	if st != nil && st.gen == dropped {
 		st = nil // the log will say so
@@ -283,6 +286,9 @@ func (r *recovery) wants(oid uint32, index int, csn storage.CSN) *shard {
 	t := r.s.tables[oid]
 	if t == nil {
 		return nil
+	}
+	if st := r.s.man.state[oid]; st != nil && st.gen == dropped {
+		return nil // later in the log, and files that it names may be gone
 	}
 	g := t.gens[len(t.gens)-1]
 	if index >= len(g.shards) || csn < g.from || csn <= g.shards[index].col.Checkpoint() {
@@ -437,6 +443,12 @@ func covered(db *pebble.DB) (storage.CSN, error) {
 func openPebble(dir blob.Dir, s *Store) (*pebble.DB, error) {
 	return pebble.Open("", &pebble.Options{
 		FS: pebbleFS{dir}, DisableWAL: true, FormatMajorVersion: pebble.FormatVirtualSSTables,
+		EventListener: &pebble.EventListener{BackgroundError: func(err error) {
+			select {
+			case s.dbErr <- err:
+			default:
+			}
+		}},
 		Logger: pebbleLogger{s}, MemTableSize: 4 << 20, DisableAutomaticCompactions: false,
 	})
 }

@@ -123,6 +123,7 @@ type Store struct {
 	switches   map[storage.CSN]bool // generations that the manifest does not know yet
 	dbApplied  storage.CSN          // newest commit that changed Pebble
 	dbFlushed  storage.CSN          // newest such commit that is in Pebble's files
+	dbErr      chan error           // of Pebble's background work
 	maintainer maintainer
 
 	spread  atomic.Uint32 // where tables without a distribution begin
