@@ -6,7 +6,6 @@ import (
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/fn"
 	"github.com/millrace/millrace/catalog/sqlstate"
-	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/agg"
 	"github.com/millrace/millrace/executor/op"
 	"github.com/millrace/millrace/planner/plan"
@@ -221,13 +220,3 @@ func (b *builder) sorted(in *chain, keys []plan.SortKey, limit int64) *chain {
 		}}
 	return b.cut(out, len(in.cols))
 }
-
-func (b *builder) projectSet(n *plan.ProjectSet) (*chain, error) {
-	return nil, sqlstate.Unsupported("set-returning functions are not supported")
-}
-
-func (b *builder) recursive(n *plan.Recursive) (*chain, error) {
-	return nil, sqlstate.Unsupported("WITH RECURSIVE is not supported")
-}
-
-var _ = types.Int4

@@ -385,6 +385,9 @@ func rebatched(l *op.Lane, o op.Operator) op.Operator {
 }
 
 func (b *builder) with(n *plan.With) (*chain, error) {
+	if x := lazily(n); x != nil {
+		return b.node(x)
+	}
 	def, err := b.node(n.Def)
 	if err != nil {
 		return nil, err

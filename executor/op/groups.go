@@ -480,7 +480,7 @@ func (g *Groups) findCodes(cols []*vec.Vec, sel []uint16, n int, gids []uint32) 
 		c.mrows[t] = uint16(physRow(sel, k))
 	}
 	c.mgids = grown(c.mgids, len(miss))
-	if err := g.find(cols, c.mrows, 0, c.mgids); err != nil {
+	if err := g.find(cols, c.mrows, len(miss), c.mgids); err != nil {
 		return err
 	}
 	for t, k := range miss {
@@ -500,5 +500,5 @@ func (g *Groups) FreshRows(sel, out []uint16) []uint16 {
 		out = append(out, uint16(physRow(sel, k)))
 	}
 	slices.Sort(out)
-	return out
+	return selection(out)
 }

@@ -224,7 +224,7 @@ func (o *JoinProbe) leftCols(cols []*vec.Vec) {
 // pass yields the left columns of some rows.
 func (o *JoinProbe) pass(rows []uint16) *vec.Batch {
 	o.leftCols(o.in.Cols)
-	o.out.N, o.out.Sel = o.in.N, rows
+	o.out.N, o.out.Sel = o.in.N, selection(rows)
 	return &o.out
 }
 
@@ -243,7 +243,7 @@ func (o *JoinProbe) single() *vec.Batch {
 		o.B.table.rows.Scatter(c, o.fid, o.frow, o.in.N, v)
 		o.out.Cols = append(o.out.Cols, v)
 	}
-	o.out.N, o.out.Sel = o.in.N, o.frow
+	o.out.N, o.out.Sel = o.in.N, selection(o.frow)
 	return &o.out
 }
 
@@ -426,7 +426,7 @@ func (o *JoinProbe) judge(p *vec.Batch) error {
 		}
 	}
 	o.sel = sel
-	p.Sel = sel
+	p.Sel = selection(sel)
 	return nil
 }
 
@@ -473,7 +473,7 @@ func (o *JoinProbe) rest() *vec.Batch {
 		nullVec(v, o.B.spec.Build[c], o.in.N)
 		o.out.Cols = append(o.out.Cols, v)
 	}
-	o.out.N, o.out.Sel = o.in.N, out
+	o.out.N, o.out.Sel = o.in.N, selection(out)
 	return &o.out
 }
 

@@ -128,7 +128,7 @@ func (o *LimitTies) Next() (*vec.Batch, error) {
 		}
 	}
 	o.sel = append(o.sel[:0], rows[lo:hi]...)
-	b.Sel = o.sel
+	b.Sel = selection(o.sel)
 	return b, nil
 }
 

@@ -121,6 +121,16 @@ func physical(sel []uint16, n int, out []uint16) []uint16 {
 	return out
 }
 
+// selection is s as a batch's selection: never nil, which would stand for all rows.
+func selection(s []uint16) []uint16 {
+	if s == nil {
+		return none
+	}
+	return s
+}
+
+var none = []uint16{}
+
 // identity is 0, 1, 2, …
 var identity = func() (s [vec.Size]uint16) {
 	for i := range s {

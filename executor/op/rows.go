@@ -158,7 +158,8 @@ func (c *rowsCol) append(at int, v *vec.Vec, sel []uint16, n int) error {
 	if err := c.reserve(at + n); err != nil {
 		return err
 	}
-	if v.Valid != nil {
+	nulls := anyNull(v, sel, n)
+	if nulls {
 		if err := c.needValid(at, at+n); err != nil {
 			return err
 		}
@@ -203,7 +204,7 @@ func (c *rowsCol) append(at int, v *vec.Vec, sel []uint16, n int) error {
 	}
 	valid := mem.As[uint64](c.valid.Bytes(), vec.Words(at+n))
 	vec.SetRange(valid, at, at+n)
-	if v.Valid == nil {
+	if !nulls {
 		return nil
 	}
 	for k := 0; k < n; k++ {
@@ -217,6 +218,24 @@ func (c *rowsCol) append(at int, v *vec.Vec, sel []uint16, n int) error {
 		}
 	}
 	return nil
+}
+
+// anyNull says whether one of the rows is null. Nulls among other rows do not count:
+// who asks HasNulls wants to know of real ones.
+func anyNull(v *vec.Vec, sel []uint16, n int) bool {
+	switch {
+	case v.Valid == nil:
+		return false
+	case v.Form == vec.Const:
+		return v.IsNull(0)
+	case sel == nil:
+		return vec.Count(v.Valid, n) < n
+	}
+	all := uint64(1)
+	for _, i := range sel {
+		all &= v.Valid[i>>6] >> (i & 63)
+	}
+	return all&1 == 0
 }
 
 func index(v *vec.Vec, sel []uint16, k int) int {
@@ -559,7 +578,7 @@ func scatter[E any](dst, src []E, idx []uint32, at []uint16) {
 	}
 }
 
-// HasNulls says whether column c holds a null.
+// HasNulls says whether a null was ever appended to column c.
 func (r *Rows) HasNulls(c int) bool { return r.cols[c].nulls }
 
 // IsNull says whether row i of column c is null.
