@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,7 +33,7 @@ const epoch2000 = 946684800_000_000
 // stops the process at once: what is on disk is then unknown, and only recovery can
 // tell.
 func Open(ctx context.Context, o Options) (Engine, error) {
-	dir, err := blob.OpenLocal(o.DataDir)
+	dir, err := blob.OpenLocal(filepath.Join(o.DataDir, "store"))
 	if err != nil {
 		return nil, err
 	}

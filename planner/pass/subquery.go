@@ -246,9 +246,7 @@ func subqueryJoin(c *Context, s *plan.Subquery, truth bool) (*plan.Join, expr.Ex
 		}
 		return j, s.Plan.Columns()[0].Ref()
 	case plan.ArraySubquery:
-		// The binder made the plan an array_agg: one row, null when empty.
-		j.Kind = plan.Left
-		return j, s.Plan.Columns()[0].Ref()
+		return arrayJoin(c, j, s)
 	case plan.ExistsSubquery:
 		j.Kind, j.TwoValued = plan.Mark, true
 		j.Mark = plan.Column{ID: c.ID(), Name: "exists", T: types.Bool}
@@ -263,6 +261,47 @@ func subqueryJoin(c *Context, s *plan.Subquery, truth bool) (*plan.Join, expr.Ex
 	}
 	j.On, j.TwoValued = anyTest(s), truth
 	return j, j.Mark.Ref()
+}
+
+// arrayJoin computes ARRAY(subquery): array_agg of its column, in the order that it
+// asks for, and an empty array for no rows.
+func arrayJoin(c *Context, j *plan.Join, s *plan.Subquery) (*plan.Join, expr.Expr) {
+	in := s.Plan
+	col := in.Columns()[0]
+	agg := plan.Agg{Col: plan.Column{ID: c.ID(), Name: "array", T: s.T}, Args: []expr.Expr{col.Ref()}}
+	name := uint32(types.AnyNonArrayOID)
+	if types.IsArray(col.T.OID) {
+		name = types.AnyArrayOID
+	}
+	agg.Fn = mustFunc("array_agg", name)
+	// A sort at the top, perhaps below a projection, becomes the aggregate's own order.
+	switch x := in.(type) {
+	case *plan.Sort:
+		if x.Limit < 0 {
+			agg.Order, in = x.Keys, x.Input
+		}
+	case *plan.Project:
+		if so, ok := x.Input.(*plan.Sort); ok && so.Limit < 0 {
+			agg.Order = so.Keys
+			m := *x
+			m.Input = so.Input
+			have := outputs(x)
+			m.Exprs = append([]plan.Projection(nil), x.Exprs...)
+			for _, k := range so.Keys {
+				for _, ic := range so.Input.Columns() {
+					if usedBy(k.Expr)[ic.ID] && !have[ic.ID] {
+						have[ic.ID] = true
+						m.Exprs = append(m.Exprs, plan.Projection{Col: ic, Expr: ic.Ref()})
+					}
+				}
+			}
+			in = &m
+		}
+	}
+	j.R = &plan.Aggregate{Input: in, Aggs: []plan.Agg{agg}}
+	j.Kind = plan.Left
+	empty := &expr.Const{T: s.T, D: types.NewString(string(types.EmptyArray(col.T.OID)))}
+	return j, &expr.Coalesce{T: s.T, Args: []expr.Expr{agg.Col.Ref(), empty}}
 }
 
 // atMostOneRow: an ungrouped aggregate, or LIMIT 1 of anything.

@@ -339,6 +339,13 @@ func (s *Session) utility(ctx context.Context, q *portal, maxRows int, out pgwir
 	if s.set.on("transaction_read_only") {
 		return false, sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", p.plan.Tag)
 	}
+	if u, ok := p.plan.Utility.(*plan.CreateView); ok {
+		for _, o := range p.plan.Objects {
+			if o.Table >= catalog.FirstUserOID {
+				u.Table.DependsOn = append(u.Table.DependsOn, o.Table)
+			}
+		}
+	}
 	env := &ddl.Env{Txn: s.txn, User: s.user, Notice: s.notice, Verifier: s.eng.Verifier, Database: s.db}
 	made, err := ddl.Run(ctx, env, p.plan.Utility)
 	if err != nil {

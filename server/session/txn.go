@@ -94,6 +94,11 @@ func (s *Session) control(ctx context.Context, u *plan.Session) (string, error) 
 			s.notice(sqlstate.Errorf(sqlstate.ActiveSQLTransaction, "there is already a transaction in progress"))
 			return "BEGIN", nil
 		}
+		if s.txn != nil && !s.implicit {
+			// The statement's own transaction, in which nothing has happened.
+			s.txn.Rollback()
+			s.txn = nil
+		}
 		if s.txn == nil {
 			s.set.values["transaction_isolation"] = s.set.text("default_transaction_isolation")
 			s.set.values["transaction_read_only"] = s.set.text("default_transaction_read_only")
