@@ -75,7 +75,8 @@ func (p *Prepared) probeSides(ctx context.Context, v *version) error {
 	for i := range p.adds {
 		a := &p.adds[i]
 		a.dup = a.dup[:0]
-		l := lookup{v: v, at: latest, below: ^uint64(0)}
+		l := newLookup(v, latest, everyMemtable)
+		defer l.free()
 		err := a.seg.eachKeys(ctx, func(ks *keySet, _ int, dead func(int) bool) error {
 			places := make([]place, ks.n)
 			if err := l.find(ks, places); err != nil {

@@ -158,3 +158,61 @@ func BenchmarkScan(b *testing.B) {
 		s.Close()
 	}
 }
+
+// BenchmarkGet looks one key up, and 1,000.
+func BenchmarkGet(b *testing.B) {
+	for _, where := range []string{"memtable", "segment"} {
+		const rows = 1 << 17
+		h := lineTablet(b, rows, where == "segment")
+		s := h.tab.Snapshot(h.pub)
+		for _, n := range []int{1, 1000} {
+			b.Run(fmt.Sprintf("%s/%d", where, n), func(b *testing.B) {
+				keys := vec.NewBatch([]types.T{types.Int8, types.Int4})
+				for i := 0; i < n; i++ {
+					r := uint32(i) * 2654435761 % rows
+					keys.Cols[0].AppendDatum(types.NewInt(int64(r / 4)))
+					keys.Cols[1].AppendDatum(types.NewInt(int64(r % 4)))
+				}
+				keys.N = n
+				out := vec.NewBatch([]types.T{types.Decimal(15, 2), types.Text})
+				b.ReportAllocs()
+				for b.Loop() {
+					out.Reset()
+					idx, err := s.Get(context.Background(), keys, []int{2, 11}, out, nil)
+					if err != nil || len(idx) != n {
+						b.Fatal(len(idx), err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n)/float64(b.N), "ns/key")
+			})
+		}
+		s.Close()
+	}
+}
+
+// BenchmarkProbe prepares inserts of new keys against segments that overlap them.
+func BenchmarkProbe(b *testing.B) {
+	t := lineTable()
+	t.Clustering = []catalog.SortColumn{{Ordinal: 6}}
+	h := newHarness(b, t)
+	for i, c := range lineChunks(t, 1<<18) {
+		h.mustCommit(&chunker{chunks: []storage.Chunk{c}, ord: 1 << 18})
+		if i%32 == 31 {
+			h.flush()
+		}
+	}
+	c := lineChunks(t, vec.Size)
+	for i := range c[0].Rows.Cols[1].I32 {
+		c[0].Rows.Cols[0].I64[i] = int64(i * 30)
+		c[0].Rows.Cols[1].I32[i] = 99
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := h.tab.Prepare(context.Background(), c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.Release()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/vec.Size/float64(b.N)/float64(len(h.tab.cur.segs)), "ns/key/segment")
+}

@@ -157,7 +157,11 @@ func (m *merging) merge(ctx context.Context) error {
 	refs := uint32(0)
 	for _, s := range m.in {
 		m.chunks = append(m.chunks, refs)
-		keep, err := m.survivors(s, oldest, live)
+		var keep []uint32
+		err := s.guard(func() (err error) {
+			keep, err = m.survivors(s, oldest, live)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -278,7 +282,7 @@ func (m *merging) order(refs uint32) ([]segment.SortColumn, error) {
 func (m *merging) loadColumn(s *segFile, id int32, chunks []*vec.Vec) error {
 	c, _ := s.r.Column(id)
 	var v vec.Vec
-	return s.r.Guard(func() error {
+	return s.guard(func() error {
 		for vi := 0; vi < s.r.Vectors(); vi++ {
 			if err := c.Vector(vi, &v); err != nil {
 				return err
@@ -401,8 +405,8 @@ func (m *merging) write(ctx context.Context, order []segment.SortColumn, oldest 
 		var sel []uint16
 		for i := 0; i < len(places); {
 			in, vi := ins[places[i].input], int(places[i].row/vec.Size)
-			if err := in.s.r.Guard(func() error { return in.load(vi) }); err != nil {
-				return m.damaged(in.s, err)
+			if err := in.s.guard(func() error { return in.load(vi) }); err != nil {
+				return err
 			}
 			sel = sel[:0]
 			for ; i < len(places) && ins[places[i].input] == in && int(places[i].row/vec.Size) == vi; i++ {
@@ -448,12 +452,6 @@ func (m *merging) write(ctx context.Context, order []segment.SortColumn, oldest 
 		m.out = append(m.out, s)
 	}
 	return nil
-}
-
-// damaged flags a file that could not be read: it is never compacted away.
-func (m *merging) damaged(s *segFile, err error) error {
-	s.damaged.Store(true)
-	return err
 }
 
 // deaths are the rows of the new files that have died by now.

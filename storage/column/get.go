@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/vec"
 )
@@ -60,7 +61,8 @@ func (s *Snapshot) places(keys *vec.Batch) (*keySet, []place, error) {
 	ks.set(cols, n)
 	places := make([]place, n)
 	if s.own != nil {
-		l := lookup{v: s.own.v, at: s.own.at, below: ^uint64(0)}
+		l := newLookup(s.own.v, s.own.at, everyMemtable)
+		defer l.free()
 		if err := l.find(&ks, places); err != nil {
 			return nil, nil, err
 		}
@@ -70,7 +72,8 @@ func (s *Snapshot) places(keys *vec.Batch) (*keySet, []place, error) {
 			}
 		}
 	}
-	l := lookup{v: s.v, at: s.at, below: ^uint64(0)}
+	l := newLookup(s.v, s.at, everyMemtable)
+	defer l.free()
 	base := places
 	if s.own != nil {
 		base = make([]place, n)
@@ -126,12 +129,13 @@ func (s *Snapshot) fetch(at []found, cols []int, out *vec.Batch, idx []uint16) (
 		}
 		return int(int64(a.row) - int64(b.row))
 	})
-	r, err := s.reader(cols, nil)
-	if err != nil {
+	if err := s.checkSpec(&catalog.ScanSpec{Cols: cols}); err != nil {
 		return idx, err
 	}
-	defer r.Close()
-	sel := make([]uint16, 0, vec.Size)
+	r := readers.Get().(*Reader)
+	r.reset(s, cols)
+	defer r.free()
+	sel := make([]uint16, 0, min(len(at), vec.Size))
 	for i := 0; i < len(at); {
 		first := at[i]
 		base := first.row / vec.Size * vec.Size

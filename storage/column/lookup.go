@@ -1,6 +1,10 @@
 package column
 
-import "github.com/millrace/millrace/storage"
+import (
+	"sync"
+
+	"github.com/millrace/millrace/storage"
+)
 
 // lookup finds the rows of keys in a version, as a snapshot at s sees them (at
 // latest: the newest rows, staged deletes not counted). Memtables with an id of at
@@ -12,6 +16,24 @@ type lookup struct {
 
 	todo []uint32
 	seg  segLookup
+}
+
+var lookups = sync.Pool{New: func() any { return new(lookup) }}
+
+// newLookup takes a lookup from the pool; free gives it back.
+func newLookup(v *version, at storage.CSN, below uint64) *lookup {
+	l := lookups.Get().(*lookup)
+	l.v, l.at, l.below = v, at, below
+	return l
+}
+
+// everyMemtable is a lookup's bound that leaves no memtable out.
+const everyMemtable = ^uint64(0)
+
+func (l *lookup) free() {
+	l.v = nil
+	l.seg.release()
+	lookups.Put(l)
 }
 
 // find fills out[i] for every key i that has a visible row; others stay as they are.

@@ -29,7 +29,8 @@ type memtable struct {
 	first atomic.Uint64 // CSN of the first commit, 0 when empty
 	last  atomic.Uint64 // CSN of the last
 
-	n uint32 // rows with staged ones; the writer's
+	n         uint32 // rows with staged ones; the writer's
+	squeezeAt int64  // dead rows at which squeezing is tried again
 
 	boundsMu sync.Mutex
 	bounds   []bounds

@@ -188,7 +188,8 @@ func (o *Overlay) resolve(base *Snapshot, chunks []storage.Chunk) error {
 		*h = hidden{v: base.v, segs: map[*segFile]mask{}, mems: map[*memtable]mask{}}
 	}
 	segs, mems := map[*segFile]*maskEdit{}, map[*memtable]*maskEdit{}
-	l := lookup{v: base.v, at: base.at, below: ^uint64(0)}
+	l := newLookup(base.v, base.at, everyMemtable)
+	defer l.free()
 	var ks keySet
 	for ; h.chunks < len(chunks); h.chunks, h.rows = h.chunks+1, 0 {
 		c := chunks[h.chunks]

@@ -1,6 +1,7 @@
 package column
 
 import (
+	"sync"
 	"unsafe"
 
 	"github.com/millrace/millrace/catalog"
@@ -54,16 +55,39 @@ func (s *Snapshot) reader(cols []int, preds []pred) (*Reader, error) {
 	if err := s.checkSpec(&catalog.ScanSpec{Cols: cols}); err != nil {
 		return nil, err
 	}
-	r := &Reader{s: s, cols: cols, vecs: make([]vec.Vec, len(cols)), wins: make([]vec.Vec, len(cols)),
-		words: make([][2 * vecWords]uint64, len(cols))}
+	r := new(Reader)
+	r.reset(s, cols)
 	for _, p := range preds {
 		r.preds = append(r.preds, newPredState(p))
 	}
-	r.out.Cols = make([]*vec.Vec, len(cols))
+	return r, nil
+}
+
+// reset makes r a reader of these columns, without filter, in the memory it has.
+func (r *Reader) reset(s *Snapshot, cols []int) {
+	r.s, r.cols, r.p, r.preds, r.pruned = s, cols, nil, r.preds[:0], r.pruned[:0]
+	if n := len(cols); cap(r.vecs) < n {
+		r.vecs, r.wins, r.words = make([]vec.Vec, n), make([]vec.Vec, n), make([][2 * vecWords]uint64, n)
+		r.out.Cols = make([]*vec.Vec, n)
+	}
+	r.vecs, r.wins, r.words, r.out.Cols = r.vecs[:len(cols)], r.wins[:len(cols)], r.words[:len(cols)], r.out.Cols[:len(cols)]
 	for i := range r.vecs {
 		r.out.Cols[i] = &r.vecs[i]
 	}
-	return r, nil
+}
+
+// readers are for lookups, which are short.
+var readers = sync.Pool{New: func() any { return new(Reader) }}
+
+// free gives a reader back to the pool: it forgets what it read and keeps its
+// memory.
+func (r *Reader) free() {
+	r.s, r.p, r.cols = nil, nil, nil
+	clear(r.wins)
+	clear(r.out.Cols)
+	r.mem.forget()
+	r.seg.forget()
+	readers.Put(r)
 }
 
 // Open positions the reader at a split.
@@ -178,6 +202,12 @@ func constVec(t types.T, d types.Datum) *vec.Vec {
 	v := new(vec.Vec)
 	v.SetConst(t, d, vec.Size)
 	return v
+}
+
+func (m *memCursor) forget() {
+	clear(m.consts)
+	clear(m.pconst)
+	m.pv = vec.Vec{}
 }
 
 // open binds the reader's columns to the memtable's.

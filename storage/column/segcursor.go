@@ -61,6 +61,14 @@ func (s *segCursor) close() {
 	*s = segCursor{}
 }
 
+// forget drops what the cursor is bound to.
+func (s *segCursor) forget() {
+	clear(s.cols)
+	clear(s.preds)
+	clear(s.pruned)
+	s.seg, s.csn, s.cols, s.preds, s.pruned = nil, nil, s.cols[:0], s.preds[:0], s.pruned[:0]
+}
+
 // open binds the reader to a block.
 func (s *segCursor) open(r *Reader, block int) error {
 	if s.seg != r.p.seg {
@@ -223,7 +231,7 @@ func (s *segCursor) next(r *Reader, at, n int) (int, error) {
 		}
 	}
 	s.at, s.n = at, n
-	err := s.seg.r.Guard(s.step)
+	err := s.seg.guard(s.step)
 	return s.rows, err
 }
 
@@ -332,7 +340,7 @@ func (s *segCursor) test(r *Reader, p *segPred, vi, n, words int) error {
 
 // gather appends the listed rows of the vector at row base to out, visible or not.
 func (s *segCursor) gather(r *Reader, base int, sel []uint16, out *vec.Batch) error {
-	return s.seg.r.Guard(func() error {
+	return s.seg.guard(func() error {
 		for i := range s.cols {
 			c := &s.cols[i]
 			v := c.konst

@@ -1,6 +1,7 @@
 package column
 
 import (
+	"errors"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -67,6 +68,17 @@ func openSegFile(files blob.Dir, info SegmentInfo) (*segFile, error) {
 	}
 	s.del.Store(&deleteSet{blocks: r.Blocks()})
 	return s, nil
+}
+
+// guard runs f with faults of the mapped file as errors. A file that turns out to
+// be corrupt is flagged: it stays as it is, for repair.
+func (s *segFile) guard(f func() error) error {
+	err := s.r.Guard(f)
+	var c *segment.CorruptError
+	if err != nil && errors.As(err, &c) {
+		s.damaged.Store(true)
+	}
+	return err
 }
 
 func (s *segFile) blocks() int { return s.r.Blocks() }

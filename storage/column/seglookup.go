@@ -55,13 +55,19 @@ func (l *segLookup) bind(s *segFile, keys int) bool {
 	return len(l.keyCols) == keys
 }
 
+// release forgets the segment and keeps the memory.
+func (l *segLookup) release() {
+	clear(l.keyCols)
+	l.seg, l.keyCols, l.csn = nil, l.keyCols[:0], nil
+}
+
 // find fills out for the keys of todo that have a visible row in the segment, and
 // returns those that have none, in todo's memory.
 func (l *segLookup) find(s *segFile, ks *keySet, todo []uint32, at storage.CSN, out []place) ([]uint32, error) {
 	if s.csnMin() > uint64(at) || !l.bind(s, len(ks.cols)) {
 		return todo, nil
 	}
-	err := s.r.Guard(func() error { return l.search(s, ks, todo, at, out) })
+	err := s.guard(func() error { return l.search(s, ks, todo, at, out) })
 	if err != nil {
 		return nil, err
 	}

@@ -106,7 +106,8 @@ func pick(cols []*vec.Vec, at []int) []*vec.Vec {
 // resolve looks all keys up in v, but for its active memtable.
 func (p *Prepared) resolve(ctx context.Context, v *version) error {
 	p.memID = v.active().id
-	l := lookup{v: v, at: latest, below: p.memID}
+	l := newLookup(v, latest, p.memID)
+	defer l.free()
 	for i := range p.ops {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -418,6 +419,7 @@ func (s *staged) Stamp(base uint64, csn storage.CSN) {
 		s.m.touch(csn)
 	}
 	s.foldDeletes()
+	s.t.squeeze()
 	s.t.wmu.Unlock()
 }
 
