@@ -266,7 +266,7 @@ func AppendView(dst []byte, t T, b []byte, env *Env) []byte {
 	case VoidOID:
 		return dst
 	}
-	if IsArray(t.OID) {
+	if IsArray(t.OID) || t.OID == AnyArrayOID {
 		return AppendArray(dst, b, env)
 	}
 	return append(dst, b...)

@@ -247,7 +247,7 @@ func AppendViewBinary(dst []byte, t T, b []byte, env *Env) []byte {
 			return append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
 		}
 	}
-	if IsArray(t.OID) {
+	if IsArray(t.OID) || t.OID == AnyArrayOID {
 		return AppendArrayBinary(dst, b, env)
 	}
 	return append(dst, b...)

@@ -53,6 +53,12 @@ func TestZones(t *testing.T) {
 	if _, err := LoadZone("Nowhere/City"); err == nil || err.Error() != `time zone "Nowhere/City" not recognized` {
 		t.Error(err)
 	}
+	for in, want := range map[string]string{"+03:00": "+03:00", "-3": "<-03>+03", "3.5": "<+03:30>-03:30", "utc": "UTC", "europe/berlin": "Europe/Berlin",
+		"est5edt,M3.2.0,M11.1.0": "EST5EDT,M3.2.0,M11.1.0", "x5": "X5", "1e1": "<+10>-10", "foo": "", "": "", "200": ""} {
+		if _, got, err := ParseTimeZone(in); got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %s (%v), want %s", in, got, err, want)
+		}
+	}
 	if n := FixedZone(-(5*3600 + 30*60)).String(); n != "<-05:30>+05:30" {
 		t.Error(n)
 	}

@@ -3,6 +3,7 @@ package types
 import (
 	_ "embed"
 	"encoding/binary"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -134,7 +135,7 @@ func posixAbbrev(s string) (name, rest string, ok bool) {
 	for i < len(s) && isAlpha(s[i]) {
 		i++
 	}
-	return s[:i], s[i:], i >= 3
+	return s[:i], s[i:], true // PostgreSQL takes names of any length, also none
 }
 
 // posixOffset reads [+-]hh[:mm[:ss]] as seconds west of Greenwich.
@@ -183,6 +184,26 @@ func FixedZone(secondsEast int) *time.Location {
 	}
 	name := "<" + string(sign) + string(hms) + ">" + string(inv) + string(hms)
 	return time.FixedZone(name, secondsEast)
+}
+
+// ParseTimeZone reads the value of the setting TimeZone: a name, a POSIX
+// description, or a number of hours east of Greenwich. shown is what SHOW prints.
+func ParseTimeZone(v string) (loc *time.Location, shown string, err error) {
+	bad := sqlstate.Errorf(sqlstate.InvalidParameterValue, "invalid value for parameter \"TimeZone\": \"%s\"", v)
+	if h, err := strconv.ParseFloat(strings.TrimSpace(v), 64); err == nil {
+		if h < -167 || h > 167 {
+			return nil, "", bad.WithDetail("UTC timezone offset is out of range.")
+		}
+		loc = FixedZone(int(h * 3600))
+		return loc, loc.String(), nil
+	}
+	if loc = loadZone(v); loc == nil {
+		return nil, "", bad
+	}
+	if proper, ok := zoneNames()[strings.ToLower(v)]; ok {
+		return loc, proper, nil
+	}
+	return loc, strings.ToUpper(v), nil
 }
 
 // offsetAt is the zone's offset in seconds east of Greenwich at an instant (µs
