@@ -114,7 +114,37 @@ func appendFloat(dst []byte, f float64, size, digits, extra int) []byte {
 	}
 	var buf [32]byte
 	e := strconv.AppendFloat(buf[:0], f, 'e', -1, size)
+	if size == 32 {
+		e = insideFloat4(e, buf[:0], f)
+	}
 	return appendExp(dst, e, digits)
+}
+
+// insideFloat4 lengthens e, the shortest text of a real, where that lies exactly
+// half-way to the next real: it reads back as f only because ties go to even, and
+// PostgreSQL does not rely on that (3e10 is 3.0000001e+10).
+func insideFloat4(e, buf []byte, f float64) []byte {
+	x := math.Abs(f)
+	up := float64(math.Nextafter32(float32(x), math.MaxFloat32))
+	down := float64(math.Nextafter32(float32(x), 0))
+	for digits := len(e); digits < 32; digits++ {
+		d, err := strconv.ParseFloat(string(e), 64)
+		if d = math.Abs(d); err != nil || d != (x+up)/2 && d != (x+down)/2 {
+			return e
+		}
+		// One digit more than before: e has them all but sign, point and exponent.
+		n := 0
+		for _, c := range e {
+			if c == 'e' {
+				break
+			}
+			if c >= '0' && c <= '9' {
+				n++
+			}
+		}
+		e = strconv.AppendFloat(buf[:0], f, 'e', n, 64)
+	}
+	return e
 }
 
 // appendFloatG is C's %.*g.

@@ -147,6 +147,9 @@ func HashFixed16(oid uint32, v Fixed16) uint64 {
 
 // HashView hashes a value of LayoutView in its form.
 func HashView(oid uint32, b []byte) uint64 {
+	if len(b) == 0 {
+		return xxh3.Hash(b) // an empty string, or what lies under a null
+	}
 	switch oid {
 	case BPCharOID:
 		return xxh3.Hash(TrimBPChar(b))

@@ -311,6 +311,9 @@ func testCompare(t *testing.T, typ T, a, b string, env *Env) string {
 	if c == 0 && Hash(typ, x) != Hash(typ, y) {
 		t.Errorf("%q and %q: compare %d, hashes %x %x", a, b, c, Hash(typ, x), Hash(typ, y))
 	}
+	if c == 0 && ShardHash(typ, x) != ShardHash(typ, y) {
+		t.Errorf("%q and %q are equal, but not their shards", a, b)
+	}
 	checkKey(t, typ, x, y)
 	return strconv.Itoa(c)
 }

@@ -9,7 +9,9 @@ import (
 // The hash by which a row finds its shard is that of Hologres, whose clients
 // compute it themselves: per column murmur3_32 (seed 104729) of a text or bytes,
 // columns joined by XOR, the result modulo 65536, and equal ranges of it for the
-// shards.
+// shards. Rows are placed by it on disk, so it must not change, and values that
+// are equal must get the same hash: where their texts differ (-0, display scales,
+// trailing blanks, an interval's fields) one form is hashed.
 
 const (
 	shardSeed   = 104729
@@ -48,18 +50,22 @@ func ShardHash(t T, d Datum) uint32 {
 	case LayoutI128:
 		return murmurDecimal(d.I128())
 	case LayoutF32:
-		b = appendJavaFloat(b, d.F, 32)
+		b = appendJavaFloat(b, CanonFloat(d.F), 32)
 	case LayoutF64:
-		b = appendJavaFloat(b, d.F, 64)
+		b = appendJavaFloat(b, CanonFloat(d.F), 64)
 	case LayoutView:
 		s := bytesOf(d.S)
 		switch {
+		case t.OID == BPCharOID:
+			return murmur3(TrimBPChar(s))
 		case IsString(t.OID), t.OID == ByteaOID:
 			return murmur3(s)
 		case t.OID == NumericOID:
-			if v, ok := NumericToI128(s, NumericDScale(s)); ok {
+			if v, ok := NumericToI128(s, NumericMinScale(s)); ok && !NumericIsNaN(s) {
 				return murmurDecimal(v)
 			}
+			s = NumericTrimScale(b, s)
+			return murmur3(AppendNumeric(nil, s))
 		case IsArray(t.OID):
 			r := Array(s).Reader()
 			h := uint32(0)
@@ -71,9 +77,16 @@ func ShardHash(t T, d Datum) uint32 {
 			}
 			return h
 		}
+		if t.OID == JSONBOID {
+			return murmur3(appendCanonJSONB(nil, JSONNode(s)))
+		}
 		return murmur3(AppendText(nil, t, d, nil))
 	default:
-		b = AppendText(b, t, d, nil)
+		if t.OID == IntervalOID {
+			b = AppendInt128(b, IntervalSpan(d.Fixed16()))
+		} else {
+			b = AppendText(b, t, d, nil)
+		}
 	}
 	return murmur3(b)
 }
@@ -182,4 +195,26 @@ func appendJavaFloat(dst []byte, f float64, size int) []byte {
 	dst = append(dst, 'E')
 	exp, _ := strconv.Atoi(string(e[x+1:]))
 	return strconv.AppendInt(dst, int64(exp), 10)
+}
+
+// appendCanonJSONB appends a jsonb's text with numbers in their shortest scale.
+func appendCanonJSONB(dst []byte, j JSONNode) []byte {
+	switch j.Kind() {
+	case JSONNumber:
+		return AppendNumeric(dst, NumericTrimScale(nil, j.Number()))
+	case JSONArray:
+		dst = append(dst, '[')
+		for i, n := 0, j.Len(); i < n; i++ {
+			dst = append(appendCanonJSONB(dst, j.Elem(i)), ',')
+		}
+		return append(dst, ']')
+	case JSONObject:
+		dst = append(dst, '{')
+		for i, n := 0, j.Len(); i < n; i++ {
+			dst = append(AppendJSONString(dst, j.Key(i)), ':')
+			dst = append(appendCanonJSONB(dst, j.Value(i)), ',')
+		}
+		return append(dst, '}')
+	}
+	return AppendJSONB(dst, j)
 }
