@@ -125,6 +125,9 @@ func appendFloat(dst []byte, f float64, size, digits, extra int) []byte {
 // PostgreSQL does not rely on that (3e10 is 3.0000001e+10).
 func insideFloat4(e, buf []byte, f float64) []byte {
 	x := math.Abs(f)
+	if x == 0 {
+		return e
+	}
 	up := float64(math.Nextafter32(float32(x), math.MaxFloat32))
 	down := float64(math.Nextafter32(float32(x), 0))
 	for digits := len(e); digits < 32; digits++ {

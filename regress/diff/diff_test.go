@@ -17,11 +17,11 @@ import (
 )
 
 var (
-	seed  = flag.Uint64("seed", 1, "first seed")
-	seeds = flag.Int("seeds", 3, "how many seeds, a schema each")
-	n     = flag.Int("n", 120, "queries of each seed")
-	pgDSN = flag.String("dsn", os.Getenv("MILLRACE_PG_DSN"), "a PostgreSQL to compare with")
-	show  = flag.Int("show", 10, "differences to print")
+	seed    = flag.Uint64("seed", 1, "first seed")
+	seeds   = flag.Int("seeds", 3, "how many seeds, a schema each")
+	perSeed = flag.Int("queries", 120, "queries of each seed")
+	pgDSN   = flag.String("dsn", os.Getenv("MILLRACE_PG_DSN"), "a PostgreSQL to compare with")
+	show    = flag.Int("show", 10, "differences to print")
 )
 
 type answer struct {
@@ -172,7 +172,7 @@ func run(t *testing.T, pair func(string, []string) (a, b *pgconn.PgConn), setup 
 		schema := fmt.Sprintf("diff%d", sd)
 		a, b := pair(schema, g.Schema())
 		r := rand.New(rand.NewPCG(sd, 2))
-		for k := 0; k < *n; k++ {
+		for k := 0; k < *perSeed; k++ {
 			q := g.Query()
 			if s := setup(r); s != "" {
 				if _, err := b.Exec(ctx, fmt.Sprintf(s, schema)).ReadAll(); err != nil {
