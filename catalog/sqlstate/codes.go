@@ -24,6 +24,7 @@ const (
 	InvalidArgumentForWidthBucket       Code = "2201G"
 	InvalidCharacterValueForCast        Code = "22018"
 	InvalidDatetimeFormat               Code = "22007"
+	InvalidTimeZoneDisplacementValue    Code = "22009"
 	InvalidEscapeCharacter              Code = "22019"
 	InvalidEscapeSequence               Code = "22025"
 	InvalidParameterValue               Code = "22023"

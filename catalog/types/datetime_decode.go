@@ -32,7 +32,7 @@ func (e dtErr) error(typ string, s []byte, zone string) error {
 	case dtIntervalOverflow:
 		return sqlstate.Errorf(sqlstate.IntervalFieldOverflow, "interval field value out of range: \"%s\"", s)
 	case dtZoneOverflow:
-		return sqlstate.Errorf("22009", "time zone displacement out of range: \"%s\"", s)
+		return sqlstate.Errorf(sqlstate.InvalidTimeZoneDisplacementValue, "time zone displacement out of range: \"%s\"", s)
 	case dtBadZone:
 		return badZone(zone)
 	}

@@ -1,9 +1,6 @@
 package types
 
-import (
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // FormatType is a type as SQL writes it, with its modifier: format_type().
 // Types that are not builtin print as "???"; the catalog knows their names.
@@ -174,17 +171,4 @@ func MakeIntervalMod(fields, precision int) int32 {
 		precision = IntervalFullPrecision
 	}
 	return int32(fields)<<16 | int32(precision)
-}
-
-// quoteIdent is an identifier as SQL must write it.
-func quoteIdent(s string) string {
-	plain := s != ""
-	for i := 0; i < len(s) && plain; i++ {
-		c := s[i]
-		plain = c >= 'a' && c <= 'z' || c == '_' || i > 0 && (c >= '0' && c <= '9' || c == '$')
-	}
-	if plain {
-		return s
-	}
-	return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
 }

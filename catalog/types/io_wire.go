@@ -127,7 +127,7 @@ func ReadFixed16(t T, s []byte) (Fixed16, error) {
 			return Fixed16{}, sqlstate.Errorf(sqlstate.DatetimeFieldOverflow, "time out of range")
 		}
 		if zone <= -16*3600 || zone >= 16*3600 {
-			return Fixed16{}, sqlstate.Errorf("22009", "time zone displacement out of range")
+			return Fixed16{}, sqlstate.Errorf(sqlstate.InvalidTimeZoneDisplacementValue, "time zone displacement out of range")
 		}
 		return Fixed16{A: roundMicros(us, t.Mod), B: int64(zone)}, nil
 	}
