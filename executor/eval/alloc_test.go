@@ -42,7 +42,9 @@ func sample() *vec.Batch {
 	return b
 }
 
-func col(b *vec.Batch, i int) expr.Expr { return &expr.Column{ID: i, T: b.Cols[i].T, Name: fmt.Sprint("c", i)} }
+func col(b *vec.Batch, i int) expr.Expr {
+	return &expr.Column{ID: i, T: b.Cols[i].T, Name: fmt.Sprint("c", i)}
+}
 
 func call(sig string, args ...expr.Expr) expr.Expr {
 	f := lookup(sig)

@@ -67,6 +67,9 @@ func CompileSRF(call *expr.Call, env *Env) (*SRF, error) {
 	if len(call.Fn.OutTypes) > 0 {
 		s.cols = nil
 		for _, o := range call.Fn.OutTypes {
+			if fn.IsPoly(o) && len(call.Args) > 0 {
+				o = fn.ElemOf(call.Args[0].Type().OID)
+			}
 			s.cols = append(s.cols, types.Of(o, -1))
 		}
 	}
@@ -240,6 +243,14 @@ func init() {
 	regSRF("generate_subscripts(anyarray,int4,bool)", subscripts)
 	regSRF("unnest(anyarray)", func(s *SRF, a []types.Datum) (generator, error) {
 		return &unnest{r: types.Array(a[0].S).Reader()}, nil
+	})
+	regSRF("_pg_expandarray", func(s *SRF, a []types.Datum) (generator, error) {
+		g := &listGen{}
+		r := types.Array(a[0].S).Reader()
+		for i := range types.Array(a[0].S).Len() {
+			g.rows = append(g.rows, []types.Datum{r.Datum(i), types.NewInt(int64(i + 1))})
+		}
+		return g, nil
 	})
 	matches := func(s *SRF, a []types.Datum) (generator, error) {
 		flags, global := []byte(nil), false
