@@ -7,8 +7,6 @@ import (
 
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage"
-	"github.com/millrace/millrace/storage/segment"
-	"github.com/millrace/millrace/storage/segment/encoding"
 	"github.com/millrace/millrace/storage/vec"
 )
 
@@ -52,7 +50,7 @@ func (t *Tablet) flush(ctx context.Context, durable func(storage.CSN) error) (*E
 			return nil, err
 		}
 	}
-	fl := &flushing{t: t, sch: v.sch, mems: frozen, f: f}
+	fl := &flushing{sortedWriter: sortedWriter{t: t, sch: v.sch}, mems: frozen, f: f}
 	if err := fl.write(ctx); err != nil {
 		fl.abort()
 		return nil, err
@@ -99,22 +97,17 @@ func (t *Tablet) flush(ctx context.Context, durable func(storage.CSN) error) (*E
 
 // flushing is a flush under way.
 type flushing struct {
-	t    *Tablet
-	sch  *schema
+	sortedWriter
 	mems []*memtable
 	f    storage.CSN
 
 	chunks []*chunk // of all memtables
 	memOf  []int    // memtable of each
-	rows   []rowRef // that were written, in file order
-	w      *segWriter
-	segs   []*segFile
 }
 
-// write sorts the rows that anyone may still see and writes them.
+// write writes the rows that anyone may still see.
 func (fl *flushing) write(ctx context.Context) error {
-	t := fl.t
-	oldest, live := t.watermark()
+	oldest, live := fl.t.watermark()
 	for mi, m := range fl.mems {
 		n := m.rows.Load()
 		for ci, c := range m.chunks() {
@@ -132,49 +125,11 @@ func (fl *flushing) write(ctx context.Context) error {
 	if len(fl.rows) == 0 {
 		return nil
 	}
-	sources := make([]*rowSource, len(fl.sch.cols))
 	for i := range fl.sch.cols {
-		sources[i] = fl.source(i)
+		fl.sources = append(fl.sources, fl.source(i))
 	}
-	order := fl.order(sources)
-	fl.w = t.newSegWriter(fl.sch, order, encoding.NoCodec)
-	b := vec.NewBatch(fl.sch.cols)
-	csns := make([]uint64, vec.Size)
-	for from := 0; from < len(fl.rows); from += vec.Size {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		rows := fl.rows[from:min(from+vec.Size, len(fl.rows))]
-		for i, s := range sources {
-			s.copy(b.Cols[i], rows)
-		}
-		if fl.sch.rowID >= 0 && t.cfg.own {
-			// See segFile.rowID.
-			ids := b.Cols[fl.sch.rowID].I64
-			for k := range rows {
-				ids[k] = -1 - ids[k]
-			}
-		}
-		b.N, b.Sel = len(rows), nil
-		for k, r := range rows {
-			csns[k] = fl.chunks[r>>chunkShift].csn[r&chunkMask]
-		}
-		if err := fl.w.append(b, csns[:len(rows)]); err != nil {
-			return err
-		}
-	}
-	if err := fl.w.finish(); err != nil {
-		return err
-	}
-	for _, info := range fl.w.infos {
-		s, err := t.openSegment(info)
-		if err != nil {
-			return err
-		}
-		s.own = t.cfg.own
-		fl.segs = append(fl.segs, s)
-	}
-	return nil
+	fl.born = func(r rowRef) uint64 { return fl.chunks[r>>chunkShift].csn[r&chunkMask] }
+	return fl.sortedWriter.write(ctx)
 }
 
 // source is column i of the schema in all chunks.
@@ -190,36 +145,6 @@ func (fl *flushing) source(i int) *rowSource {
 		missing = fl.sch.table.Columns[i].Missing
 	}
 	return newRowSource(fl.sch.cols[i], vecs, missing)
-}
-
-// order sorts the rows as the table wants, and says what they are sorted by: of a
-// table without an order, by key when they came so.
-func (fl *flushing) order(sources []*rowSource) []segment.SortColumn {
-	order := fl.sch.sortOrder()
-	claim := order
-	if len(order) == 0 {
-		claim = fl.sch.keyOrder()
-	}
-	cols := make([]sortCol, len(claim))
-	for i, c := range claim {
-		s := sources[fl.sch.find(c.ID)]
-		cols[i] = sortCol{t: s.t, desc: c.Desc, vecs: s.vecs}
-		if slices.Contains(s.vecs, nil) {
-			return nil // a column added later cannot order older rows
-		}
-	}
-	if len(order) == 0 {
-		if isSorted(fl.rows, cols) {
-			return claim
-		}
-		return nil
-	}
-	desc := len(order) == 1 && order[0].ID == rowIDColumnID && fl.t.cfg.own
-	if desc {
-		cols[0].desc = true // provisional ids fall as ordinals rise
-	}
-	sortRows(fl.rows, cols)
-	return order
 }
 
 // deaths calls f for every written row that has died by now.
@@ -281,13 +206,4 @@ func (fl *flushing) install() {
 		}
 	}
 	t.swap(n, 0)
-}
-
-func (fl *flushing) abort() {
-	for _, s := range fl.segs {
-		s.close()
-	}
-	if fl.w != nil {
-		fl.w.abort()
-	}
 }

@@ -15,6 +15,7 @@ type lookup struct {
 	below uint64
 
 	todo []uint32
+	wide []uint64
 	seg  segLookup
 }
 

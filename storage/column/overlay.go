@@ -372,6 +372,13 @@ func (s *segFile) rollback(seq uint64) error {
 // the list is to be replaced by: the keys that updates, deletes and upserts need
 // killed. Rows need no chunk any more; the commit takes them by Sides.
 func (o *Overlay) Spill(ctx context.Context, chunks []storage.Chunk) ([]storage.Chunk, error) {
+	if o.onlyInserts(chunks) {
+		if err := o.spillInserts(ctx, chunks[o.chunks:]); err != nil {
+			return nil, err
+		}
+		o.chunks, o.hide = min(o.chunks, len(chunks)), hidden{}
+		return chunks[:o.chunks], nil
+	}
 	if err := o.apply(chunks); err != nil {
 		return nil, err
 	}
