@@ -126,10 +126,7 @@ func (t *Tablet) compact(ctx context.Context) (*Edit, error) {
 		drop[s] = true
 		e.Drop = append(e.Drop, s.info.File)
 	}
-	var dead []segDeletes
-	for _, d := range manifestDeletes(v.segs, f, drop) {
-		dead = append(dead, d)
-	}
+	dead := manifestDeletes(v.segs, f, drop)
 	deaths := m.deaths()
 	for i, s := range m.out {
 		ed := editMask(nil, s.blocks())

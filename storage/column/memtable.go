@@ -125,11 +125,6 @@ func (m *memtable) setRowID(row uint32, id int64) {
 	c.cols[m.sch.rowID].head.Load().I64[at] = id
 }
 
-func (m *memtable) rowID(row uint32) int64 {
-	c, at := m.at(row)
-	return c.cols[m.sch.rowID].head.Load().I64[at]
-}
-
 // publish stamps all unpublished rows with their commit and shows them.
 func (m *memtable) publish(csn storage.CSN) {
 	for r := m.rows.Load(); r < m.n; {
@@ -282,18 +277,3 @@ func (m *memtable) unlink(row, hash uint32) {
 // cut drops the rows from n on, which are not published or, in an overlay, read
 // by nobody any more. They are unlinked already.
 func (m *memtable) cut(n uint32) { m.n = n }
-
-// visible says whether a snapshot at s sees the row.
-func (m *memtable) visible(row uint32, s storage.CSN) bool {
-	if row >= m.rows.Load() || m.csnOf(row) > uint64(s) {
-		return false
-	}
-	d := m.deathOf(row)
-	return d == 0 || d > uint64(s)
-}
-
-// live says whether the row is not deleted, a staged delete not counted.
-func (m *memtable) live(row uint32) bool {
-	d := m.deathOf(row)
-	return d == 0 || d == dying
-}

@@ -50,12 +50,3 @@ func (s *schema) find(id int32) int {
 	}
 	return -1
 }
-
-// keyTypes are the types of the key columns.
-func (s *schema) keyTypes() []types.T {
-	ts := make([]types.T, len(s.keys))
-	for i, k := range s.keys {
-		ts[i] = s.cols[k]
-	}
-	return ts
-}

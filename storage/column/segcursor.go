@@ -25,7 +25,6 @@ type segCursor struct {
 	preds   []segPred
 	pruned  []segPred
 	csn     *segment.ColReader
-	csnVec  vec.Vec
 	pv      vec.Vec
 	scratch *encoding.Scratch
 	// of the block
