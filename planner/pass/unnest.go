@@ -27,6 +27,17 @@ func unnest(c *Context, j *plan.Join) (plan.Node, error) {
 		return &m, nil
 	}
 	before := j.Columns()
+	if m.NullAware {
+		// NOT IN over a correlated subquery: whether a comparison was null matters only
+		// among the rows of this outer row, which a mark can tell and an anti join cannot.
+		m.Kind, m.NullAware, m.Lateral = plan.Mark, false, true
+		m.Mark = plan.Column{ID: c.ID(), Name: "any", T: types.Bool}
+		n, err := unnest(c, &m)
+		if err != nil {
+			return nil, err
+		}
+		return &plan.Project{Input: filter(n, []expr.Expr{&expr.Not{Arg: m.Mark.Ref()}}), Exprs: passThrough(before)}, nil
+	}
 	if m.Kind != plan.Right && m.Kind != plan.Full {
 		var pulled []expr.Expr
 		if r, conj := pullFilters(c, m.R, left); conj != nil && !depends(r, left) {
@@ -196,6 +207,15 @@ type unnester struct {
 	left       plan.Node
 	cteID      int
 	domainUsed bool
+	// shared has the definitions of WITH that use outer columns, by ID: after their
+	// own columns, their references have one for each of these.
+	shared map[int]sharedDef
+}
+
+// sharedDef is a definition of WITH that was made independent of outer columns.
+type sharedDef struct {
+	need []plan.Column
+	reps map[int]rep
 }
 
 func (u *unnester) outerSet() colset {
@@ -231,6 +251,9 @@ func (u *unnester) domain(cols []plan.Column) (plan.Node, map[int]rep) {
 // inner is the list of outer columns that n uses.
 func (u *unnester) needs(n plan.Node) []plan.Column {
 	f := free(n)
+	if len(u.shared) > 0 {
+		u.addShared(n, f)
+	}
 	var out []plan.Column
 	for _, c := range u.outer {
 		if f[c.ID] {
@@ -238,6 +261,18 @@ func (u *unnester) needs(n plan.Node) []plan.Column {
 		}
 	}
 	return out
+}
+
+// addShared adds the outer columns that n reads by way of shared definitions.
+func (u *unnester) addShared(n plan.Node, f colset) {
+	if ref, ok := n.(*plan.CTERef); ok {
+		for _, c := range u.shared[ref.ID].need {
+			f[c.ID] = true
+		}
+	}
+	for _, c := range n.Children() {
+		u.addShared(c, f)
+	}
 }
 
 // withDomain crosses n, which depends on nothing outer, with the domain of cols.
@@ -332,15 +367,35 @@ func (u *unnester) push(n plan.Node, optional bool) (plan.Node, map[int]rep, err
 	case *plan.Join:
 		return u.pushJoin(x, need)
 	case *plan.With:
-		if len(u.needs(x.Def)) > 0 {
-			return nil, nil, sqlstate.Unsupported("a WITH query that refers to an outer query of a correlated subquery")
+		m := *x
+		if defNeed := u.needs(x.Def); len(defNeed) > 0 {
+			def, reps, err := u.cover(x.Def, defNeed, false)
+			if err != nil {
+				return nil, nil, err
+			}
+			m.Def = &plan.Project{Input: def, Exprs: append(passThrough(x.Def.Columns()), repProjections(defNeed, reps)...)}
+			if u.shared == nil {
+				u.shared = map[int]sharedDef{}
+			}
+			u.shared[x.ID] = sharedDef{defNeed, reps}
 		}
 		in, reps, err := u.cover(x.Body, need, false)
 		if err != nil {
 			return nil, nil, err
 		}
-		m := *x
 		m.Body = in
+		return &m, reps, nil
+	case *plan.CTERef:
+		def := u.shared[x.ID]
+		m := *x
+		m.Cols = append([]plan.Column(nil), x.Cols...)
+		reps := map[int]rep{}
+		for _, c := range def.need {
+			r := def.reps[c.ID]
+			f := u.c.Fresh(r.col)
+			m.Cols = append(m.Cols, f)
+			reps[c.ID] = rep{col: f, eq: r.eq}
+		}
 		return &m, reps, nil
 	}
 	return nil, nil, sqlstate.Unsupported("this correlated subquery")
