@@ -53,8 +53,11 @@ func (o *Recursive) Next() (*vec.Batch, error) {
 			}
 			continue
 		}
+		if b.Rows() == 0 {
+			return empty(&o.out), nil
+		}
 		o.out.Cols, o.out.N, o.out.Sel = b.Cols[:len(o.work.T)], b.N, b.Sel
-		if o.seen != nil && b.Rows() > 0 {
+		if o.seen != nil {
 			o.gids = grown(o.gids, b.Rows())
 			if err := o.seen.Find(o.out.Cols, b.Sel, b.N, o.gids); err != nil {
 				return nil, err

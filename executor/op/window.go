@@ -84,13 +84,13 @@ func (w *Window) Finish() ([]func() error, error) {
 	if _, err := w.Collect.Finish(); err != nil {
 		return nil, err
 	}
-	if w.Rows.N == 0 {
-		return nil, nil
-	}
 	for i := range w.spec.Funcs {
-		if err := w.spec.Funcs[i].Frame.check(); err != nil {
+		if err := w.spec.Funcs[i].Frame.check(w.Rows.N > 0); err != nil {
 			return nil, err
 		}
+	}
+	if w.Rows.N == 0 {
+		return nil, nil
 	}
 	if err := w.partition(); err != nil {
 		return nil, err

@@ -34,8 +34,9 @@ type Bound struct {
 
 func (b *Bound) offset() bool { return b.Kind == plan.Preceding || b.Kind == plan.Following }
 
-// check refuses offsets that make no frame.
-func (f *Frame) check() error {
+// check refuses offsets that make no frame. A distance in values is looked at only
+// when there are rows, as in PostgreSQL.
+func (f *Frame) check(rows bool) error {
 	for _, x := range []struct {
 		b    *Bound
 		name string
@@ -50,6 +51,9 @@ func (f *Frame) check() error {
 			continue
 		}
 		if f.Mode == plan.Range {
+			if !rows {
+				continue
+			}
 			return sqlstate.Errorf(sqlstate.InvalidPrecedingOrFollowingSize, "invalid preceding or following size in window function")
 		}
 		return sqlstate.Errorf(sqlstate.InvalidPrecedingOrFollowingSize, "frame %s offset must not be negative", x.name)
