@@ -20,6 +20,9 @@ type Session struct {
 	Now, StatementTime int64
 	// Clock reads the time for clock_timestamp() in the same unit; nil: Now.
 	Clock func() int64
+	// Sleep waits for pg_sleep, and returns early with an error when the query is
+	// canceled; nil: the provider is asked.
+	Sleep func(d time.Duration) error
 	// Rand feeds random() and its kin; nil: the process's generator.
 	Rand *rand.Rand
 
