@@ -44,9 +44,9 @@ func (t *Tablet) Compact(ctx context.Context) (*Edit, error) {
 	return e, err
 }
 
-// small says whether a segment can be merged: it is not full and not wide.
+// small says whether a segment can be merged: it is neither nearly full nor wide.
 func (t *Tablet) small(s *segFile) bool {
-	return s.info.Rows < t.cfg.Limits.SegmentRows && s.info.Size < segmentBytesMax*3/4
+	return s.info.Rows < t.cfg.Limits.SegmentRows*3/4 && s.info.Size < segmentBytesMax*3/4
 }
 
 // pickDue lists segments of the fullest tier that has enough, else one with many

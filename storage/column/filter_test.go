@@ -100,6 +100,9 @@ func TestFilter(t *testing.T) {
 		ch := &chunker{}
 		ch.chunks = append(ch.chunks, storage.Chunk{Op: storage.OpInsert, Rows: b, Ord: ch.ords(n)})
 		h.mustCommit(ch)
+		if len(data) == vec.Size {
+			h.flush()
+		}
 	}
 	all := h.tab.Snapshot(h.pub)
 	ids := scan(t, all, &catalog.ScanSpec{Cols: []int{catalog.ColRowID}, Limit: -1})
@@ -107,12 +110,17 @@ func TestFilter(t *testing.T) {
 		t.Fatal(len(ids))
 	}
 	all.Close()
-	for _, flushed := range []bool{false, true} {
-		if flushed {
+	for _, state := range []string{"memtable and segment", "segments", "compacted"} {
+		switch state {
+		case "segments":
 			h.flush()
+		case "compacted":
+			if h.compact() == nil {
+				t.Fatal("nothing compacted")
+			}
 		}
 		s := h.tab.Snapshot(h.pub)
-		for i := 0; i < 150; i++ {
+		for i := 0; i < 120; i++ {
 			var filter []expr.Expr
 			var tests []func(row []types.Datum) bool
 			for n := 1 + r.IntN(2); n > 0; n-- {
@@ -136,7 +144,7 @@ func TestFilter(t *testing.T) {
 			sort.Strings(want)
 			got := scan(t, s, &catalog.ScanSpec{Cols: cols, Filter: filter, Limit: -1})
 			if fmt.Sprint(got) != fmt.Sprint(want) {
-				t.Fatalf("flushed %v, filter %s: %d rows, want %d: %s", flushed, describe(filter), len(got), len(want), diff(got, want))
+				t.Fatalf("%s, filter %s: %d rows, want %d: %s", state, describe(filter), len(got), len(want), diff(got, want))
 			}
 		}
 		s.Close()

@@ -74,11 +74,17 @@ func openSegFile(files blob.Dir, info SegmentInfo) (*segFile, error) {
 // be corrupt is flagged: it stays as it is, for repair.
 func (s *segFile) guard(f func() error) error {
 	err := s.r.Guard(f)
-	var c *segment.CorruptError
-	if err != nil && errors.As(err, &c) {
-		s.damaged.Store(true)
+	if err != nil {
+		s.flag(err)
 	}
 	return err
+}
+
+func (s *segFile) flag(err error) {
+	var c *segment.CorruptError
+	if errors.As(err, &c) {
+		s.damaged.Store(true)
+	}
 }
 
 func (s *segFile) blocks() int { return s.r.Blocks() }
