@@ -1516,4 +1516,5 @@ var procs = []Func{
 	{OID: 6274, Name: "generate_series", Ret: 1184, Args: []uint32{1184, 1184, 1186, 25}, Strict: true, RetSet: true, MayFail: true},
 	{OID: 6210, Name: "pg_input_is_valid", Ret: 16, Args: []uint32{25, 25}, Volatility: Stable, Strict: true, MayFail: true},
 	{OID: 9001, Name: "approx_count_distinct", Ret: 20, Args: []uint32{2276}, Kind: Aggregate, MayFail: true},
+	{OID: 13208, Name: "_pg_expandarray", Ret: 2249, Args: []uint32{2277}, Strict: true, RetSet: true, MayFail: true, OutNames: []string{"x", "n"}, OutTypes: []uint32{2283, 23}},
 }

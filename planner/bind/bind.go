@@ -122,6 +122,8 @@ type colInfo struct {
 	rel  *rel
 	ord  int
 	kind colKind
+	// fields are those of a record, when they are known.
+	fields []plan.Column
 }
 
 type colKind uint8

@@ -13,6 +13,9 @@ import (
 	"github.com/millrace/millrace/planner/plan"
 )
 
+// pgTypeof is the function that tells its argument's type, which is known here.
+const pgTypeof = 1619
+
 // invocation is a function call while it is being bound.
 type invocation struct {
 	call  *pg.FuncCall
@@ -41,7 +44,7 @@ func (b *binder) funcName(ns []string, loc int32) (name, shown string, err error
 				return "", "", b.errf(loc, sqlstate.InvalidSchemaName, "schema \"%s\" does not exist", schema)
 			}
 			// Extensions put their functions into a schema of their own; ours are all in one.
-			if schema != "public" && schema != "hologres" {
+			if schema != "public" && schema != "hologres" && !(schema == "information_schema" && strings.HasPrefix(name, "_pg_")) {
 				return "", shown, nil
 			}
 		}
@@ -94,6 +97,9 @@ func (q *query) call(f *pg.FuncCall) (expr.Expr, error) {
 	if name == "" {
 		return nil, b.noFunction(in, actualTypes(in.args))
 	}
+	if err := b.namedRows(in, name); err != nil {
+		return nil, err
+	}
 	c, coercion, err := q.resolve(in, name)
 	if err != nil {
 		return nil, err
@@ -115,6 +121,9 @@ func (q *query) call(f *pg.FuncCall) (expr.Expr, error) {
 	if err := q.plainCall(in); err != nil {
 		return nil, err
 	}
+	if c.fn.OID == pgTypeof {
+		return &expr.Const{T: types.Of(types.RegtypeOID, -1), D: types.NewInt(int64(in.args[0].Type().OID))}, nil
+	}
 	args, ret, err := b.arguments(in, c)
 	if err != nil {
 		return nil, err
@@ -124,6 +133,36 @@ func (q *query) call(f *pg.FuncCall) (expr.Expr, error) {
 		return q.srf(e, in.loc)
 	}
 	return e, nil
+}
+
+// namedRows turns rows that json functions gather into json at once: a row in a
+// vector has no field names.
+func (b *binder) namedRows(in *invocation, name string) error {
+	with := ""
+	switch name {
+	case "json_agg", "json_object_agg", "json_build_array", "json_build_object":
+		with = "row_to_json"
+	case "jsonb_agg", "jsonb_object_agg", "jsonb_build_array", "jsonb_build_object":
+		with = "to_jsonb"
+	default:
+		return nil
+	}
+	for i, a := range in.args {
+		row, ok := a.(*expr.Row)
+		if !ok {
+			continue
+		}
+		row, err := b.knownRow(row)
+		if err != nil {
+			return err
+		}
+		for _, f := range fn.ByName(with) {
+			if len(f.Args) == 1 {
+				in.args[i] = &expr.Call{Fn: f, Args: []expr.Expr{row}, T: types.Of(f.Ret, -1), Pos: int(in.loc)}
+			}
+		}
+	}
+	return nil
 }
 
 // plainCall refuses the decorations that only aggregates take.
@@ -318,8 +357,8 @@ func (q *query) srf(call *expr.Call, loc int32) (expr.Expr, error) {
 	s.call.Call = call
 	if len(call.Fn.OutTypes) > 1 {
 		row := &expr.Row{Names: call.Fn.OutNames}
-		for i, oid := range call.Fn.OutTypes {
-			col := q.b.column(q, call.Fn.OutNames[i], types.Of(oid, -1), srfCol)
+		for i := range call.Fn.OutTypes {
+			col := q.b.column(q, call.Fn.OutNames[i], types.Of(outType(call, i), -1), srfCol)
 			s.call.Cols = append(s.call.Cols, col)
 			row.Elems = append(row.Elems, q.b.ref(col.ID, loc))
 		}
@@ -331,6 +370,17 @@ func (q *query) srf(call *expr.Call, loc int32) (expr.Expr, error) {
 	}
 	q.srfs = append(q.srfs, s)
 	return s.out, nil
+}
+
+// outType is the type of a call's i-th OUT column.
+func outType(call *expr.Call, i int) uint32 {
+	oid := call.Fn.OutTypes[i]
+	if fn.IsPoly(oid) && len(call.Args) > 0 {
+		if _, r, ok := concrete(call.Fn.Args, oid, actualTypes(call.Args)); ok {
+			return r
+		}
+	}
+	return oid
 }
 
 // setCall is a set-returning call of a select list. Calls of one level run in

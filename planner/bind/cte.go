@@ -232,6 +232,9 @@ func (q *query) cteRef(c *cte, rv *pg.RangeVar) (plan.Node, *rel, error) {
 			n := b.column(q, x.Name, x.T, inputCol)
 			n.Table, n.Attr = x.Table, x.Attr
 			b.cols[n.ID].col = n
+			if was := b.cols[x.ID]; was != nil {
+				b.cols[n.ID].fields = was.fields
+			}
 			ref.Cols = append(ref.Cols, n)
 		}
 		cols, node = ref.Cols, ref

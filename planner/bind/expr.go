@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/catalog/fn"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/planner/plan"
 )
 
 // expr binds one expression.
@@ -688,6 +689,21 @@ func (q *query) field(e expr.Expr, name string, loc int32) (expr.Expr, error) {
 	return nil, b.errf(loc, sqlstate.UndefinedColumn, "could not identify column \"%s\" in record data type", name)
 }
 
+// shape notes the fields of column id, which has the value of e.
+func (b *binder) shape(q *query, id int, e expr.Expr) {
+	if e.Type().OID != types.RecordOID {
+		return
+	}
+	fs, err := q.fields(e, 0)
+	if err != nil {
+		return // not known; asking for a field fails
+	}
+	info := b.cols[id]
+	for _, f := range fs {
+		info.fields = append(info.fields, plan.Column{Name: f.name, T: f.e.Type()})
+	}
+}
+
 // fields lists the fields of a record whose shape is known.
 func (q *query) fields(e expr.Expr, loc int32) ([]target, error) {
 	var out []target
@@ -703,6 +719,13 @@ func (q *query) fields(e expr.Expr, loc int32) ([]target, error) {
 			out = append(out, target{name: x.Fn.OutNames[i], e: &expr.Field{Arg: e, N: i, Name: x.Fn.OutNames[i], T: t}, loc: loc})
 		}
 		if len(out) > 0 {
+			return out, nil
+		}
+	case *expr.Column:
+		if info := q.b.cols[x.ID]; info != nil && len(info.fields) > 0 {
+			for i, c := range info.fields {
+				out = append(out, target{name: c.Name, e: &expr.Field{Arg: e, N: i, Name: c.Name, T: c.T}, loc: loc})
+			}
 			return out, nil
 		}
 	}

@@ -122,7 +122,11 @@ func (q *query) claim(cols []plan.Column, r *rel) []relCol {
 	out := make([]relCol, len(cols))
 	for i, c := range cols {
 		out[i] = relCol{name: c.Name, e: c.Ref(), idx: -100}
-		q.b.cols[c.ID] = &colInfo{col: c, q: q, rel: r}
+		info := &colInfo{col: c, q: q, rel: r}
+		if was := q.b.cols[c.ID]; was != nil {
+			info.fields = was.fields
+		}
+		q.b.cols[c.ID] = info
 	}
 	return out
 }

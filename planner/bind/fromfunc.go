@@ -4,7 +4,6 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/millrace/millrace/catalog/expr"
-	"github.com/millrace/millrace/catalog/fn"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/planner/plan"
@@ -165,15 +164,8 @@ func (q *query) callColumns(e expr.Expr, name string, defs []*pg.Node, loc int32
 		return cols, false, nil
 	}
 	if call != nil && len(call.Fn.OutTypes) > 0 {
-		poly := call.Fn.OutTypes
-		for i, oid := range poly {
-			if fn.IsPoly(oid) && len(call.Args) > 0 {
-				actual := actualTypes(call.Args)
-				if _, r, ok := concrete(call.Fn.Args, oid, actual); ok {
-					oid = r
-				}
-			}
-			cols = append(cols, b.column(q, call.Fn.OutNames[i], types.Of(oid, -1), inputCol))
+		for i := range call.Fn.OutTypes {
+			cols = append(cols, b.column(q, call.Fn.OutNames[i], types.Of(outType(call, i), -1), inputCol))
 		}
 		return cols, len(cols) == 1, nil
 	}

@@ -377,6 +377,7 @@ func (s *selection) build(node plan.Node, having expr.Expr, lim limits) (*result
 			col.Name = t.name
 		} else {
 			col = b.column(q, t.name, t.e.Type(), inputCol)
+			b.shape(q, col.ID, t.e)
 		}
 		col.Table, col.Attr = origin[i].Table, origin[i].Attr
 		cols[i] = col

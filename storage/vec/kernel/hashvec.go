@@ -240,7 +240,11 @@ func hashOne(v *vec.Vec, i int) uint64 {
 		return HashBytes(TrimBlanks(v.Bytes(i)))
 	}
 	if !types.PlainBytes(v.T.OID) {
-		return types.HashView(v.T.OID, v.Bytes(i))
+		b := v.Bytes(i)
+		if len(b) == 0 {
+			return HashBytes(b) // under a null: no value of these types is empty
+		}
+		return types.HashView(v.T.OID, b)
 	}
 	return HashView(v.Views[i], v.Bufs)
 }

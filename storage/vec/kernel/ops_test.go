@@ -437,3 +437,17 @@ func TestBitmaps(t *testing.T) {
 		t.Fatal("refine count")
 	}
 }
+
+// The value under a null may be of no valid form.
+func TestHashUnderNull(t *testing.T) {
+	for _, typ := range []types.T{types.JSONB, types.Of(types.Int4ArrayOID, -1), types.Of(types.RecordOID, -1), types.Numeric} {
+		v := vec.New(typ, 0)
+		v.AppendDatum(types.Null)
+		v.AppendDatum(types.Null)
+		var dst [2]uint64
+		HashVec(dst[:], v, nil)
+		if dst[0] != HashNull || dst[1] != HashNull {
+			t.Fatalf("%v: %v", typ, dst)
+		}
+	}
+}
