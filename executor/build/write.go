@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/eval"
 	"github.com/millrace/millrace/executor/op"
 	"github.com/millrace/millrace/planner/plan"
@@ -29,13 +30,63 @@ func (b *builder) insert(n *plan.Insert) (*chain, error) {
 	if s.Checks, err = b.checks(n.Table, n.Row, n.Checks); err != nil {
 		return nil, err
 	}
-	if n.Conflict != nil {
-		return nil, sqlstate.Unsupported("ON CONFLICT")
-	}
-	if s.Returning, err = b.returning(n.Returning, n.Row, in.cols); err != nil {
+	if s.Returning, err = b.returning(n.Returning, n.Row, nil); err != nil {
 		return nil, err
 	}
+	if n.Conflict != nil && len(n.Table.PK) > 0 {
+		if err := b.conflict(n, s); err != nil {
+			return nil, err
+		}
+	}
 	return b.written(in, s, n.Returning), nil
+}
+
+// conflict builds ON CONFLICT. The primary key is the only unique constraint there is.
+func (b *builder) conflict(n *plan.Insert, s *op.Write) error {
+	k := n.Conflict
+	c := &op.Conflict{DoNothing: k.DoNothing}
+	s.Conflict = c
+	if !k.DoNothing && blind(n) {
+		c.Blind, s.Op = true, storage.OpUpsert
+		return nil
+	}
+	if b.env.Snapshot == nil {
+		return sqlstate.Errorf(sqlstate.InternalError, "ON CONFLICT on %s without a snapshot", n.Table.Name)
+	}
+	var err error
+	if c.Rel, err = b.env.Snapshot.Relation(n.Table); err != nil || k.DoNothing {
+		return err
+	}
+	env := b.evalEnv(slices.Concat(k.Old, n.Row))
+	if c.Set, err = eval.CompileList(k.Set, env); err != nil {
+		return err
+	}
+	if k.Where != nil {
+		if c.Where, err = eval.CompileFilter(k.Where, env); err != nil {
+			return err
+		}
+	}
+	c.Resolve = func(proposed *vec.Batch) op.Resolver {
+		r := &resolver{b: b, old: k.Old, recheck: k.Where, set: k.Set, table: n.Table, row: n.Row, checks: n.Checks,
+			proposed: proposed, excluded: n.Row}
+		return r.resolve
+	}
+	s.Resolved, err = b.returning(n.Returning, n.Row, nil)
+	return err
+}
+
+// blind says whether DO UPDATE makes the existing row the proposed one.
+func blind(n *plan.Insert) bool {
+	if n.Conflict.Where != nil {
+		return false
+	}
+	for i, e := range n.Conflict.Set {
+		c, ok := e.(*expr.Column)
+		if !ok || c.ID != n.Row[i].ID && !(slices.Contains(n.Table.PK, i) && c.ID == n.Conflict.Old[i].ID) {
+			return false
+		}
+	}
+	return true
 }
 
 // update builds UPDATE.
@@ -224,11 +275,17 @@ type resolver struct {
 	table   *catalog.Table
 	row     []plan.Column
 	checks  []plan.Check
+	// proposed are an ON CONFLICT's rows, as the columns excluded; nil otherwise.
+	proposed *vec.Batch
+	excluded []plan.Column
 }
 
 func (r *resolver) resolve(_ context.Context, old *vec.Batch) (*vec.Batch, []uint16, error) {
-	env := r.b.evalEnv(r.old)
+	env := r.b.evalEnv(slices.Concat(r.old, r.excluded))
 	at := &vec.Batch{Cols: old.Cols, Sel: old.Sel, N: old.N}
+	if r.proposed != nil {
+		at.Cols = slices.Concat(old.Cols, r.beside(old))
+	}
 	if r.recheck != nil {
 		p, err := eval.CompileFilter(r.recheck, env)
 		if err != nil {
@@ -269,4 +326,29 @@ func (r *resolver) resolve(_ context.Context, old *vec.Batch) (*vec.Batch, []uin
 		}
 	}
 	return rows, keep, nil
+}
+
+// beside finds the proposed row of each existing one, by the key.
+func (r *resolver) beside(old *vec.Batch) []*vec.Vec {
+	key := func(b *vec.Batch, i int) string {
+		var k []byte
+		for _, o := range r.table.PK {
+			k = types.AppendKey(k, b.Cols[o].T, b.Cols[o].Datum(i), false)
+		}
+		return string(k)
+	}
+	place := make(map[string]uint16, r.proposed.N)
+	for i := range r.proposed.N {
+		place[key(r.proposed, i)] = uint16(i)
+	}
+	sel := make([]uint16, old.N)
+	for i := range sel {
+		sel[i] = place[key(old, i)]
+	}
+	out := make([]*vec.Vec, len(r.proposed.Cols))
+	for c, v := range r.proposed.Cols {
+		out[c] = vec.New(v.T, old.N)
+		out[c].Copy(v, sel, r.proposed.N)
+	}
+	return out
 }

@@ -10,9 +10,11 @@ import (
 	"github.com/millrace/millrace/storage/vec"
 )
 
-// Write is the sink of INSERT, UPDATE and DELETE, with one lane: a transaction is
-// used by one goroutine at a time. Batches go to the transaction as they come; the
-// rows of RETURNING are kept, since the statement may still fail.
+// Write is the sink of INSERT, UPDATE and DELETE. It has one lane, which reads and
+// writes by turns: a transaction is used by one goroutine at a time, and its
+// snapshots are not read while it writes. Batches go to the transaction as they
+// come. The rows of RETURNING are kept until all is written: the statement may
+// still fail, and a client that stops fetching does not stop the write.
 type Write struct {
 	Ctx   context.Context
 	Txn   storage.Txn
@@ -23,30 +25,52 @@ type Write struct {
 	// (update, delete).
 	Keys []int
 	CSN  int
-	// New computes the new row over the input (update); an insert's input is the row.
-	New    *eval.Program
+	// New computes the new row, all columns by ordinal, over the input (update); an
+	// insert's input is the row.
+	New *eval.Program
+	// Checks are tests of new rows; nil for none.
 	Checks *Checks
-	// Once: the input may have a row more than once; the first counts.
+	// Once: the input may have a row more than once, as a join may; the first counts.
 	Once bool
-	// Resolve is handed to storage; Resolved computes RETURNING for rows that it made
-	// anew, over the old row's columns.
-	Resolve  func(ctx context.Context, old *vec.Batch) (*vec.Batch, []uint16, error)
-	Resolved *eval.Program
-	// Returning computes the output over the new row beside the input's columns; Out
-	// keeps it.
-	Returning *eval.Program
-	Out       *Rows
-	Affected  func(rows int64)
+	// Conflict is ON CONFLICT, nil for none.
+	Conflict *Conflict
+	// Resolve decides again on rows that others replaced; see storage.Mutation. It
+	// may be called after the query is closed, when the transaction commits.
+	Resolve Resolver
+	// Returning computes the output over the new row's columns followed by the input's
+	// (for a delete the input's alone), nil for none; Resolved computes it for rows
+	// that Resolve gave, over the new row's columns followed by the old row's.
+	Returning, Resolved *eval.Program
+	// Out keeps the output.
+	Out *Rows
+	// Affected is told how many rows each batch changed.
+	Affected func(rows int64)
 
-	seen  *Groups
-	gids  []uint32
-	sel   []uint16
-	keys  vec.Batch
-	rows  vec.Batch
-	ret   vec.Batch
-	both  []*vec.Vec
-	mut   storage.Mutation
-	stale []uint16
+	seen *Groups
+	gids []uint32
+	sel  []uint16
+
+	keys vec.Batch
+	csn  vec.Vec
+	rows vec.Batch
+	both vec.Batch
+	mut  storage.Mutation
+
+	// While a mutation is written: the rows, by place among its keys, that others
+	// replaced, and what became of them.
+	writing  bool
+	stale    []uint16
+	resolved []resolvedRows
+}
+
+// Resolver decides again on rows that others replaced: see storage.Mutation.
+type Resolver = func(ctx context.Context, old *vec.Batch) (rows *vec.Batch, keep []uint16, err error)
+
+// resolvedRows are rows that a resolver kept: their old images, and the new ones,
+// nil for a delete.
+type resolvedRows struct {
+	old, rows *vec.Batch
+	keep      []uint16
 }
 
 // Lane implements Sink.
@@ -59,123 +83,202 @@ func (s *Write) Finish() ([]func() error, error) { return nil, nil }
 func (s *Write) Combine() error { return nil }
 
 // Close implements Sink.
-func (s *Write) Close() { s.Out.Free() }
+func (s *Write) Close() {
+	s.Out.Free()
+	s.seen.Free()
+	s.seen = nil
+}
 
 // Add implements LaneSink.
 func (s *Write) Add(b *vec.Batch) (Flow, error) {
-	rows := rowsOf(b)
-	s.mut = storage.Mutation{Table: s.Table, Op: s.Op}
-	beside := b.Cols
+	if b.Rows() == 0 {
+		return Continue, nil
+	}
 	if s.Op == storage.OpInsert || s.Op == storage.OpUpsert {
-		s.rows.Cols = b.Cols
-		beside = nil
-	} else {
-		s.keys.Cols = s.keys.Cols[:0]
-		for _, c := range s.Keys {
-			s.keys.Cols = append(s.keys.Cols, b.Cols[c])
-		}
-		if s.Once {
-			var err error
-			if rows, err = s.first(b); err != nil || len(rows) == 0 {
-				return Continue, err
-			}
-		}
-		s.keys.N, s.keys.Sel = b.N, rows
-		s.mut.Keys, s.mut.OldCSN = compactKeys(&s.keys, b.Cols[s.CSN])
-		s.mut.Resolve = s.Resolve
-		s.stale = s.stale[:0]
-		s.mut.Stale = func(at []uint16) { s.stale = append(s.stale, at...) }
-		s.rows.Cols = nil
-		if s.New != nil {
-			in := vec.Batch{Cols: b.Cols, N: b.N, Sel: rows}
-			var err error
-			if s.rows.Cols, err = s.New.EvalAll(&in); err != nil {
-				return Stop, err
-			}
+		return Continue, s.insert(b)
+	}
+	return Continue, s.change(b)
+}
+
+// insert writes the rows of an INSERT.
+func (s *Write) insert(b *vec.Batch) error {
+	s.rows = vec.Batch{Cols: b.Cols[:len(s.Table.Columns)], Sel: b.Sel, N: b.N}
+	if s.Checks != nil {
+		if err := s.Checks.Test(&s.rows); err != nil {
+			return err
 		}
 	}
-	s.rows.N, s.rows.Sel = b.N, rows
-	if len(rows) == b.N {
-		s.rows.Sel = nil
+	if s.Conflict != nil {
+		return s.conflict(&s.rows)
 	}
-	if s.rows.Cols != nil {
-		if s.Checks != nil {
-			if err := s.Checks.Test(&s.rows); err != nil {
-				return Stop, err
-			}
-		}
-		s.mut.Rows = compact(&s.rows)
-	}
+	return s.add(&s.rows)
+}
+
+// add inserts rows that were tested.
+func (s *Write) add(rows *vec.Batch) error {
+	s.mut = storage.Mutation{Table: s.Table, Op: s.Op, Rows: rows}
 	n, err := s.Txn.Write(s.Ctx, &s.mut)
 	if err != nil {
-		return Stop, err
+		return err
+	}
+	s.Affected(n)
+	return s.returning(rows)
+}
+
+// change writes the rows of an UPDATE or DELETE.
+func (s *Write) change(b *vec.Batch) error {
+	s.keys = vec.Batch{Cols: s.keys.Cols[:0], N: b.N, Sel: b.Sel}
+	for _, c := range s.Keys {
+		s.keys.Cols = append(s.keys.Cols, b.Cols[c])
+	}
+	if s.Once {
+		rows, err := s.first(s.keys.Cols, b)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		s.keys.Sel = rows
+	}
+	s.mut = storage.Mutation{Table: s.Table, Op: s.Op, Keys: &s.keys, OldCSN: s.commits(b.Cols[s.CSN])}
+	s.both = vec.Batch{Cols: s.both.Cols[:0], N: b.N, Sel: s.keys.Sel}
+	if s.New != nil {
+		in := vec.Batch{Cols: b.Cols, N: b.N, Sel: s.keys.Sel}
+		cols, err := s.New.EvalAll(&in)
+		if err != nil {
+			return err
+		}
+		s.rows = vec.Batch{Cols: cols, N: b.N, Sel: s.keys.Sel}
+		if s.Checks != nil {
+			if err := s.Checks.Test(&s.rows); err != nil {
+				return err
+			}
+		}
+		s.mut.Rows = &s.rows
+		s.both.Cols = append(s.both.Cols, cols...)
+	}
+	s.both.Cols = append(s.both.Cols, b.Cols...)
+	if s.Resolve != nil {
+		s.mut.Resolve = s.keeping(s.Resolve)
+	}
+	return s.changed(&s.both)
+}
+
+// changed writes the mutation of an update or delete; rows are what RETURNING is
+// computed from, one for each key.
+func (s *Write) changed(rows *vec.Batch) error {
+	s.stale, s.resolved = s.stale[:0], s.resolved[:0]
+	if s.mut.Resolve != nil && s.Returning != nil {
+		s.mut.Stale = s.setStale
+		s.writing = true
+	}
+	n, err := s.Txn.Write(s.Ctx, &s.mut)
+	s.writing = false
+	if err != nil {
+		return err
 	}
 	s.Affected(n)
 	if s.Returning == nil {
-		return Continue, nil
+		return nil
 	}
-	// Rows that were replaced meanwhile are not as computed here: left out.
-	if len(s.stale) > 0 {
-		kept := s.sel[:0]
-		k := 0
-		for i, r := range rows {
-			if k < len(s.stale) && int(s.stale[k]) == i {
-				k++
+	if len(s.stale) > 0 { // these are not as computed here
+		left, stale := s.sel[:0], s.stale
+		for k, r := range rowsOf(rows) {
+			if len(stale) > 0 && int(stale[0]) == k {
+				stale = stale[1:]
 				continue
 			}
-			kept = append(kept, r)
+			left = append(left, r)
 		}
-		s.sel = kept
-		rows = kept
-		if len(rows) == 0 {
-			return Continue, nil
+		s.sel = left
+		rows.Sel = left
+	}
+	if err := s.returning(rows); err != nil {
+		return err
+	}
+	for _, r := range s.resolved {
+		if err := s.returnResolved(r); err != nil {
+			return err
 		}
 	}
-	s.both = append(append(s.both[:0], s.rows.Cols...), beside...)
-	s.ret.Cols, s.ret.N, s.ret.Sel = s.both, b.N, rows
-	cols, err := s.Returning.EvalAll(&s.ret)
-	if err != nil {
-		return Stop, err
-	}
-	return Continue, s.Out.AppendCols(cols, rows, b.N)
+	return nil
 }
 
-// first are the rows whose key has not come before.
-func (s *Write) first(b *vec.Batch) ([]uint16, error) {
+// commits is the column of commits with values of its own: storage reads it by row.
+func (s *Write) commits(v *vec.Vec) *vec.Vec {
+	if v.Form != vec.Dict {
+		return v
+	}
+	s.csn.Reset(v.T)
+	s.csn.Copy(v, nil, v.N)
+	return &s.csn
+}
+
+// first are the rows of b whose keys have not come before.
+func (s *Write) first(keys []*vec.Vec, b *vec.Batch) ([]uint16, error) {
 	if s.seen == nil {
-		var ts []types.T
-		for _, v := range s.keys.Cols {
-			ts = append(ts, v.T)
+		ts := make([]types.T, len(keys))
+		for i, v := range keys {
+			ts[i] = v.T
 		}
 		s.seen = NewGroups(ts, s.Run.Account)
 	}
 	s.gids = grown(s.gids, b.Rows())
-	if err := s.seen.Find(s.keys.Cols, b.Sel, b.N, s.gids); err != nil {
+	if err := s.seen.Find(keys, b.Sel, b.N, s.gids); err != nil {
 		return nil, err
+	}
+	if len(s.seen.Fresh) == b.Rows() {
+		return rowsOf(b), nil
 	}
 	s.sel = s.seen.FreshRows(b.Sel, s.sel)
 	return s.sel, nil
 }
 
-// compact is a batch without a selection: itself, or a copy of the selected rows.
-func compact(b *vec.Batch) *vec.Batch {
-	if b.Sel == nil {
-		return b
+func (s *Write) setStale(rows []uint16) { s.stale = append(s.stale, rows...) }
+
+// keeping wraps a resolver so that RETURNING hears of the rows it makes while a
+// mutation is written.
+func (s *Write) keeping(f Resolver) Resolver {
+	return func(ctx context.Context, old *vec.Batch) (*vec.Batch, []uint16, error) {
+		rows, keep, err := f(ctx, old)
+		if err == nil && s.writing && len(keep) > 0 {
+			s.resolved = append(s.resolved, resolvedRows{old, rows, keep})
+		}
+		return rows, keep, err
 	}
-	out := &vec.Batch{N: len(b.Sel)}
+}
+
+// returning appends the output for rows.
+func (s *Write) returning(rows *vec.Batch) error {
+	if s.Returning == nil || rows.Rows() == 0 {
+		return nil
+	}
+	cols, err := s.Returning.EvalAll(rows)
+	if err != nil {
+		return err
+	}
+	return s.Out.AppendCols(cols, rows.Sel, rows.N)
+}
+
+func (s *Write) returnResolved(r resolvedRows) error {
+	in := &vec.Batch{Cols: r.old.Cols, Sel: r.keep, N: r.old.N}
+	if r.rows != nil {
+		// The new rows stand close together: bring the old ones to the same places.
+		in = compact(in)
+		in.Cols = append(append([]*vec.Vec(nil), r.rows.Cols...), in.Cols...)
+	}
+	cols, err := s.Resolved.EvalAll(in)
+	if err != nil {
+		return err
+	}
+	return s.Out.AppendCols(cols, in.Sel, in.N)
+}
+
+// compact copies the selected rows of a batch into one of its own.
+func compact(b *vec.Batch) *vec.Batch {
+	out := &vec.Batch{N: b.Rows()}
 	for _, c := range b.Cols {
-		v := &vec.Vec{}
-		gatherVec(v, c, b.Sel)
+		v := vec.New(c.T, out.N)
+		v.Copy(c, b.Sel, b.N)
 		out.Cols = append(out.Cols, v)
 	}
 	return out
-}
-
-func compactKeys(keys *vec.Batch, csn *vec.Vec) (*vec.Batch, *vec.Vec) {
-	if keys.Sel == nil || len(keys.Sel) == keys.N {
-		return &vec.Batch{Cols: keys.Cols, N: keys.N}, csn
-	}
-	v := &vec.Vec{}
-	gatherVec(v, csn, keys.Sel)
-	return compact(keys), v
 }

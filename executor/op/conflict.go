@@ -1,0 +1,161 @@
+package op
+
+import (
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/executor/eval"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// Conflict is what an INSERT does with rows whose primary keys exist. It looks the
+// keys up in the statement's snapshot: those that are missing are inserted, the
+// others left alone or updated. A key that another transaction inserts meanwhile
+// is a unique violation; in a transaction that locks keys as it writes, Write finds
+// out at once, and the rows are looked up anew.
+type Conflict struct {
+	DoNothing bool
+	// Blind: the new row is the proposed row, whatever there is. No look is needed.
+	Blind bool
+	// Rel is the table in the statement's snapshot.
+	Rel storage.Relation
+	// Set computes the new row over the existing row's columns followed by the
+	// proposed row's; Where says for which rows, nil for all.
+	Set, Where *eval.Program
+	// Resolve makes the resolver of an update by these proposed rows, which are its
+	// own; see Write.Resolve.
+	Resolve func(proposed *vec.Batch) Resolver
+
+	old  *vec.Batch
+	idx  []uint16
+	key  []*vec.Vec
+	miss []uint16
+	hit  []bool
+}
+
+// conflictTries is how often keys are looked up anew.
+const conflictTries = 10
+
+// conflict writes rows that were tested, as ON CONFLICT says.
+func (s *Write) conflict(rows *vec.Batch) error {
+	c := s.Conflict
+	c.key = c.key[:0]
+	for _, o := range s.Table.PK {
+		c.key = append(c.key, rows.Cols[o])
+	}
+	first, err := s.first(c.key, rows)
+	if err != nil {
+		return err
+	}
+	if len(first) < rows.Rows() {
+		if !c.DoNothing {
+			return sqlstate.Errorf(sqlstate.CardinalityViolation, "ON CONFLICT DO UPDATE command cannot affect row a second time").
+				WithHint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
+		}
+		rows.Sel = first
+	}
+	if rows.Rows() == 0 {
+		return nil
+	}
+	if c.Blind {
+		return s.add(rows)
+	}
+	rel := c.Rel
+	for range conflictTries {
+		var left *vec.Batch
+		if left, err = s.settle(rel, rows); err == nil {
+			return nil
+		}
+		if sqlstate.CodeOf(err) != sqlstate.UniqueViolation || left == nil {
+			return err
+		}
+		// Somebody was faster: the newest rows are needed.
+		snap, e := s.Txn.Snapshot()
+		if e != nil {
+			return e
+		}
+		defer snap.Close()
+		if rel, e = snap.Relation(s.Table); e != nil {
+			return e
+		}
+		rows = left
+	}
+	return sqlstate.Errorf(sqlstate.SerializationFailure, "could not serialize access due to concurrent update")
+}
+
+// settle writes rows by what there is in rel. If inserting fails, nothing of left
+// was written.
+func (s *Write) settle(rel storage.Relation, rows *vec.Batch) (left *vec.Batch, err error) {
+	c, t := s.Conflict, s.Table
+	n := len(t.Columns)
+	if c.old == nil {
+		c.old = vec.NewBatch(append(t.Types(), types.Int8))
+	}
+	c.old.Reset()
+	cols := make([]int, n+1)
+	for i := range n {
+		cols[i] = i
+	}
+	cols[n] = catalog.ColCSN
+	keys := compact(&vec.Batch{Cols: c.key, Sel: rows.Sel, N: rows.N})
+	if c.idx, err = rel.Get(s.Ctx, keys, cols, c.old, c.idx[:0]); err != nil {
+		return nil, err
+	}
+	at := rowsOf(rows)
+	c.hit = grown(c.hit, len(at))
+	clear(c.hit)
+	for _, k := range c.idx {
+		c.hit[k] = true
+	}
+	c.miss = c.miss[:0]
+	for k, r := range at {
+		if !c.hit[k] {
+			c.miss = append(c.miss, r)
+		}
+	}
+	if len(c.miss) > 0 {
+		add := &vec.Batch{Cols: rows.Cols, Sel: c.miss, N: rows.N}
+		if err := s.add(add); err != nil {
+			return rows, err
+		}
+	}
+	if c.DoNothing || len(c.idx) == 0 {
+		return nil, nil
+	}
+	// The existing rows, the proposed ones beside them.
+	prop := make([]uint16, len(c.idx))
+	for i, k := range c.idx {
+		prop[i] = at[k]
+	}
+	proposed := compact(&vec.Batch{Cols: rows.Cols, Sel: prop, N: rows.N})
+	both := &vec.Batch{Cols: append(append([]*vec.Vec(nil), c.old.Cols[:n]...), proposed.Cols...), N: len(c.idx)}
+	if c.Where != nil {
+		if err := c.Where.Filter(both); err != nil {
+			return nil, err
+		}
+		if both.Rows() == 0 {
+			return nil, nil
+		}
+	}
+	vs, err := c.Set.EvalAll(both)
+	if err != nil {
+		return nil, err
+	}
+	s.both = vec.Batch{Cols: append(s.both.Cols[:0], vs...), Sel: both.Sel, N: both.N}
+	if s.Checks != nil {
+		if err := s.Checks.Test(&s.both); err != nil {
+			return nil, err
+		}
+	}
+	s.keys = vec.Batch{Cols: s.keys.Cols[:0], Sel: both.Sel, N: both.N}
+	for _, o := range t.PK {
+		s.keys.Cols = append(s.keys.Cols, c.old.Cols[o])
+	}
+	s.mut = storage.Mutation{Table: t, Op: storage.OpUpdate, Rows: &vec.Batch{Cols: vs, Sel: both.Sel, N: both.N},
+		Keys: &s.keys, OldCSN: c.old.Cols[n]}
+	if c.Resolve != nil {
+		s.mut.Resolve = s.keeping(c.Resolve(proposed))
+	}
+	return nil, s.changed(&s.both)
+}
