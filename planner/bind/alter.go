@@ -33,8 +33,15 @@ func (b *binder) altered(rv *pg.RangeVar, missingOK bool) (*catalog.Table, error
 	return t, nil
 }
 
+// nothing is a statement without effect.
 func nothing(tag string) *plan.Statement {
 	return &plan.Statement{Tag: tag, Utility: &plan.Session{Kind: plan.DoNothing}}
+}
+
+// skipped is a statement that IF EXISTS leaves without effect; Text is the notice.
+func skipped(tag string, rv *pg.RangeVar) *plan.Statement {
+	return &plan.Statement{Tag: tag, Utility: &plan.Session{Kind: plan.DoNothing,
+		Text: "relation \"" + rv.Relname + "\" does not exist, skipping"}}
 }
 
 // alterTable binds ALTER TABLE.
@@ -52,7 +59,7 @@ func (b *binder) alterTable(s *pg.AlterTableStmt) (*plan.Statement, error) {
 		return nil, err
 	}
 	if t == nil {
-		return nothing(tag), nil
+		return skipped(tag, s.Relation), nil
 	}
 	if t.Kind == catalog.KindView && s.Objtype == pg.ObjectType_OBJECT_TABLE {
 		for _, n := range s.Cmds {
@@ -287,14 +294,14 @@ func (b *binder) addConstraint(t *catalog.Table, c *pg.Constraint) (plan.AlterAc
 		for _, k := range t.Checks {
 			d.names[k.Name] = true
 		}
-		name := c.Conname
-		if name == "" {
-			name = d.free(t.Name + "_check")
+		if d.names[c.Conname] {
+			return act, b.errf(-1, sqlstate.DuplicateObject, "constraint \"%s\" for relation \"%s\" already exists", c.Conname, t.Name)
 		}
-		if d.names[name] {
-			return act, b.errf(-1, sqlstate.DuplicateObject, "constraint \"%s\" for relation \"%s\" already exists", name, t.Name)
+		ck, err := b.checkText(c.Conname, c.RawExpr, t)
+		if c.Conname == "" {
+			ck.Name = d.free(ck.Name)
 		}
-		ck, err := b.checkText(name, c.RawExpr, t)
+		t.Checks = append(append([]catalog.Check(nil), t.Checks...), ck)
 		act.Op, act.Check = plan.AddCheck, ck
 		return act, err
 	case pg.ConstrType_CONSTR_PRIMARY:
@@ -330,7 +337,7 @@ func (b *binder) rename(s *pg.RenameStmt) (*plan.Statement, error) {
 		return nil, err
 	}
 	if t == nil {
-		return nothing(tag), nil
+		return skipped(tag, s.Relation), nil
 	}
 	act := plan.AlterAction{Op: plan.RenameTable, NewName: s.Newname}
 	if s.RenameType == pg.ObjectType_OBJECT_COLUMN {
@@ -357,7 +364,7 @@ func (b *binder) alterSchema(s *pg.AlterObjectSchemaStmt) (*plan.Statement, erro
 		return nil, err
 	}
 	if t == nil {
-		return nothing("ALTER TABLE"), nil
+		return skipped("ALTER TABLE", s.Relation), nil
 	}
 	if b.env.Catalog.SchemaNamed(s.Newschema) == nil {
 		return nil, b.errf(-1, sqlstate.InvalidSchemaName, "schema \"%s\" does not exist", s.Newschema)

@@ -255,23 +255,24 @@ func (d *tableDef) constraint(c *pg.Constraint, column string) error {
 			return err
 		})
 	case pg.ConstrType_CONSTR_CHECK:
-		name := c.Conname
-		if name == "" {
-			name = t.Name
-			if column != "" {
-				name += "_" + column
+		if c.Conname != "" {
+			if err := d.named(c.Conname, c.Location); err != nil {
+				return err
 			}
-			name = d.free(name + "_check")
-		}
-		if err := d.named(name, c.Location); err != nil {
-			return err
 		}
 		d.exprs = append(d.exprs, func() error {
-			ck, err := b.checkText(name, c.RawExpr, t)
-			if err == nil {
-				t.Checks = append(t.Checks, ck)
+			ck, err := b.checkText(c.Conname, c.RawExpr, t)
+			if err != nil {
+				return err
 			}
-			return err
+			if c.Conname == "" {
+				ck.Name = d.free(ck.Name)
+				if err := d.named(ck.Name, c.Location); err != nil {
+					return err
+				}
+			}
+			t.Checks = append(t.Checks, ck)
+			return nil
 		})
 	case pg.ConstrType_CONSTR_PRIMARY:
 		if len(t.PK) > 0 {
@@ -424,7 +425,8 @@ func (b *binder) generatedText(n *pg.Node, t *catalog.Table, ord int) (string, e
 	return parser.DeparseExpr(n)
 }
 
-// checkText checks a CHECK constraint and writes it as SQL.
+// checkText checks a CHECK constraint and writes it as SQL. Without a name it gets
+// one of the table and the column, when it uses but one.
 func (b *binder) checkText(name string, n *pg.Node, t *catalog.Table) (catalog.Check, error) {
 	q := &query{b: b}
 	q.ns = []*rel{q.rowRel(t.Name, t, b.rowColumns(q, t))}
@@ -434,6 +436,16 @@ func (b *binder) checkText(name string, n *pg.Node, t *catalog.Table) (catalog.C
 	}
 	if hasSubquery(e) {
 		return catalog.Check{}, b.errf(location(n), sqlstate.FeatureNotSupported, "cannot use subquery in check constraint")
+	}
+	if name == "" {
+		used := map[int]bool{}
+		expr.Columns(e, used)
+		name = t.Name + "_check"
+		if len(used) == 1 {
+			for id := range used {
+				name = t.Name + "_" + b.cols[id].col.Name + "_check"
+			}
+		}
 	}
 	text, err := parser.DeparseExpr(n)
 	return catalog.Check{Name: name, Text: text}, err
@@ -524,6 +536,9 @@ func (b *binder) createView(s *pg.ViewStmt) (*plan.Statement, error) {
 		return nil, b.errf(-1, sqlstate.UndefinedParameter, "there is no parameter $1")
 	}
 	t := &catalog.Table{Name: s.View.Relname, Schema: sc.OID, Kind: catalog.KindView, SchemaVersion: 1}
+	if len(s.Aliases) > len(r.cols) {
+		return nil, b.errf(-1, sqlstate.SyntaxError, "CREATE VIEW specifies more column names than columns")
+	}
 	if err := b.resultTable(t, r.cols, names(s.Aliases)); err != nil {
 		return nil, err
 	}

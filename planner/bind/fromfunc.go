@@ -23,6 +23,7 @@ func (q *query) function(x *pg.RangeFunction) (plan.Node, *rel, error) {
 	var cols []plan.Column
 	name := ""
 	scalar := false
+	var firstCall expr.Expr
 	items := rowsFrom(x.Functions)
 	for i, it := range items {
 		e, err := q.fromCall(it.call)
@@ -37,6 +38,7 @@ func (q *query) function(x *pg.RangeFunction) (plan.Node, *rel, error) {
 			defs = x.Coldeflist
 		}
 		if i == 0 {
+			firstCall = e
 			name = columnName(it.call)
 		}
 		shape, single, err := q.callColumns(e, columnName(it.call), defs, location(it.call))
@@ -65,15 +67,20 @@ func (q *query) function(x *pg.RangeFunction) (plan.Node, *rel, error) {
 	}
 	entry := &rel{}
 	rc := q.claim(cols, entry)
-	// An alias without column names also names the one column of a scalar function.
-	if x.Alias != nil && len(x.Alias.Colnames) == 0 && len(rc) > 0 && (scalar || len(items) == 1 && x.Ordinality && len(cols) == 2) {
+	// An alias without column names also names the one column of a scalar function,
+	// unless it is a named OUT parameter.
+	named := false
+	if call, ok := firstCall.(*expr.Call); ok {
+		named = len(call.Fn.OutTypes) > 0
+	}
+	if !named && x.Alias != nil && len(x.Alias.Colnames) == 0 && len(rc) > 0 && (scalar || len(items) == 1 && x.Ordinality && len(cols) == 2) {
 		rc[0].name = x.Alias.Aliasname
 	}
-	named, err := q.newRel(name, rc, x.Alias)
+	r, err := q.newRel(name, rc, x.Alias)
 	if err != nil {
 		return nil, nil, err
 	}
-	*entry = *named
+	*entry = *r
 	entry.scalar = scalar
 	for i := range rc { // names as the alias gave them
 		info := b.cols[cols[i].ID]

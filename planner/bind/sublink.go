@@ -20,7 +20,7 @@ func (q *query) subLink(x *pg.SubLink) (expr.Expr, error) {
 		return nil, b.unsupported(x.Location, "a data-modifying statement in a subquery")
 	}
 	if q.clause.noColumns != "" {
-		return nil, b.errf(x.Location, sqlstate.FeatureNotSupported, "cannot use subquery in %s", q.clause.agg)
+		return nil, b.errf(x.Location, sqlstate.FeatureNotSupported, "cannot use subquery in DEFAULT expression")
 	}
 	if x.SubLinkType == pg.SubLinkType_ANY_SUBLINK || x.SubLinkType == pg.SubLinkType_ALL_SUBLINK {
 		return q.quantified(x, sel)

@@ -61,6 +61,10 @@ func (b *binder) utility(st parser.Stmt) (*plan.Statement, error) {
 	case *pg.Node_VacuumStmt:
 		return b.vacuum(x.VacuumStmt)
 	case *pg.Node_IndexStmt:
+		rv := x.IndexStmt.Relation
+		if _, err := b.relation(rv.Schemaname, rv.Relname, -1); err != nil {
+			return nil, err
+		}
 		return nil, b.unsupported(-1, "CREATE INDEX")
 	case *pg.Node_AlterOwnerStmt:
 		return nil, b.unsupported(-1, "ALTER %s ... OWNER", objectName(x.AlterOwnerStmt.ObjectType))
@@ -366,7 +370,12 @@ func (b *binder) grant(s *pg.GrantStmt) (*plan.Statement, error) {
 		if len(p.Cols) > 0 {
 			return nil, b.unsupported(-1, "%s on columns", tag)
 		}
-		g.Privileges = append(g.Privileges, strings.ToLower(p.PrivName))
+		switch name := strings.ToLower(p.PrivName); name {
+		case "select", "insert", "update", "delete", "truncate", "references", "trigger", "usage", "create", "connect", "temporary", "temp", "execute", "set", "alter system", "maintain":
+			g.Privileges = append(g.Privileges, name)
+		default:
+			return nil, b.errf(-1, sqlstate.SyntaxError, "unrecognized privilege type \"%s\"", p.PrivName)
+		}
 	}
 	switch {
 	case s.Targtype == pg.GrantTargetType_ACL_TARGET_ALL_IN_SCHEMA && s.Objtype == pg.ObjectType_OBJECT_TABLE:

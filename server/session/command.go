@@ -121,6 +121,9 @@ func (s *Session) command(ctx context.Context, q *portal, u *plan.Session, maxRo
 		if u.Kind == plan.Checkpoint {
 			return done(s.eng.Store.Flush(ctx))
 		}
+		if u.Kind == plan.DoNothing && u.Text != "" {
+			s.notice(&sqlstate.Error{Code: sqlstate.SuccessfulCompletion, Message: u.Text})
+		}
 		return done(nil)
 	}
 	return false, sqlstate.Unsupported("this statement")
