@@ -185,7 +185,7 @@ func ScanTuples(sql string, from, columns int, sink TupleSink) error {
 	}
 }
 
-// unescape makes '' single.
+// unescape makes doubled quotes single.
 func unescape(dst []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {
 		dst = append(dst, s[i])

@@ -132,7 +132,7 @@ func (b *binder) literal(s string, t types.T, loc int32) (expr.Expr, error) {
 		return c, nil
 	case t.OID == types.RecordOID:
 		return nil, b.errf(loc, sqlstate.FeatureNotSupported, "input of anonymous composite types is not implemented")
-	case momentary(t, s), types.IsReg(t.OID):
+	case Momentary(t, s), types.IsReg(t.OID):
 		b.noCache = true
 	}
 	d, err := types.ParseText(t, s, b.env.Types)
@@ -142,8 +142,8 @@ func (b *binder) literal(s string, t types.T, loc int32) (expr.Expr, error) {
 	return &expr.Const{T: t, D: d}, nil
 }
 
-// momentary says whether a date or time literal speaks of the present.
-func momentary(t types.T, s string) bool {
+// Momentary says whether a date or time literal speaks of the present.
+func Momentary(t types.T, s string) bool {
 	switch t.OID {
 	case types.DateOID, types.TimeOID, types.TimetzOID, types.TimestampOID, types.TimestamptzOID:
 	default:

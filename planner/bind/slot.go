@@ -38,7 +38,7 @@ func (q *query) slotted(n *pg.Node, t types.T) (expr.Expr, error) {
 		case types.TextOID, types.VarcharOID:
 			s.T = types.Text
 		case types.DateOID, types.TimestampOID, types.TimestamptzOID, types.UUIDOID:
-			if momentary(t, c.GetSval().GetSval()) {
+			if Momentary(t, c.GetSval().GetSval()) {
 				return q.expr(n)
 			}
 			// A wrong literal must fail where and as it would without a slot.
