@@ -180,7 +180,7 @@ func (s *Write) changed(rows *vec.Batch) error {
 		return nil
 	}
 	if len(s.stale) > 0 { // these are not as computed here
-		left, stale := s.sel[:0], s.stale
+		left, stale := grown(s.sel, rows.Rows())[:0], s.stale // not nil, which is all
 		for k, r := range rowsOf(rows) {
 			if len(stale) > 0 && int(stale[0]) == k {
 				stale = stale[1:]
