@@ -21,8 +21,9 @@ type maintainer struct {
 	wg    sync.WaitGroup
 
 	mu      sync.Mutex
-	waiting []chan struct{} // writers that wait for memory or log space
-	tick    *time.Timer
+	waiting []chan error // writers that wait for memory or log space
+
+	complained int64 // when, of the flushing goroutine
 }
 
 const maintainEvery = 200 * time.Millisecond
@@ -55,15 +56,16 @@ func (m *maintainer) flushes() {
 	for {
 		select {
 		case <-m.s.ctx.Done():
-			m.wake()
+			m.wake(nil)
 			return
 		case <-t.C:
 		case <-m.kick:
 		}
-		if err := m.s.maintain(m.s.ctx); err != nil && m.s.ctx.Err() == nil {
+		err := m.s.maintain(m.s.ctx)
+		if err != nil && m.s.ctx.Err() == nil {
 			m.s.opts.Logger.Error("flush failed", "err", err)
 		}
-		m.wake()
+		m.wake(err)
 	}
 }
 
@@ -89,10 +91,11 @@ func (m *maintainer) compactions() {
 	}
 }
 
-func (m *maintainer) wake() {
+// wake lets waiting writers look again; err is why that may be in vain.
+func (m *maintainer) wake(err error) {
 	m.mu.Lock()
 	for _, c := range m.waiting {
-		close(c)
+		c <- err
 	}
 	m.waiting = nil
 	m.mu.Unlock()
@@ -130,12 +133,15 @@ func (s *Store) backpressure(ctx context.Context) error {
 		if p < 1 {
 			return nil
 		}
-		c := make(chan struct{})
+		c := make(chan error, 1)
 		s.maintainer.mu.Lock()
 		s.maintainer.waiting = append(s.maintainer.waiting, c)
 		s.maintainer.mu.Unlock()
 		select {
-		case <-c:
+		case err := <-c:
+			if err != nil {
+				return sqlstate.Errorf(sqlstate.IOError, "could not write memory to disk: %v", err)
+			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-s.ctx.Done():
@@ -171,7 +177,30 @@ func (s *Store) maintain(ctx context.Context) error {
 	oldest, _ := s.marks.Live()
 	s.dropGenerations(oldest)
 	s.hist.prune(oldest)
-	return s.trim()
+	if err := s.trim(); err != nil {
+		return err
+	}
+	s.complain()
+	return nil
+}
+
+// complain tells, now and then, why writers wait although all was flushed.
+func (s *Store) complain() {
+	now := s.now()
+	if now-s.maintainer.complained < 10e6 || s.pressure() < 1 {
+		return
+	}
+	s.maintainer.complained = now
+	files := s.log.Files()
+	s.floorMu.Lock()
+	defer s.floorMu.Unlock()
+	s.opts.Logger.Warn("writers wait for memory or log space", "log_files", len(files), "log_first", files[0].Start,
+		"applied", s.marks.Applied(), "catalog_applied", s.dbApplied, "catalog_flushed", s.dbFlushed, "switches", len(s.switches))
+	for _, sh := range s.allShards() {
+		if o := sh.col.OldestUnflushed(); o != 0 {
+			s.opts.Logger.Warn("holds memory or log", "table", sh.oid, "shard", sh.index, "oldest", o, "bytes", sh.col.LiveBytes())
+		}
+	}
 }
 
 // holdback is the first commit that the log need not keep on account of its size:
@@ -240,7 +269,12 @@ func (s *Store) compactShard(ctx context.Context, sh *shard) (did bool, err erro
 	if err != nil || e == nil {
 		return false, err
 	}
-	return true, s.install(sh, e)
+	if err := s.install(sh, e); err != nil {
+		return false, err
+	}
+	sh.latch.Lock()
+	defer sh.latch.Unlock()
+	return !sh.retired, nil
 }
 
 // Flush implements storage.Store.

@@ -32,7 +32,8 @@ type tx struct {
 	order []uint32 // tables as first written
 	ord   uint32
 	marks []mark
-	snaps map[*snapshot]bool // open ones that see own rows
+	snaps map[*snapshot]bool // open ones
+	last  storage.CSN        // of the newest snapshot
 	done  bool
 	// broken is an error that left the transaction's own rows in doubt.
 	broken error
@@ -51,6 +52,15 @@ func (s *Store) Begin(opts storage.TxnOptions) storage.Txn {
 	x := &tx{s: s, opts: opts, owner: txn.NewOwner()}
 	x.owner.LockTimeout = s.opts.LockTimeout
 	return x
+}
+
+// read is the oldest state that a present statement may have read.
+func (x *tx) read() storage.CSN {
+	at := x.last
+	for n := range x.snaps {
+		at = min(at, n.at)
+	}
+	return at
 }
 
 func (x *tx) over() error {
@@ -83,12 +93,11 @@ func (x *tx) Snapshot() (storage.Snapshot, error) {
 	if x.ddl != nil {
 		n.cat = x.Catalog()
 	}
-	if n.own = x.views(); n.own != nil {
-		if x.snaps == nil {
-			x.snaps = map[*snapshot]bool{}
-		}
-		x.snaps[n] = true
+	n.own = x.views()
+	if x.snaps == nil {
+		x.snaps = map[*snapshot]bool{}
 	}
+	x.snaps[n], x.last = true, n.at
 	return n, nil
 }
 

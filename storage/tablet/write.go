@@ -220,12 +220,15 @@ func (x *tx) lockChanged(ctx context.Context, o *ownTable, src *source, c *chang
 	}
 	c.shard = shard
 	stale, fresh := []uint16{}, []uint16{} // nil would mean all rows
+	read := x.read()
 	for i := range csn {
 		seen := csn[i]
 		if seen == ownCSN {
 			seen = 0
 		}
-		if csn[i] != 0 && (seen == c.old[i] || c.old[i] == 0) {
+		// Compaction gives old rows one commit for all, so what is no newer than the
+		// statement's snapshot is what the statement read, whatever its number.
+		if csn[i] != 0 && (seen == c.old[i] || c.old[i] == 0 || csn[i] <= read) {
 			fresh = append(fresh, uint16(i))
 			c.old[i] = seen
 			continue
