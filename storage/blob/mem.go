@@ -86,7 +86,8 @@ func (m *Mem) Stop() {
 }
 
 // Undead lets operations on names with this prefix go on after the crash, without
-// effect on what Crash finds: for code that cannot bear a dead disk.
+// effect on what Crash finds, and has the crash keep changes of such directories
+// in their order: for code that bears no dead disk and relies on a journal.
 func (m *Mem) Undead(prefix string) {
 	m.mu.Lock()
 	m.undead = prefix
@@ -461,8 +462,12 @@ func (c *crash) dir(d *memDir) *memDir {
 	for k, v := range d.durable {
 		state[k] = v
 	}
+	ordered := c.disk.undead != "" && strings.HasPrefix(d.path, c.disk.undead)
 	for _, op := range d.pending {
 		if !c.keep() {
+			if ordered {
+				break
+			}
 			continue
 		}
 		for k, v := range op.set {
