@@ -2,6 +2,7 @@ package eval
 
 import (
 	"regexp"
+	"regexp/syntax"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -16,6 +17,7 @@ import (
 // limit. Neither has PostgreSQL's rule that the whole match is longest or shortest;
 // both prefer the leftmost alternative.
 type matcher struct {
+	fast   *fastRegex
 	re     *regexp.Regexp
 	slow   *regexp2.Regexp
 	groups int
@@ -43,7 +45,9 @@ func compileRegex(pat, flags string) (*matcher, error) {
 	if !t.backtrack {
 		re, err := regexp.Compile(t.flags() + t.out.String())
 		if err == nil {
-			return &matcher{re: re, groups: re.NumSubexp()}, nil
+			m := &matcher{re: re, groups: re.NumSubexp()}
+			m.fast = newFastRegex(t.flags()+t.out.String(), syntax.Perl)
+			return m, nil
 		}
 		if strings.Contains(err.Error(), "repeat count") {
 			// More repeats than Go allows.
@@ -491,6 +495,11 @@ var backtrackClass = map[string]string{"alnum": "a-zA-Z0-9", "alpha": "a-zA-Z", 
 
 // match says whether the pattern is found in s.
 func (m *matcher) match(s []byte) (bool, error) {
+	if m.fast != nil {
+		if loc, done := m.fast.find(s, 0); done {
+			return loc != nil, nil
+		}
+	}
 	if m.re != nil {
 		return m.re.Match(s), nil
 	}
@@ -508,6 +517,11 @@ func regexTimeout() error {
 // find gives the bounds of the next match at or after from, in bytes: whole match,
 // then groups, -1 for a group that took no part. nil: none. The slice is reused.
 func (m *matcher) find(s []byte, from int) ([]int, error) {
+	if m.fast != nil {
+		if loc, done := m.fast.find(s, from); done {
+			return loc, nil
+		}
+	}
 	if m.re != nil {
 		if from == 0 {
 			return m.re.FindSubmatchIndex(s), nil
@@ -555,15 +569,7 @@ func (m *matcher) load(s []byte) {
 
 // all calls f with every match, one after another, until f returns false.
 func (m *matcher) all(s []byte, from int, f func(loc []int) bool) error {
-	if m.re != nil {
-		if from == 0 {
-			for _, loc := range m.re.FindAllSubmatchIndex(s, -1) {
-				if !f(loc) {
-					break
-				}
-			}
-			return nil
-		}
+	if m.fast == nil && m.re != nil {
 		for _, loc := range m.re.FindAllSubmatchIndex(s, -1) {
 			if loc[0] >= from && !f(loc) {
 				break
