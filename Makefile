@@ -74,7 +74,7 @@ integration: build ## real clients against a real server; installs what it lacks
 	scripts/integration
 
 .PHONY: demo
-demo: build
+demo: build ## a server with a small TPC-H: load, query, compare
 	scripts/demo
 
 .PHONY: gen
