@@ -1,0 +1,113 @@
+// Package clients tests a server the way its users meet it: through drivers, and
+// through kill -9. The clients of other languages beside this file are run by
+// scripts/integration.
+package clients
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace/millrace/regress/node"
+)
+
+// serveEnv holds the data directory when the test binary is to be a server.
+const serveEnv = "MILLRACE_TEST_SERVE"
+
+func TestMain(m *testing.M) {
+	dir := os.Getenv(serveEnv)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	n, err := node.Start(dir, 1<<30)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(n.DSN)
+	select {} // until killed
+}
+
+// serve starts a server in a process of its own.
+func serve(t *testing.T, dir string) (*exec.Cmd, string) {
+	t.Helper()
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), serveEnv+"="+dir)
+	c.Stderr = os.Stderr
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+	dsn, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal("the server did not start: ", err)
+	}
+	return c, strings.TrimSpace(dsn)
+}
+
+// TestKill kills the server in the middle of writes, again and again: transactions
+// that were acknowledged are there, whole; of the one under way, all or nothing; of
+// an open one, nothing.
+func TestKill(t *testing.T) {
+	const rows = 500
+	dir := t.TempDir()
+	ctx := context.Background()
+	acked := 0
+	for round := range 4 {
+		proc, dsn := serve(t, dir)
+		c := node.Connect(t, dsn)
+		open := node.Connect(t, dsn)
+		exec := func(c *pgx.Conn, sql string, args ...any) {
+			t.Helper()
+			if _, err := c.Exec(ctx, sql, args...); err != nil {
+				t.Fatalf("round %d: %s: %v", round, sql, err)
+			}
+		}
+		if round == 0 {
+			exec(c, "CREATE TABLE k (batch int, n int, s text, PRIMARY KEY (batch, n))")
+		} else {
+			var batches, whole, total, highest int
+			err := c.QueryRow(ctx, `SELECT count(*), coalesce(sum((c = $1 AND s = $1 * ($1 - 1) / 2 AND good)::int), 0), coalesce(sum(c), 0), coalesce(max(batch), 0)
+				FROM (SELECT batch, count(*) AS c, sum(n) AS s, bool_and(s = 'row ' || n) AS good FROM k GROUP BY batch) x`, rows).Scan(&batches, &whole, &total, &highest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if whole != batches || highest != batches || batches < acked || batches > acked+1 || total != batches*rows {
+				t.Fatalf("round %d: %d acknowledged; found %d, %d of them whole, highest %d, %d rows", round, acked, batches, whole, highest, total)
+			}
+			acked = batches
+		}
+		exec(open, "BEGIN")
+		exec(open, "INSERT INTO k VALUES (1000000, 1, 'never committed')")
+		stop := time.AfterFunc(300*time.Millisecond, func() { _ = proc.Process.Kill() })
+		defer stop.Stop()
+		for {
+			if acked%3 == 0 {
+				_, err := c.CopyFrom(ctx, pgx.Identifier{"k"}, []string{"batch", "n", "s"}, pgx.CopyFromSlice(rows, func(i int) ([]any, error) {
+					return []any{int32(acked + 1), int32(i), fmt.Sprintf("row %d", i)}, nil
+				}))
+				if err != nil {
+					break
+				}
+			} else if _, err := c.Exec(ctx, "INSERT INTO k SELECT $1::int, g, 'row ' || g FROM generate_series(0, $2::int - 1) g", acked+1, rows); err != nil {
+				break
+			}
+			acked++
+		}
+		_ = proc.Wait()
+		if acked == 0 {
+			t.Fatal("nothing was written before the kill")
+		}
+	}
+}
