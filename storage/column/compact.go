@@ -126,12 +126,13 @@ func (t *Tablet) compact(ctx context.Context) (*Edit, error) {
 		drop[s] = true
 		e.Drop = append(e.Drop, s.info.File)
 	}
-	dead := manifestDeletes(v.segs, f, drop)
+	dead := t.manifestDeletes(v.segs, f, drop)
 	deaths := m.deaths()
+	durable := t.durableDeath(f)
 	for i, s := range m.out {
 		ed := editMask(nil, s.blocks())
 		for _, d := range deaths[i] {
-			if d.csn <= uint64(f) {
+			if d.csn <= uint64(durable) {
 				ed.set(d.row)
 			}
 		}

@@ -76,14 +76,28 @@ func needed(born, death uint64, oldest storage.CSN, live []storage.CSN) bool {
 	return death > newest || born <= uint64(oldest) && uint64(oldest) < death
 }
 
-// manifestDeletes are the deletes up to f of the segments that the manifest will
-// have, without those in drop.
-func manifestDeletes(segs []*segFile, f storage.CSN, drop map[*segFile]bool) []segDeletes {
+// manifestDeletes are the deletes of the segments that the manifest will have,
+// without those in drop: all up to f, and later ones as long as they are durable.
+// Stripes do not say which of their deletes are how old, so they count in full; a
+// delete above f is in the log too, and finds nothing when it is replayed.
+func (t *Tablet) manifestDeletes(segs []*segFile, f storage.CSN, drop map[*segFile]bool) []segDeletes {
 	var out []segDeletes
 	for _, s := range segs {
 		if !drop[s] {
-			out = append(out, segDeletes{s.info.File, s.info.Rows, s.del.Load().upTo(f)})
+			d := s.del.Load()
+			out = append(out, segDeletes{s.info.File, s.info.Rows, d.upTo(t.durableDeath(f))})
 		}
 	}
 	return out
+}
+
+// durableDeath is the newest commit whose deletes a file with checkpoint f may
+// have. It is asked after the deletes were read: what was folded into stripes by
+// then is no newer.
+func (t *Tablet) durableDeath(f storage.CSN) storage.CSN {
+	_, live := t.watermark()
+	if n := len(live); n > 0 {
+		f = max(f, live[n-1])
+	}
+	return f
 }

@@ -55,7 +55,7 @@ func (t *Tablet) flush(ctx context.Context, durable func(storage.CSN) error) (*E
 		fl.abort()
 		return nil, err
 	}
-	dead := manifestDeletes(v.segs, f, nil)
+	dead := t.manifestDeletes(v.segs, f, nil)
 	dead = append(dead, fl.deletesUpTo(f)...)
 	name, err := t.writeDeletes(f, dead)
 	if err != nil {
