@@ -65,7 +65,13 @@ func (b *binder) utility(st parser.Stmt) (*plan.Statement, error) {
 		if _, err := b.relation(rv.Schemaname, rv.Relname, -1); err != nil {
 			return nil, err
 		}
-		return nil, b.unsupported(-1, "CREATE INDEX")
+		if x.IndexStmt.Unique {
+			return nil, b.unsupported(-1, "CREATE UNIQUE INDEX")
+		}
+		// A column table finds rows by zone maps and its key: an index that only makes
+		// queries faster changes no answer.
+		return &plan.Statement{Tag: "CREATE INDEX", Utility: &plan.Session{Kind: plan.DoNothing,
+			Text: "index \"" + x.IndexStmt.Idxname + "\" is not kept: column tables have none besides the primary key's"}}, nil
 	case *pg.Node_AlterOwnerStmt:
 		return nil, b.unsupported(-1, "ALTER %s ... OWNER", objectName(x.AlterOwnerStmt.ObjectType))
 	case *pg.Node_MergeStmt:

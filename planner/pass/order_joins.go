@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/planner/cost"
 	"github.com/millrace/millrace/planner/plan"
 )
@@ -88,13 +89,26 @@ func swapSides(est *cost.Estimator, j *plan.Join) plan.Node {
 // flattens: an inner join, or a semi join that is one because its right side has
 // each key once.
 func flattens(j *plan.Join) bool {
-	if len(j.Keys) > 0 || j.Lateral {
+	if j.Lateral || j.Resid != nil {
 		return false
 	}
 	if j.Kind == plan.Inner {
 		return true
 	}
-	return j.Kind == plan.Semi && semiIsInner(j)
+	return j.Kind == plan.Semi && len(j.Keys) == 0 && semiIsInner(j)
+}
+
+// conditions are the conjuncts of a join, the keys that unnesting gave it among them.
+func conditions(j *plan.Join) []expr.Expr {
+	conj := expr.Conjuncts(j.On)
+	for _, k := range j.Keys {
+		if k.NullEqual {
+			conj = append(conj, &expr.Distinct{Not: true, L: k.L, R: k.R, Eq: k.Eq})
+		} else {
+			conj = append(conj, &expr.Call{Fn: k.Eq, Op: "=", Args: []expr.Expr{k.L, k.R}, T: types.Bool})
+		}
+	}
+	return conj
 }
 
 func semiIsInner(j *plan.Join) bool {
@@ -181,10 +195,8 @@ type graph struct {
 	c      *Context
 	est    *cost.Estimator
 	rels   []plan.Node
-	outs   []colset
 	conds  []cond
 	above  []expr.Expr
-	memo   map[uint64]*entry
 	byCols map[int]int
 }
 
@@ -202,7 +214,7 @@ func (g *graph) add(n plan.Node) {
 	if j, ok := n.(*plan.Join); ok && flattens(j) {
 		g.add(j.L)
 		g.add(j.R)
-		for _, e := range expr.Conjuncts(j.On) {
+		for _, e := range conditions(j) {
 			if movable(e) {
 				g.conds = append(g.conds, cond{e: e})
 			} else {

@@ -105,8 +105,6 @@ func rewrite(n plan.Node, f func(plan.Node) (plan.Node, error)) (plan.Node, erro
 // colset is a set of column ids.
 type colset map[int]bool
 
-func (s colset) has(id int) bool { return s[id] }
-
 func (s colset) addAll(t colset) {
 	for id := range t {
 		s[id] = true

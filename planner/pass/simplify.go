@@ -15,8 +15,7 @@ func foldConstants(c *Context, n plan.Node) (plan.Node, error) {
 	if c.Fold == nil {
 		return n, nil
 	}
-	var fold func(e expr.Expr) expr.Expr
-	fold = func(e expr.Expr) expr.Expr {
+	fold := func(e expr.Expr) expr.Expr {
 		return expr.Rewrite(e, func(e expr.Expr) expr.Expr {
 			switch x := e.(type) {
 			case *plan.Subquery:

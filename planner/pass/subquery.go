@@ -206,7 +206,7 @@ func attach(c *Context, in plan.Node, e expr.Expr, truth bool) (plan.Node, expr.
 		if !hasSubquery(e) {
 			return e, nil
 		}
-		s, ok := e.(*plan.Subquery)
+		_, isSub := e.(*plan.Subquery)
 		_, isAnd := e.(*expr.And)
 		_, isOr := e.(*expr.Or)
 		old := e.Children()
@@ -221,11 +221,10 @@ func attach(c *Context, in plan.Node, e expr.Expr, truth bool) (plan.Node, expr.
 		if len(cs) > 0 {
 			e = e.WithChildren(cs)
 		}
-		if !ok {
+		if !isSub {
 			return e, nil
 		}
-		s = e.(*plan.Subquery)
-		j, r := subqueryJoin(c, s, truth)
+		j, r := subqueryJoin(c, e.(*plan.Subquery), truth)
 		j.L = in
 		in = j
 		return r, nil

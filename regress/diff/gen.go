@@ -133,8 +133,7 @@ func (g *Gen) literal(t *typ) string {
 
 // scope is what an expression may name.
 type scope struct {
-	cols  []column // names qualified
-	depth int
+	cols []column // names qualified
 }
 
 // column of a type, or "" when the scope has none.
