@@ -10,11 +10,11 @@ import (
 )
 
 func init() {
-	reg("sum(int2)", func(c *Call) (State, error) { return &sumInts[int16]{t: c.T}, nil })
-	reg("sum(int4)", func(c *Call) (State, error) { return &sumInts[int32]{t: c.T}, nil })
+	reg("sum(int2)", func(c *Call) (State, error) { return &sumInts[int16]{small: true, t: c.T}, nil })
+	reg("sum(int4)", func(c *Call) (State, error) { return &sumInts[int32]{small: true, t: c.T}, nil })
 	reg("sum(int8)", func(c *Call) (State, error) { return &sumInts[int64]{t: c.T}, nil })
-	reg("avg(int2)", func(c *Call) (State, error) { return &sumInts[int16]{t: c.T, avg: true}, nil })
-	reg("avg(int4)", func(c *Call) (State, error) { return &sumInts[int32]{t: c.T, avg: true}, nil })
+	reg("avg(int2)", func(c *Call) (State, error) { return &sumInts[int16]{small: true, t: c.T, avg: true}, nil })
+	reg("avg(int4)", func(c *Call) (State, error) { return &sumInts[int32]{small: true, t: c.T, avg: true}, nil })
 	reg("avg(int8)", func(c *Call) (State, error) { return &sumInts[int64]{t: c.T, avg: true}, nil })
 	reg("sum(numeric)", func(c *Call) (State, error) { return newNumericSum(c, false) })
 	reg("avg(numeric)", func(c *Call) (State, error) { return newNumericSum(c, true) })
@@ -24,7 +24,7 @@ func init() {
 func newNumericSum(c *Call, avg bool) (State, error) {
 	switch t := c.Args[0]; t.Layout {
 	case types.LayoutI64:
-		return &sumInts[int64]{t: c.T, avg: avg, scale: int(t.Scale)}, nil
+		return &sumInts[int64]{t: c.T, avg: avg, scale: int(t.Scale), small: t.Prec <= 13}, nil
 	case types.LayoutI128:
 		return &sumNumeric{t: c.T, avg: avg, wide: true, scale: int(t.Scale)}, nil
 	}
@@ -50,6 +50,8 @@ type sumInts[E int16 | int32 | int64] struct {
 	avg   bool
 	scale int
 	s     []sum128
+	small bool // no 2^16 values can pass 64 bits
+	parts []part
 	col   column[E]
 }
 
@@ -76,6 +78,10 @@ func (s *sumInts[E]) Update(args []*vec.Vec, sel []uint16, n int, groups []uint3
 		return nil
 	}
 	groups = groups[:len(x)]
+	if len(s.s) <= fewGroups && s.small {
+		s.addFew(x, valid, groups)
+		return nil
+	}
 	if valid == nil {
 		for k, y := range x {
 			g := &s.s[groups[k]]
@@ -90,6 +96,39 @@ func (s *sumInts[E]) Update(args []*vec.Vec, sel []uint16, n int, groups []uint3
 		g.n += int64(valid[k>>6] >> (uint(k) & 63) & 1)
 	}
 	return nil
+}
+
+// fewGroups bounds the groups whose sums of one batch are kept apart in 64 bits.
+const fewGroups = 256
+
+// part is what one batch adds to a group.
+type part struct{ sum, n int64 }
+
+// addFew sums a batch in 64 bits, which small values cannot overflow, and then
+// adds the sums of the groups.
+func (s *sumInts[E]) addFew(x []E, valid []uint64, groups []uint32) {
+	s.parts = grown(s.parts, len(s.s))
+	parts := s.parts
+	clear(parts)
+	if valid == nil {
+		for k, y := range x {
+			p := &parts[groups[k]]
+			p.sum += int64(y)
+			p.n++
+		}
+	} else {
+		for k, y := range x {
+			p := &parts[groups[k]]
+			p.sum += int64(y)
+			p.n += int64(valid[k>>6] >> (uint(k) & 63) & 1)
+		}
+	}
+	for g := range parts {
+		if p := &parts[g]; p.n > 0 {
+			s.s[g].add(p.sum)
+			s.s[g].n += p.n
+		}
+	}
 }
 
 func (s *sumInts[E]) Merge(from State, src, dst []uint32) error {

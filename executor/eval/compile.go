@@ -195,6 +195,13 @@ func (c *compiler) call(f *fn.Func, args []*node, t types.T) (*node, error) {
 	if f.RetSet {
 		return nil, sqlstate.Errorf(sqlstate.FeatureNotSupported, "set-valued function called in context that cannot accept a set")
 	}
+	if len(args) == 2 && args[0].isConst != args[1].isConst {
+		k := b2i(args[1].isConst)
+		args[k].out.N = 1
+		if to, ct, d, ok := narrowCompare(f, k, args[k].out.Datum(0)); ok {
+			f, args = to, []*node{args[1-k], c.constant(ct, d)}
+		}
+	}
 	m := registry[f.OID]
 	if m == nil {
 		return c.provided(f, args, t)

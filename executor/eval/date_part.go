@@ -373,8 +373,60 @@ func partLoop(sig string, typ uint32, get func(c *Call, u unit, i int) (part, bo
 		if u == noUnit {
 			return nil, unknownUnit([]byte(pc.args[0].S), typ)
 		}
+		if l := plainPart(u, typ, pc); l != nil {
+			return l, nil
+		}
 		return each(func(c *Call, i int) error { return row(c, u, i) }), nil
 	}})
+}
+
+// plainPart is the loop of a common field that is a small whole number, in a loop
+// of its own; nil for other fields.
+func plainPart(u unit, typ uint32, pc *prepareContext) Loop {
+	if pc.out.Layout != types.LayoutView {
+		return nil
+	}
+	put := func(c *Call, i int, v int64) {
+		if v > 0 && v < 1e9 {
+			c.Out.Views[i] = vec.View{Len: 8, Tail: uint64(v)}
+			return
+		}
+		c.retPart(i, part{v: v})
+	}
+	switch {
+	case typ == types.DateOID && (u == uYear || u == uMonth || u == uDay):
+		return total(func(c *Call, i int) {
+			d := c.I32(1, i)
+			if infiniteDate(d) {
+				p, _ := datePart(u, d)
+				c.retPart(i, p)
+				return
+			}
+			y, m, day := types.CivilDate(int(d))
+			switch u {
+			case uYear:
+				put(c, i, shownYear(y))
+			case uMonth:
+				put(c, i, int64(m))
+			default:
+				put(c, i, int64(day))
+			}
+		})
+	case typ == types.TimestampOID && (u == uMinute || u == uHour):
+		return total(func(c *Call, i int) {
+			ts := c.I64(1, i)
+			if infiniteTime(ts) {
+				c.retPart(i, part{null: true})
+				return
+			}
+			if u == uMinute {
+				put(c, i, floorMod(ts, usecPerHour)/usecPerMin)
+			} else {
+				put(c, i, floorMod(ts, usecPerDay)/usecPerHour)
+			}
+		})
+	}
+	return nil
 }
 
 func init() {

@@ -68,6 +68,8 @@ func bySettings(oid uint32) bool {
 // prune simplifies what constants among the operands decide.
 func prune(e expr.Expr) expr.Expr {
 	switch x := e.(type) {
+	case *expr.Call:
+		return narrowCall(x)
 	case *expr.And:
 		return pruneLogic(x, x.Args, true)
 	case *expr.Or:
