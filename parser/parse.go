@@ -26,6 +26,9 @@ type Stmt struct {
 	// Offset and Len delimit the statement's own text, without the semicolon and
 	// the white space around it.
 	Offset, Len int
+	// Tuples is set for an INSERT of which only the first tuple was parsed: it is
+	// where the tuples begin, for ScanTuples.
+	Tuples int
 }
 
 // Text is the statement's own part of the query string.

@@ -68,9 +68,9 @@ func TestDepth(t *testing.T) {
 		}
 	}
 	flat := map[string]string{
-		"or":     "select a = 1" + strings.Repeat(" or a = 1 + 2", 20000),
-		"list":   "select a in (-1" + strings.Repeat(", -1", 50000) + ")",
-		"values": "insert into t values (1 + 1, 'x')" + strings.Repeat(", (-1, 'x'::text)", 20000),
+		"or":     "select a = 1" + strings.Repeat(" or a = 1 + 2", 3000),
+		"list":   "select a in (-1" + strings.Repeat(", -1", 10000) + ")",
+		"values": "insert into t values (1 + 1, 'x')" + strings.Repeat(", (-1, 'x'::text)", 3000),
 	}
 	for name, sql := range flat {
 		if _, err := Parse(sql); err != nil {
@@ -136,8 +136,9 @@ func (l *tupleLog) End() error                   { return l.put(";") }
 
 func TestTuples(t *testing.T) {
 	for _, c := range []struct{ sql, want string }{
-		{"insert into t (a, b) values (f(1), 'x'), (-2, 'it''s'), (null, DEFAULT) ,(1.5e3,true);", "0:n-2 1:sit's ; 0:null 1:default ; 0:n1.5e3 1:true ; "},
-		{"INSERT INTO s.\"VALUES\" VALUES (1,2)\n, (3,4)", "0:n3 1:n4 ; "},
+		{"insert into t (a, b) values (-2, 'it''s'), (null, DEFAULT) ,(1.5e3,true);", "0:n-2 1:sit's ; 0:null 1:default ; 0:n1.5e3 1:true ; "},
+		{"INSERT INTO s.\"VALUES\" VALUES (1,2)\n, (3,4)", "0:n1 1:n2 ; 0:n3 1:n4 ; "},
+		{"insert into t values (f(1),2),(3,4)", "not plain"},
 		{"insert into t values (1,2),(3,4) returning a", "not plain"},
 		{"insert into t values (1,2),(3)", "not plain"},
 		{"insert into t values (1,2),(3,4,5)", "not plain"},
@@ -148,12 +149,12 @@ func TestTuples(t *testing.T) {
 		{"select 1", "none"},
 	} {
 		got := "none"
-		if end, ok := FirstTuple(c.sql); ok {
+		if start, end, ok := firstTuple(c.sql); ok {
 			if _, err := Parse(c.sql[:end]); err != nil {
 				t.Errorf("%q: first tuple %q: %v", c.sql, c.sql[:end], err)
 			}
 			l := &tupleLog{}
-			switch err := ScanTuples(c.sql, end, 2, l); {
+			switch err := ScanTuples(c.sql, start, 2, l); {
 			case errors.Is(err, ErrNotPlain):
 				got = "not plain"
 			case err != nil:
@@ -167,10 +168,26 @@ func TestTuples(t *testing.T) {
 		}
 	}
 	sql := "insert into t values (1,'é'), (2,'bad')"
-	end, _ := FirstTuple(sql)
-	err := ScanTuples(sql, end, 2, &tupleLog{refuse: "1:sbad"})
+	start, _, _ := firstTuple(sql)
+	err := ScanTuples(sql, start, 2, &tupleLog{refuse: "1:sbad"})
 	if e := sqlstate.From(err); e.Position != 34 {
 		t.Errorf("position %d", e.Position)
+	}
+}
+
+func TestParseLong(t *testing.T) {
+	long := "insert into t values (1, 'x')" + strings.Repeat(", (2, 'y')", 1000)
+	stmts, err := ParseLong(long + " ; ")
+	if err != nil || len(stmts) != 1 || long[stmts[0].Tuples:][:8] != "(1, 'x')" {
+		t.Fatalf("%+v %v", stmts, err)
+	}
+	if n := len(stmts[0].Node.GetInsertStmt().SelectStmt.GetSelectStmt().ValuesLists); n != 1 {
+		t.Errorf("%d tuples parsed", n)
+	}
+	for _, sql := range []string{long[:100], "select 1; " + long} {
+		if stmts, err := ParseLong(sql); err != nil && len(sql) > 200 || len(stmts) > 0 && stmts[0].Tuples != 0 {
+			t.Errorf("%.30q: %v", sql, err)
+		}
 	}
 }
 
@@ -192,7 +209,7 @@ func FuzzLexer(f *testing.F) {
 	f.Add("select 1, 'x', $$y$$ -- z")
 	f.Fuzz(func(t *testing.T, sql string) {
 		Normalize(nil, nil, sql)
-		FirstTuple(sql)
+		_, _, _ = firstTuple(sql)
 		_ = checkDepth(sql + strings.Repeat(" ", safeLength))
 		lx := lexer{src: sql}
 		for last := -1; ; last = lx.pos {

@@ -26,21 +26,43 @@ type TupleSink interface {
 // statement is then to be parsed as a whole.
 var ErrNotPlain = errors.New("parser: not a plain tuple")
 
-// FirstTuple finds the end of the first tuple of an INSERT ... VALUES that is
-// followed by more. sql[:end] is then a statement of its own, with the same types;
-// sql[end:] is for ScanTuples. ok is false for anything else.
-func FirstTuple(sql string) (end int, ok bool) {
+// longInsert is the length from which an INSERT is worth scanning.
+const longInsert = 2048
+
+// ParseLong is Parse, except that of a long INSERT ... VALUES it parses the first
+// tuple only: the statement then has Tuples set. What is found not to be plain later
+// (ErrNotPlain) is to be parsed anew by Parse.
+func ParseLong(sql string) ([]Stmt, error) {
+	if len(sql) < longInsert {
+		return Parse(sql)
+	}
+	start, end, ok := firstTuple(sql)
+	if !ok {
+		return Parse(sql)
+	}
+	stmts, err := Parse(sql[:end])
+	if err != nil || len(stmts) != 1 || stmts[0].Node.GetInsertStmt() == nil {
+		return Parse(sql)
+	}
+	stmts[0].Tuples = start
+	stmts[0].Len = len(sql) - stmts[0].Offset
+	return stmts, nil
+}
+
+// firstTuple finds the first tuple of an INSERT ... VALUES that is followed by
+// more. sql[:end] is then a statement of its own. ok is false for anything else.
+func firstTuple(sql string) (start, end int, ok bool) {
 	lx := lexer{src: sql}
 	t := lx.next()
 	if t.kind != tokWord || !strings.EqualFold(sql[t.start:t.end], "insert") {
-		return 0, false
+		return 0, 0, false
 	}
 	depth := 0
 	for {
 		t = lx.next()
 		switch t.kind {
 		case tokEnd, tokBad, tokOther:
-			return 0, false
+			return 0, 0, false
 		case tokChar:
 			switch sql[t.start] {
 			case '(':
@@ -48,7 +70,7 @@ func FirstTuple(sql string) (end int, ok bool) {
 			case ')':
 				depth--
 			case ';':
-				return 0, false
+				return 0, 0, false
 			}
 			continue
 		case tokWord:
@@ -57,7 +79,7 @@ func FirstTuple(sql string) (end int, ok bool) {
 			}
 			w := sql[t.start:t.end]
 			if strings.EqualFold(w, "select") || strings.EqualFold(w, "with") {
-				return 0, false
+				return 0, 0, false
 			}
 			if !strings.EqualFold(w, "values") {
 				continue
@@ -68,13 +90,14 @@ func FirstTuple(sql string) (end int, ok bool) {
 		break
 	}
 	if t = lx.next(); t.kind != tokChar || sql[t.start] != '(' {
-		return 0, false
+		return 0, 0, false
 	}
+	start = t.start
 	for depth = 1; depth > 0; {
 		t = lx.next()
 		switch t.kind {
 		case tokEnd, tokBad:
-			return 0, false
+			return 0, 0, false
 		case tokChar:
 			switch sql[t.start] {
 			case '(':
@@ -86,13 +109,13 @@ func FirstTuple(sql string) (end int, ok bool) {
 	}
 	end = t.end
 	if t = lx.next(); t.kind != tokChar || sql[t.start] != ',' {
-		return 0, false
+		return 0, 0, false
 	}
-	return end, true
+	return start, end, true
 }
 
-// ScanTuples reads the tuples that follow the first, from FirstTuple's end to the
-// end of the text, and hands their values to the sink. It gives ErrNotPlain when there is
+// ScanTuples reads the tuples of a statement with Tuples set, from there to the end
+// of the text, and hands their values to the sink. It gives ErrNotPlain when there is
 // anything but tuples of plain literals, whatever the sink has taken until then.
 func ScanTuples(sql string, from, columns int, sink TupleSink) error {
 	lx := lexer{src: sql, pos: from}
@@ -101,11 +124,16 @@ func ScanTuples(sql string, from, columns int, sink TupleSink) error {
 		if err == nil || errors.Is(err, ErrNotPlain) {
 			return err
 		}
-		return sqlstate.From(err).At(Position(sql, at))
+		e := sqlstate.From(err)
+		if e.Code == sqlstate.StringDataRightTruncation || e.Message == "numeric field overflow" {
+			return e // a column's modifier is enforced after the literal is read
+		}
+		return e.At(Position(sql, at))
 	}
-	for {
+	for first := true; ; first = false {
 		t := lx.next()
 		switch {
+		case first:
 		case t.kind == tokEnd:
 			return nil
 		case t.kind == tokChar && sql[t.start] == ';':
@@ -115,8 +143,10 @@ func ScanTuples(sql string, from, columns int, sink TupleSink) error {
 			return ErrNotPlain
 		case t.kind != tokChar || sql[t.start] != ',':
 			return ErrNotPlain
+		default:
+			t = lx.next()
 		}
-		if t = lx.next(); t.kind != tokChar || sql[t.start] != '(' {
+		if t.kind != tokChar || sql[t.start] != '(' {
 			return ErrNotPlain
 		}
 		for col := 0; ; col++ {

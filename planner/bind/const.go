@@ -127,7 +127,7 @@ func (b *binder) literal(s string, t types.T, loc int32) (expr.Expr, error) {
 	case t.OID == types.NumericOID:
 		c, err := b.numeric(s, t.Mod)
 		if err != nil {
-			return nil, b.locate(err, loc)
+			return nil, b.locateLiteral(err, loc)
 		}
 		return c, nil
 	case t.OID == types.RecordOID:
@@ -137,9 +137,18 @@ func (b *binder) literal(s string, t types.T, loc int32) (expr.Expr, error) {
 	}
 	d, err := types.ParseText(t, s, b.env.Types)
 	if err != nil {
-		return nil, b.locate(err, loc)
+		return nil, b.locateLiteral(err, loc)
 	}
 	return &expr.Const{T: t, D: d}, nil
+}
+
+// locateLiteral gives an input function's error its position; what a modifier
+// refuses has none, since it is enforced later.
+func (b *binder) locateLiteral(err error, loc int32) error {
+	if e := sqlstate.From(err); e.Code == sqlstate.StringDataRightTruncation || e.Message == "numeric field overflow" {
+		return err
+	}
+	return b.locate(err, loc)
 }
 
 // Momentary says whether a date or time literal speaks of the present.

@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/parser"
 	"github.com/millrace/millrace/planner/plan"
 )
 
@@ -75,6 +76,36 @@ func (b *binder) copy(s *pg.CopyStmt) (*plan.Statement, error) {
 	}
 	c.Query = p
 	return st, b.copyLists(c, t)
+}
+
+// tuples binds a long INSERT ... VALUES, of which the first tuple was parsed, as a
+// COPY whose rows are in the statement's text. parser.ErrNotPlain is for those that
+// need more than their literals.
+func (b *binder) tuples(s *pg.InsertStmt, at int) (*plan.Statement, error) {
+	t, err := b.writable(s.Relation, "insert into")
+	if err != nil {
+		return nil, err
+	}
+	ords, err := b.insertColumns(t, s.Cols)
+	if err != nil {
+		return nil, err
+	}
+	lists := s.SelectStmt.GetSelectStmt().GetValuesLists()
+	if len(lists) != 1 || s.WithClause != nil || s.OnConflictClause != nil || len(s.ReturningList) > 0 {
+		return nil, parser.ErrNotPlain
+	}
+	width := len(lists[0].GetList().GetItems())
+	if width > len(ords) || len(s.Cols) > 0 && width != len(ords) {
+		return nil, parser.ErrNotPlain
+	}
+	c := &plan.Copy{Table: t, From: true, Columns: ords[:width], Tuples: at}
+	for _, o := range c.Columns {
+		if t.Columns[o].GeneratedText != "" || t.Columns[o].Identity != 0 {
+			return nil, parser.ErrNotPlain
+		}
+	}
+	b.use(t, "a")
+	return &plan.Statement{Tag: "INSERT 0", Writes: true, Utility: c}, b.copyInsert(c, nil)
 }
 
 // copyColumns are the ordinals in file order: as named, or all but generated ones.

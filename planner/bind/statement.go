@@ -20,6 +20,9 @@ func (b *binder) statement(st parser.Stmt) (*plan.Statement, error) {
 		}
 		return &plan.Statement{Root: exact(r.node, len(r.cols)), Columns: r.cols, Tag: "SELECT"}, nil
 	case *pg.Node_InsertStmt:
+		if st.Tuples > 0 {
+			return b.tuples(x.InsertStmt, st.Tuples)
+		}
 		n, cols, err := b.insert(x.InsertStmt)
 		if err != nil {
 			return nil, err

@@ -167,6 +167,9 @@ type Copy struct {
 	Options map[string]string
 	// Lists holds the column lists of FORCE_QUOTE, FORCE_NOT_NULL, FORCE_NULL ("*" for all).
 	Lists map[string][]string
+	// Tuples, when not 0, is where the tuples of an INSERT ... VALUES begin in the
+	// statement's text: they are the rows, not the client's stream.
+	Tuples int
 	// Insert receives the rows of COPY FROM: its Input is a CTERef with ID 0 and one
 	// column for each of Columns; it fills defaults.
 	Insert *Insert

@@ -24,6 +24,9 @@ func (s *Session) copy(ctx context.Context, p *prepared, u *plan.Copy, out pgwir
 	if err := s.mayUse(p.plan); err != nil {
 		return err
 	}
+	if u.Tuples > 0 {
+		return s.insertTuples(ctx, p, u, out)
+	}
 	if u.From {
 		return s.copyIn(ctx, p, u, out)
 	}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -26,7 +27,7 @@ func (s *Session) Simple(ctx context.Context, sql string, out pgwire.Results) (e
 	s.results = out
 	delete(s.stmts, "")
 	s.closePortal("")
-	stmts, err := parser.Parse(sql)
+	stmts, err := parser.ParseLong(sql)
 	if err != nil {
 		return s.fail(err)
 	}
@@ -38,17 +39,53 @@ func (s *Session) Simple(ctx context.Context, sql string, out pgwire.Results) (e
 	}
 	for i := range stmts {
 		p := &prepared{sql: sql, stmt: &stmts[i], made: s.stmtTime}
-		if err = s.simple(ctx, p, out); err != nil {
+		held := &heldTag{Results: out}
+		err = s.simple(ctx, p, held)
+		if errors.Is(err, parser.ErrNotPlain) {
+			// A long INSERT that is more than literals: nothing of it has run yet.
+			if stmts, err = parser.Parse(sql); err != nil {
+				return s.fail(err)
+			}
+			p = &prepared{sql: sql, stmt: &stmts[0], made: s.stmtTime}
+			err = s.simple(ctx, p, held)
+		}
+		if err != nil {
 			err = settled(ctx, err)
 			s.implicit = false
 			return s.after(ctx, err)
 		}
-	}
-	if s.implicit {
-		s.implicit = false
-		return s.after(ctx, nil)
+		if s.implicit && i == len(stmts)-1 {
+			s.implicit = false
+			if err = s.after(ctx, nil); err != nil {
+				return err
+			}
+		}
+		if err = held.release(); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// heldTag keeps a statement's completion back until its transaction is committed:
+// a client that has read it may rely on it.
+type heldTag struct {
+	pgwire.Results
+	tag  string
+	held bool
+}
+
+// CommandComplete implements pgwire.Results.
+func (h *heldTag) CommandComplete(tag string) error {
+	h.tag, h.held = tag, true
+	return nil
+}
+
+func (h *heldTag) release() error {
+	if !h.held {
+		return nil
+	}
+	return h.Results.CommandComplete(h.tag)
 }
 
 // simple runs one statement of a query string.
