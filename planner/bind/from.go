@@ -33,7 +33,12 @@ func (q *query) from(items []*pg.Node) (plan.Node, error) {
 			node = n
 			continue
 		}
-		node = &plan.Join{ID: q.b.id(), Kind: plan.Inner, L: node, R: n, Lateral: canDepend(it) && depends(n, node)}
+		lateral := canDepend(it) && depends(n, node)
+		if ps, ok := overLeft(n, node, lateral, false); ok {
+			node = ps
+			continue
+		}
+		node = &plan.Join{ID: q.b.id(), Kind: plan.Inner, L: node, R: n, Lateral: lateral}
 	}
 	for _, r := range q.ns {
 		r.lateralOnly, r.lateralOK = false, true
@@ -42,6 +47,19 @@ func (q *query) from(items []*pg.Node) (plan.Node, error) {
 		return oneRow(), nil
 	}
 	return node, nil
+}
+
+// overLeft joins set-returning functions of the left side's columns with it: they are
+// called for its rows. outer keeps the rows for which they return nothing.
+func overLeft(fns, left plan.Node, lateral, outer bool) (plan.Node, bool) {
+	ps, ok := fns.(*plan.ProjectSet)
+	if !ok || !lateral {
+		return nil, false
+	}
+	if v, ok := ps.Input.(*plan.Values); !ok || len(v.Cols) > 0 || len(v.Rows) != 1 {
+		return nil, false
+	}
+	return &plan.ProjectSet{Input: left, Calls: ps.Calls, Ordinality: ps.Ordinality, Outer: outer}, true
 }
 
 // canDepend says whether a FROM item can refer to those on its left.
@@ -376,6 +394,19 @@ func (q *query) join(x *pg.JoinExpr) (plan.Node, []*rel, error) {
 			return nil, nil, err
 		}
 	}
+	var node plan.Node = j
+	always := j.On == nil
+	if c, ok := j.On.(*expr.Const); ok && c.D.Valid && c.D.Bool() {
+		always = true
+	}
+	if kind == plan.Inner || kind == plan.Left && always {
+		if ps, ok := overLeft(r, l, j.Lateral, kind == plan.Left); ok {
+			node = ps
+			if !always {
+				node = &plan.Filter{Input: ps, Pred: j.On}
+			}
+		}
+	}
 	if x.Alias != nil {
 		r, err := q.newRel("", joined.cols, x.Alias)
 		if err != nil {
@@ -387,12 +418,12 @@ func (q *query) join(x *pg.JoinExpr) (plan.Node, []*rel, error) {
 		for _, e := range mine {
 			q.hidden[e.name] = true
 		}
-		return j, []*rel{r}, nil
+		return node, []*rel{r}, nil
 	}
 	for _, e := range mine {
 		e.colsVisible = false
 	}
-	return j, append(mine, joined), nil
+	return node, append(mine, joined), nil
 }
 
 // visibleColumns are the columns that an unqualified * finds among entries.
