@@ -82,7 +82,7 @@ func (b *builder) join(n *plan.Join) (*chain, error) {
 			pairCols = append(pairCols, c)
 		}
 	}
-	leftTypes := typesOf(out)
+	leftTypes, inTypes := typesOf(out), typesOf(probe.cols)
 	for i, c := range stored {
 		need := outputsRight(n.Kind) && needed(c)
 		if need {
@@ -101,7 +101,7 @@ func (b *builder) join(n *plan.Join) (*chain, error) {
 	env := b.evalEnv(pairCols)
 	c := probe.then(out, func(l *op.Lane, in op.Operator) (op.Operator, error) {
 		o := &op.JoinProbe{In: in, B: sink, Keys: leftAt, PairL: pairL, PairR: pairR, OutL: outL, OutR: outR,
-			LeftTypes: leftTypes, Lanes: l.Count}
+			LeftTypes: leftTypes, InTypes: inTypes, Lanes: l.Count}
 		var err error
 		switch {
 		case on == nil:

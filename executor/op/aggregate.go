@@ -2,6 +2,7 @@ package op
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/agg"
@@ -45,16 +46,21 @@ type Aggregate struct {
 	// tables has the merged tables of each set.
 	tables []aggOut
 	phase  int
+	// spills has for each set the rows that found no room: see aggregate_spill.go.
+	spills []atomic.Pointer[partitions]
 }
 
+// aggOut is a part of the output: a table, or the partition of a set that spilled,
+// whose table is made when it is read.
 type aggOut struct {
 	set   int
 	table *aggTable
+	part  int
 }
 
 // NewAggregate makes the sink.
 func NewAggregate(run *Run, spec *AggSpec) *Aggregate {
-	return &Aggregate{run: run, acct: run.Account.Child("aggregate", 0), spec: spec}
+	return &Aggregate{run: run, acct: run.Account.Child("aggregate", 0), spec: spec, spills: make([]atomic.Pointer[partitions], len(spec.Sets))}
 }
 
 // aggTable is the groups of one set and their states.
@@ -75,15 +81,16 @@ type aggTable struct {
 	sel     []uint16
 	sub     []uint32
 	charged int64
+	grown   int // groups that the states know
 }
 
-func (s *Aggregate) newTable(set []int, direct bool) (*aggTable, error) {
-	t := &aggTable{spec: s.spec, set: set, acct: s.acct, direct: direct}
+func (s *Aggregate) newTable(set []int, direct bool, acct *mem.Account) (*aggTable, error) {
+	t := &aggTable{spec: s.spec, set: set, acct: acct, direct: direct}
 	ts := make([]types.T, len(set))
 	for i, k := range set {
 		ts[i] = s.spec.Keys[k]
 	}
-	t.groups = NewGroups(ts, s.acct)
+	t.groups = NewGroups(ts, acct)
 	t.states = make([]agg.State, len(s.spec.Aggs))
 	t.seen = make([]*Groups, len(s.spec.Aggs))
 	t.rows = make([]*Rows, len(s.spec.Aggs))
@@ -95,10 +102,10 @@ func (s *Aggregate) newTable(set []int, direct bool) (*aggTable, error) {
 		}
 		row := append([]types.T{types.Int4}, a.Call.Args...)
 		if a.Distinct {
-			t.seen[i] = NewGroups(row, s.acct)
+			t.seen[i] = NewGroups(row, acct)
 		}
 		if len(a.Order) > 0 {
-			t.rows[i] = NewRows(append(row, a.ExtraTypes...), s.acct)
+			t.rows[i] = NewRows(append(row, a.ExtraTypes...), acct)
 		}
 	}
 	return t, nil
@@ -108,7 +115,7 @@ func (s *Aggregate) newTable(set []int, direct bool) (*aggTable, error) {
 func (s *Aggregate) Lane(l *Lane) (LaneSink, error) {
 	a := &aggLane{s: s}
 	for _, set := range s.spec.Sets {
-		t, err := s.newTable(set, l.Count == 1)
+		t, err := s.newTable(set, l.Count == 1, s.acct)
 		if err != nil {
 			return nil, err
 		}
@@ -123,11 +130,21 @@ type aggLane struct {
 	remap  [][]uint32 // by set: group in the merged partition
 	order  [][]uint32 // by set: groups by partition
 	bounds [][]int
+	split  splitter
 }
 
 // Add implements LaneSink.
 func (l *aggLane) Add(b *vec.Batch) (Flow, error) {
-	for _, t := range l.tables {
+	for k, t := range l.tables {
+		if len(t.set) > 0 && l.s.run.CanSpill() {
+			ok, err := l.addOrSpill(k, b)
+			if ok || err != nil {
+				if err != nil {
+					return Stop, err
+				}
+				continue
+			}
+		}
 		if err := t.add(b); err != nil {
 			return Stop, err
 		}
@@ -145,17 +162,32 @@ func (l *aggLane) Combine() error {
 
 // add takes a batch's rows into the groups.
 func (t *aggTable) add(b *vec.Batch) error {
-	n := b.Rows()
-	t.gids = grown(t.gids, n)
+	if err := t.find(b); err != nil {
+		return err
+	}
+	return t.update(b)
+}
+
+// keyCols sets keys to the batch's columns of the set.
+func (t *aggTable) keyCols(b *vec.Batch) {
 	t.keys = t.keys[:0]
 	for _, k := range t.set {
 		t.keys = append(t.keys, b.Cols[k])
 	}
-	before := t.groups.N
-	if err := t.groups.Find(t.keys, b.Sel, b.N, t.gids); err != nil {
-		return err
-	}
-	grew := t.groups.N > before
+}
+
+// find finds the groups of a batch's rows. If it fails nothing has changed.
+func (t *aggTable) find(b *vec.Batch) error {
+	t.gids = grown(t.gids, b.Rows())
+	t.keyCols(b)
+	return t.groups.Find(t.keys, b.Sel, b.N, t.gids)
+}
+
+// update gives the states the rows of a batch whose groups were found.
+func (t *aggTable) update(b *vec.Batch) error {
+	n := b.Rows()
+	grew := t.groups.N > t.grown
+	t.grown = t.groups.N
 	for i := range t.spec.Aggs {
 		a := &t.spec.Aggs[i]
 		if grew {
@@ -336,12 +368,22 @@ func (s *Aggregate) Finish() ([]func() error, error) {
 				}
 			}
 		}
-		if len(s.lanes) == 1 {
+		spilled := false
+		for k := range s.spills {
+			if p := s.spills[k].Load(); p != nil {
+				spilled = true
+				if err := p.finish(); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if len(s.lanes) == 1 && !spilled {
 			var fs []func() error
 			for k, t := range s.lanes[0].tables {
-				s.tables = append(s.tables, aggOut{k, t})
+				s.tables = append(s.tables, aggOut{k, t, -1})
 				fs = append(fs, func() error { return t.finish(s.run) })
 			}
+			s.lanes = nil
 			return fs, nil
 		}
 		var fs []func() error
@@ -350,11 +392,17 @@ func (s *Aggregate) Finish() ([]func() error, error) {
 		}
 		return fs, nil
 	case 2:
-		if len(s.lanes) == 1 {
-			return nil, nil
-		}
 		var fs []func() error
 		for k := range s.spec.Sets {
+			if len(s.lanes) == 0 {
+				break
+			}
+			if s.spills[k].Load() != nil {
+				for p := range mergeParts {
+					s.tables = append(s.tables, aggOut{k, nil, p})
+				}
+				continue
+			}
 			groups := 0
 			for _, l := range s.lanes {
 				groups += l.tables[k].groups.N
@@ -367,16 +415,18 @@ func (s *Aggregate) Finish() ([]func() error, error) {
 				fs = append(fs, func() error { return s.merge(k, p, p+1) })
 			}
 		}
-		return fs, nil
+		if len(fs) > 0 {
+			return fs, nil
+		}
+		fallthrough
 	case 3:
-		if len(s.lanes) > 1 {
-			for _, l := range s.lanes {
-				for _, t := range l.tables {
+		for _, l := range s.lanes {
+			for k, t := range l.tables {
+				if s.spills[k].Load() == nil {
 					t.free()
 				}
 			}
 		}
-		s.lanes = nil
 	}
 	return nil, nil
 }
@@ -393,7 +443,7 @@ func (t *aggTable) free() {
 }
 
 // part is the partition of a hash.
-func part(h uint64) int { return int(h >> 58) }
+func part(h uint64) int { return int(h >> groupShift) }
 
 // partition lists the lane's groups by partition.
 func (l *aggLane) partition() {
@@ -421,10 +471,28 @@ func (l *aggLane) partition() {
 
 // merge makes one table of the partitions from..to-1 of all lanes' tables of a set.
 func (s *Aggregate) merge(set, from, to int) error {
-	dst, err := s.newTable(s.spec.Sets[set], true)
+	dst, err := s.newTable(s.spec.Sets[set], true, s.acct)
 	if err != nil {
 		return err
 	}
+	if err := s.mergeInto(dst, set, from, to); err != nil {
+		return err
+	}
+	if dst.groups.N == 0 {
+		dst.free()
+		return nil
+	}
+	if err := dst.finish(s.run); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.tables = append(s.tables, aggOut{set, dst, -1})
+	s.mu.Unlock()
+	return nil
+}
+
+// mergeInto adds the partitions from..to-1 of all lanes' tables of a set to dst.
+func (s *Aggregate) mergeInto(dst *aggTable, set, from, to int) error {
 	keys := make([]*vec.Vec, len(dst.set))
 	for i := range keys {
 		keys[i] = &vec.Vec{}
@@ -462,16 +530,6 @@ func (s *Aggregate) merge(set, from, to int) error {
 			}
 		}
 	}
-	if dst.groups.N == 0 {
-		dst.free()
-		return nil
-	}
-	if err := dst.finish(s.run); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.tables = append(s.tables, aggOut{set, dst})
-	s.mu.Unlock()
 	return nil
 }
 
@@ -537,4 +595,9 @@ func (s *Aggregate) mergeKept(dst *aggTable, l *aggLane, set, i, from, to int) e
 }
 
 // Close implements Sink.
-func (s *Aggregate) Close() { s.acct.Close() }
+func (s *Aggregate) Close() {
+	for k := range s.spills {
+		s.spills[k].Load().close()
+	}
+	s.acct.Close()
+}

@@ -42,21 +42,50 @@ type aggSourceLane struct {
 	group               []*vec.Vec
 	ids                 []uint32
 	out                 vec.Batch
+	// A table of a partition that spilled is made by this lane and freed by it.
+	making *remaking
+	own    bool
+}
+
+// read begins with a table.
+func (o *aggSourceLane) read(t *aggTable) {
+	o.t, o.at = t, 0
+	o.group = o.group[:0]
+	for _, c := range t.set {
+		o.group = append(o.group, o.keys[c])
+	}
 }
 
 // Next implements Operator.
 func (o *aggSourceLane) Next() (*vec.Batch, error) {
 	tables := o.s.S.tables
+	if o.making != nil {
+		done, err := o.making.step()
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			o.read(o.making.t)
+			o.making.close()
+			o.making = nil
+		}
+		return empty(&o.out), nil
+	}
 	if o.t == nil || o.at >= o.t.groups.N {
+		if o.own && o.t != nil {
+			o.t.free()
+		}
+		o.t = nil
 		k := int(o.s.next.Add(1)) - 1
 		if k >= len(tables) {
 			return nil, nil
 		}
-		o.t, o.at = tables[k].table, 0
-		o.group = o.group[:0]
-		for _, c := range o.t.set {
-			o.group = append(o.group, o.keys[c])
+		if o.own = tables[k].table == nil; o.own {
+			var err error
+			o.making, err = o.s.S.remake(tables[k].set, tables[k].part)
+			return empty(&o.out), err
 		}
+		o.read(tables[k].table)
 		if o.t.groups.N == 0 {
 			return empty(&o.out), nil
 		}
@@ -107,4 +136,14 @@ func contains(s []int, x int) bool {
 }
 
 // Close implements Operator.
-func (o *aggSourceLane) Close() {}
+func (o *aggSourceLane) Close() {
+	if o.making != nil {
+		o.making.t.free()
+		o.making.close()
+		o.making = nil
+	}
+	if o.own && o.t != nil {
+		o.t.free()
+	}
+	o.t = nil
+}

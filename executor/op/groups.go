@@ -345,6 +345,31 @@ func identityFor(n int) []uint16 {
 	return physical(nil, n, nil)
 }
 
+// hashes are the hashes of rows as the table has them; valid until the next call.
+func (g *Groups) hashes(cols []*vec.Vec, sel []uint16, n int) []uint64 {
+	if sel != nil {
+		n = len(sel)
+	}
+	g.hs = grown(g.hs, n)
+	if g.packed == nil {
+		hashKeys(g.hs, cols, sel, n)
+		return g.hs
+	}
+	g.key = grown(g.key, n)
+	g.packed.pack(g.key, cols, sel)
+	for k, x := range g.key {
+		g.hs[k] = kernel.HashU64(x)
+	}
+	if nv := g.packed.nullable(cols); nv != nil {
+		for k := range g.hs {
+			if nv.IsNull(physRow(sel, uint16(k))) {
+				g.hs[k] = kernel.HashNull
+			}
+		}
+	}
+	return g.hs
+}
+
 // Hashes are the groups' hashes, by which partitions are chosen.
 func (g *Groups) Hashes() []uint64 { return g.hash.Slice(g.N) }
 

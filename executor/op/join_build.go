@@ -34,6 +34,15 @@ type JoinBuild struct {
 	table *joinTable
 	phase int
 
+	// A build side that does not fit is written to partitions by its keys' hash, and
+	// so is the left side; then they are joined partition by partition.
+	spilled  atomic.Bool
+	right    *partitions // right
+	left     *partitions // left
+	leftOnce sync.Once
+	nullKey  atomic.Bool // a spilled row has a null in a key
+	someRow  atomic.Bool // there is a spilled row
+
 	ended   atomic.Int64 // probing lanes that have had all their input
 	filters []KeyFilter
 	once    []sync.Once
@@ -51,24 +60,163 @@ func (s *JoinBuild) Lane(*Lane) (LaneSink, error) {
 }
 
 type joinBuildLane struct {
-	s    *JoinBuild
-	rows *Rows
+	s     *JoinBuild
+	rows  *Rows
+	split splitter
+	keys  []*vec.Vec
 }
 
-func (l *joinBuildLane) Add(b *vec.Batch) (Flow, error) { return Continue, l.rows.Append(b) }
+// Add implements LaneSink.
+func (l *joinBuildLane) Add(b *vec.Batch) (Flow, error) {
+	s := l.s
+	if s.spilled.Load() {
+		if err := l.spill(); err != nil {
+			return Stop, err
+		}
+		return Continue, l.write(b)
+	}
+	err := l.rows.Append(b)
+	if len(s.spec.Keys) == 0 || !s.run.CanSpill() {
+		return Continue, err
+	}
+	if err != nil || s.run.ForceSpill && l.rows.N >= forcedRows {
+		again := err != nil
+		s.begin()
+		if err = l.spill(); err == nil && again {
+			err = l.write(b)
+		}
+	}
+	return Continue, err
+}
 
+// begin makes the join one that spills.
+func (s *JoinBuild) begin() {
+	s.mu.Lock()
+	if s.right == nil {
+		s.right = newPartitions(s.run, s.spec.Build, joinShift)
+	}
+	s.mu.Unlock()
+	s.spilled.Store(true)
+}
+
+// spill writes the lane's rows to the partitions.
+func (l *joinBuildLane) spill() error {
+	if l.rows.N == 0 {
+		return nil
+	}
+	l.s.someRow.Store(true)
+	for i, c := range l.s.spec.Keys {
+		if !l.s.spec.NullEqual[i] && l.rows.HasNulls(c) {
+			l.s.nullKey.Store(true)
+		}
+	}
+	if err := l.s.right.writeRows(&l.split, l.rows, l.s.spec.Keys); err != nil {
+		return err
+	}
+	l.rows.Free()
+	return nil
+}
+
+// write writes a batch to the partitions.
+func (l *joinBuildLane) write(b *vec.Batch) error {
+	if b.Rows() == 0 {
+		return nil
+	}
+	l.s.someRow.Store(true)
+	l.keys = l.keys[:0]
+	for i, c := range l.s.spec.Keys {
+		v := b.Cols[c]
+		l.keys = append(l.keys, v)
+		if !l.s.spec.NullEqual[i] && anyNull(v, b.Sel, b.N) {
+			l.s.nullKey.Store(true)
+		}
+	}
+	return l.s.right.write(&l.split, l.keys, b.Cols, b.Sel, b.N)
+}
+
+// Combine implements LaneSink.
 func (l *joinBuildLane) Combine() error {
+	if l.s.spilled.Load() {
+		return l.spill()
+	}
 	l.s.mu.Lock()
 	l.s.parts = append(l.s.parts, l.rows)
 	l.s.mu.Unlock()
 	return nil
 }
 
+// notEmpty says whether the right side has a row; hasNull whether one has a null
+// key.
+func (s *JoinBuild) notEmpty() bool {
+	if s.spilled.Load() {
+		return s.someRow.Load()
+	}
+	return s.table.form != tableEmpty
+}
+
+func (s *JoinBuild) hasNull() bool {
+	if s.spilled.Load() {
+		return s.nullKey.Load()
+	}
+	return s.table.hasNull
+}
+
+// leftSide are the partitions of the left side, whose columns have these types.
+func (s *JoinBuild) leftSide(ts []types.T) *partitions {
+	s.leftOnce.Do(func() { s.left = newPartitions(s.run, ts, joinShift) })
+	return s.left
+}
+
+// load makes the table of partition i.
+func (s *JoinBuild) load(i int) (*joinTable, error) {
+	rows := NewRows(s.spec.Build, s.acct)
+	r, err := s.right.read(i)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	for r != nil {
+		b, err := r.next()
+		if err != nil {
+			return nil, err
+		}
+		if b == nil {
+			break
+		}
+		if err := rows.Append(b); err != nil {
+			return nil, err
+		}
+		if err := s.run.Interrupted(); err != nil {
+			return nil, err
+		}
+	}
+	t := newJoinTable(rows, s.spec.Keys, s.spec.NullEqual, s.acct)
+	if err := t.plan(s.marks(), 1); err != nil {
+		return nil, err
+	}
+	if t.form != tableEmpty {
+		if err := t.chainMemory(); err != nil {
+			return nil, err
+		}
+		if t.form != tableDense {
+			t.prepare(0, t.N)
+		}
+		t.fill(0)
+		t.filled()
+	}
+	return t, nil
+}
+
+func (s *JoinBuild) marks() bool { return s.spec.Kind == plan.Right || s.spec.Kind == plan.Full }
+
 // Finish implements Sink: gather the lanes' rows, hash them, fill the table.
 func (s *JoinBuild) Finish() ([]func() error, error) {
 	s.phase++
 	switch s.phase {
 	case 1:
+		if s.spilled.Load() {
+			return nil, s.finishSpill()
+		}
 		s.rows = NewRows(s.spec.Build, s.acct)
 		for i, r := range s.parts {
 			if i == 0 {
@@ -79,8 +227,7 @@ func (s *JoinBuild) Finish() ([]func() error, error) {
 		}
 		s.parts = nil
 		s.table = newJoinTable(s.rows, s.spec.Keys, s.spec.NullEqual, s.acct)
-		marks := s.spec.Kind == plan.Right || s.spec.Kind == plan.Full
-		if err := s.table.plan(marks, s.run.Workers); err != nil {
+		if err := s.table.plan(s.marks(), s.run.Workers); err != nil {
 			return nil, err
 		}
 		if s.table.form == tableEmpty || s.table.form == tableAll {
@@ -118,8 +265,25 @@ func (s *JoinBuild) Finish() ([]func() error, error) {
 	return nil, nil
 }
 
+// finishSpill ends writing; lanes that had ended before the first spilled still
+// have their rows.
+func (s *JoinBuild) finishSpill() error {
+	for _, r := range s.parts {
+		l := &joinBuildLane{s: s, rows: r}
+		if err := l.spill(); err != nil {
+			return err
+		}
+	}
+	s.parts = nil
+	return s.right.finish()
+}
+
 // Close implements Sink.
-func (s *JoinBuild) Close() { s.acct.Close() }
+func (s *JoinBuild) Close() {
+	s.right.close()
+	s.left.close()
+	s.acct.Close()
+}
 
 // KeyFilter describes key i, for scans that the join narrows.
 func (s *JoinBuild) KeyFilter(i int) *KeyFilter {
@@ -129,6 +293,9 @@ func (s *JoinBuild) KeyFilter(i int) *KeyFilter {
 
 func (s *JoinBuild) makeFilter(i int) {
 	f, t := &s.filters[i], s.table
+	if s.spilled.Load() {
+		return
+	}
 	if t.form == tableEmpty {
 		f.None = true
 		return

@@ -26,6 +26,13 @@ type JoinProbe struct {
 	MarkType     types.T
 	Lanes        int
 
+	// InTypes are the types of the input's columns, for spilling.
+	InTypes []types.T
+
+	t     *joinTable // B's, or that of a partition
+	split splitter
+	part  int // the partition being joined, when the join spills
+	read  *partReader
 	s     joinScratch
 	keys  []*vec.Vec
 	in    *vec.Batch
@@ -67,20 +74,15 @@ func (o *JoinProbe) Next() (*vec.Batch, error) {
 	for {
 		switch o.state {
 		case probeNext:
-			if o.done {
-				return nil, nil
-			}
-			b, err := o.In.Next()
+			b, err := o.input()
 			if err != nil {
 				return nil, err
 			}
 			if b == nil {
-				o.done = true
-				if k := o.B.spec.Kind; k != plan.Right && k != plan.Full || o.B.ended.Add(1) != int64(o.Lanes) {
-					return nil, nil
+				if o.state == probeTail {
+					continue
 				}
-				o.state = probeTail
-				continue
+				return nil, nil
 			}
 			if b.Rows() == 0 {
 				return empty(&o.out), nil
@@ -98,23 +100,118 @@ func (o *JoinProbe) Next() (*vec.Batch, error) {
 			o.state = probeNext
 			return o.rest(), nil
 		case probeTail:
-			out := o.unmatched()
-			if out == nil {
-				o.state = probeNext
-				return nil, nil
+			if out := o.unmatched(); out != nil {
+				return out, nil
 			}
-			return out, nil
+			o.state = probeNext
+			o.endPart()
 		}
 	}
 }
 
 // Close implements Operator.
-func (o *JoinProbe) Close() { o.In.Close() }
+func (o *JoinProbe) Close() {
+	o.In.Close()
+	o.read.close()
+	o.read = nil
+}
+
+// input is the next batch to probe. At the end of what a table is probed with, nil,
+// and state probeTail when its rows without a match follow.
+func (o *JoinProbe) input() (*vec.Batch, error) {
+	spilled := o.B.spilled.Load()
+	tail := o.B.marks()
+	if !spilled {
+		if o.done {
+			return nil, nil
+		}
+		o.t = o.B.table
+		b, err := o.In.Next()
+		if b == nil && err == nil {
+			o.done = true
+			if tail && o.B.ended.Add(1) == int64(o.Lanes) {
+				o.state, o.tail = probeTail, 0
+			}
+		}
+		return b, err
+	}
+	if !o.done {
+		b, err := o.In.Next()
+		if err != nil {
+			return nil, err
+		}
+		left := o.B.leftSide(o.InTypes)
+		if b != nil {
+			if b.Rows() == 0 {
+				return b, nil
+			}
+			o.keys = o.keys[:0]
+			for _, c := range o.Keys {
+				o.keys = append(o.keys, b.Cols[c])
+			}
+			return empty(&o.out), left.write(&o.split, o.keys, b.Cols, b.Sel, b.N)
+		}
+		o.done = true
+		o.part = spillParts
+		if o.B.ended.Add(1) == int64(o.Lanes) {
+			// The last lane joins the partitions: all rows are there now.
+			o.part = -1
+			if err := left.finish(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for o.part < spillParts {
+		if o.part >= 0 && o.t != nil {
+			if o.read != nil {
+				b, err := o.read.next()
+				if b != nil || err != nil {
+					return b, err
+				}
+				o.read.close()
+				o.read = nil
+			}
+			if tail {
+				o.state, o.tail = probeTail, 0
+				return nil, nil
+			}
+			o.endPart()
+		}
+		if o.part++; o.part == spillParts {
+			break
+		}
+		if o.B.right.none(o.part) && o.B.left.none(o.part) {
+			o.t = nil
+			continue
+		}
+		var err error
+		if o.t, err = o.B.load(o.part); err != nil {
+			return nil, err
+		}
+		if o.read, err = o.B.left.read(o.part); err != nil {
+			return nil, err
+		}
+		return empty(&o.out), nil
+	}
+	return nil, nil
+}
+
+// endPart frees a partition's table.
+func (o *JoinProbe) endPart() {
+	if !o.B.spilled.Load() || o.t == nil {
+		return
+	}
+	o.t.rows.Free()
+	o.t.free()
+	o.t = nil
+	o.B.right.drop(o.part)
+	o.B.left.drop(o.part)
+}
 
 // probe looks up a batch. It yields at once where no pairs need be made, or sets
 // the state for what follows.
 func (o *JoinProbe) probe(b *vec.Batch) (*vec.Batch, error) {
-	t := o.B.table
+	t := o.t
 	o.in, o.rows = b, rowsOf(b)
 	o.keys = o.keys[:0]
 	for _, c := range o.Keys {
@@ -162,7 +259,7 @@ func (o *JoinProbe) probe(b *vec.Batch) (*vec.Batch, error) {
 
 // anyChain says whether a found row has another of the same key after it.
 func (o *JoinProbe) anyChain() bool {
-	t := o.B.table
+	t := o.t
 	next := t.chains()
 	for _, id := range o.fid {
 		if t.after(next, id) != 0 {
@@ -191,10 +288,9 @@ func (o *JoinProbe) setHits(rows []uint16) {
 // NOT IN also leaves out all rows when the right side has a null, and rows whose
 // key is null unless the right side is empty.
 func (o *JoinProbe) without(found []uint16) []uint16 {
-	t := o.B.table
 	out := o.sel[:0]
-	aware := o.B.spec.NullAware && t.form != tableEmpty
-	if aware && t.hasNull {
+	aware := o.B.spec.NullAware && o.B.notEmpty()
+	if aware && o.B.hasNull() {
 		o.sel = out
 		return out
 	}
@@ -240,7 +336,7 @@ func (o *JoinProbe) single() *vec.Batch {
 	o.leftCols(o.in.Cols)
 	for i, c := range o.OutR {
 		v := o.right(i)
-		o.B.table.rows.Scatter(c, o.fid, o.frow, o.in.N, v)
+		o.t.rows.Scatter(c, o.fid, o.frow, o.in.N, v)
 		o.out.Cols = append(o.out.Cols, v)
 	}
 	o.out.N, o.out.Sel = o.in.N, selection(o.frow)
@@ -255,9 +351,9 @@ func (o *JoinProbe) padded() *vec.Batch {
 	for i, c := range o.OutR {
 		v := o.right(i)
 		if len(o.frow) == 0 {
-			nullVec(v, o.B.table.rows.T[c], n)
+			nullVec(v, o.t.rows.T[c], n)
 		} else {
-			o.B.table.rows.ScatterNull(c, o.fid, o.frow, n, v)
+			o.t.rows.ScatterNull(c, o.fid, o.frow, n, v)
 		}
 		o.out.Cols = append(o.out.Cols, v)
 	}
@@ -267,7 +363,7 @@ func (o *JoinProbe) padded() *vec.Batch {
 
 // marked yields all rows with the mark.
 func (o *JoinProbe) marked() *vec.Batch {
-	t := o.B.table
+	t := o.t
 	n := o.in.N
 	o.leftCols(o.in.Cols)
 	m := &o.mark
@@ -280,9 +376,9 @@ func (o *JoinProbe) marked() *vec.Batch {
 		for i := range valid {
 			valid[i] = o.hit[i] | ^o.unknown[i]
 		}
-	} else if !o.B.spec.TwoValued && t.form != tableEmpty && len(o.keys) > 0 {
+	} else if !o.B.spec.TwoValued && o.B.notEmpty() && len(o.keys) > 0 {
 		switch key := o.keys[0]; {
-		case t.hasNull:
+		case o.B.hasNull():
 			copy(m.TakeValid(n), o.hit[:vec.Words(n)])
 		case key.Valid != nil && !t.nullEqual[0]:
 			valid := m.TakeValid(n)
@@ -301,7 +397,7 @@ func (o *JoinProbe) marked() *vec.Batch {
 // pairs makes the next batch of pairs and yields what comes of it; nil when the
 // state has changed.
 func (o *JoinProbe) pairs() (*vec.Batch, error) {
-	t := o.B.table
+	t := o.t
 	kind := o.B.spec.Kind
 	chains := t.dups.Load()
 	next := t.chains()
@@ -486,7 +582,7 @@ func (o *JoinProbe) null(i int) *vec.Vec {
 
 // unmatched yields the right rows that met no match, nil at their end.
 func (o *JoinProbe) unmatched() *vec.Batch {
-	t := o.B.table
+	t := o.t
 	w := t.matched.Slice(vec.Words(t.N))
 	o.pid = o.pid[:0]
 	for o.tail < t.N && len(o.pid) < vec.Size {

@@ -352,8 +352,10 @@ func (c *rowsCol) store(b []byte) (vec.View, error) {
 	return vec.MakeView(b, uint32(c.cur), uint32(off)), nil
 }
 
-// Absorb appends all rows of o, whose strings it takes over; o is empty after.
+// Absorb appends all rows of o, whose strings it takes over; o is empty after. If it
+// fails both are as they were.
 func (r *Rows) Absorb(o *Rows) error {
+	// All memory first: if there is none, nothing has moved.
 	for i := range r.cols {
 		c, s := &r.cols[i], &o.cols[i]
 		if err := c.reserve(r.N + o.N); err != nil {
@@ -364,6 +366,9 @@ func (r *Rows) Absorb(o *Rows) error {
 				return err
 			}
 		}
+	}
+	for i := range r.cols {
+		c, s := &r.cols[i], &o.cols[i]
 		if c.width == 0 {
 			kernel.CopyBits(mem.As[uint64](c.data.Bytes(), vec.Words(r.N+o.N)), r.N, mem.As[uint64](s.data.Bytes(), vec.Words(o.N)), 0, o.N)
 		} else {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/mem"
 	"github.com/millrace/millrace/storage/vec"
@@ -29,6 +30,8 @@ type Sort struct {
 	phase  int
 	bound  atomic.Uint64 // top-N: no row whose prefix is above is wanted
 	spills []*run
+	// tight: there was no memory to sort in; what there is becomes runs.
+	tight atomic.Bool
 }
 
 // limitMax is the largest limit for which lanes drop rows.
@@ -235,7 +238,13 @@ func (s *Sort) Finish() ([]func() error, error) {
 	for i, r := range s.parts {
 		if i == 0 {
 			s.rows = r
-		} else if err := s.rows.Absorb(r); err != nil {
+			continue
+		}
+		err := s.rows.Absorb(r)
+		if err != nil && s.run.CanSpill() {
+			err = (&sortLane{s: s, rows: r}).spill()
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -251,6 +260,10 @@ func (s *Sort) Finish() ([]func() error, error) {
 		fs = append(fs, func() error {
 			var err error
 			s.order[t], err = srt.sort(from, to, s.acct, s.run)
+			if err != nil && s.run.CanSpill() && sqlstate.CodeOf(err) == sqlstate.OutOfMemory {
+				s.tight.Store(true)
+				return nil
+			}
 			return err
 		})
 	}
@@ -267,7 +280,7 @@ func (s *Sort) Close() {
 
 // Output makes the operator that reads the rows in order; there is one.
 func (s *Sort) Output() (Operator, error) {
-	if len(s.spills) > 0 {
+	if len(s.spills) > 0 || s.tight.Load() {
 		return s.merge()
 	}
 	o := &sortOutput{s: s}

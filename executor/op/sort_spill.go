@@ -17,10 +17,24 @@ type run struct {
 	no   int
 }
 
-// spill sorts the lane's rows, writes them as a run and forgets them.
+// spillPiece is how many rows are sorted into one run: sorting needs memory itself,
+// just when there is none.
+const spillPiece = 1 << 18
+
+// spill sorts the lane's rows, writes them as runs and forgets them.
 func (l *sortLane) spill() error {
+	srt := newSorter(l.rows, l.s.keys)
+	for from := 0; from < l.rows.N; from += spillPiece {
+		if err := l.spillRun(srt, from, min(from+spillPiece, l.rows.N)); err != nil {
+			return err
+		}
+	}
+	l.rows.Free()
+	return nil
+}
+
+func (l *sortLane) spillRun(srt *sorter, from, to int) error {
 	s := l.s
-	// Sorting needs memory itself, just when there is none: small pieces.
 	f, err := s.run.Spill.Create()
 	if err != nil {
 		return err
@@ -30,7 +44,7 @@ func (l *sortLane) spill() error {
 	rn.no = len(s.spills)
 	s.spills = append(s.spills, rn)
 	s.mu.Unlock()
-	idx, err := newSorter(l.rows, s.keys).sort(0, l.rows.N, nil, s.run)
+	idx, err := srt.sort(from, to, nil, s.run)
 	if err != nil {
 		return err
 	}
@@ -39,9 +53,9 @@ func (l *sortLane) spill() error {
 	for i := range b.Cols {
 		b.Cols[i] = &vec.Vec{}
 	}
-	all := idx.Slice(l.rows.N)
-	for from := 0; from < len(all); from += vec.Size {
-		part := all[from:min(from+vec.Size, len(all))]
+	all := idx.Slice(to - from)
+	for at := 0; at < len(all); at += vec.Size {
+		part := all[at:min(at+vec.Size, len(all))]
 		for c, v := range b.Cols {
 			l.rows.Gather(c, part, v)
 		}
@@ -53,8 +67,6 @@ func (l *sortLane) spill() error {
 			return err
 		}
 	}
-	l.rows.Free()
-	l.rows = NewRows(s.ts, s.acct)
 	return f.Finish()
 }
 
@@ -95,7 +107,9 @@ func (s *Sort) merge() (Operator, error) {
 	// What is in memory becomes a run like the others.
 	l := &sortLane{s: s, rows: s.rows}
 	for _, o := range s.order {
-		o.Free()
+		if o != nil {
+			o.Free()
+		}
 	}
 	if s.rows.N > 0 {
 		if err := l.spill(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/millrace/millrace/catalog"
@@ -230,7 +231,7 @@ func (d *reader) Next() (*vec.Batch, error) {
 	return d.b, nil
 }
 
-var dictID = uint64(1) << 40
+var dictID atomic.Uint64
 
 func (d *reader) dictionary(c *vec.Vec, n int, get func(int) types.Datum) {
 	t := c.T
@@ -254,8 +255,7 @@ func (d *reader) dictionary(c *vec.Vec, n int, get func(int) types.Datum) {
 	}
 	c.Reset(t)
 	c.Form, c.N, c.Codes = vec.Dict, n, out
-	dictID++
-	c.Dict = &vec.Dictionary{Values: values, ID: dictID}
+	c.Dict = &vec.Dictionary{Values: values, ID: 1<<40 + dictID.Add(1)}
 	if len(nulls) > 0 {
 		c.TakeValid(n)
 		for _, p := range nulls {
