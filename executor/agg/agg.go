@@ -51,7 +51,7 @@ var makers = map[uint32]func(*Call) (State, error){}
 func New(c *Call) (State, error) {
 	m := makers[c.Fn.OID]
 	if m == nil {
-		return nil, sqlstate.Unsupported("aggregate function %s is not supported", c.Fn.Name)
+		return nil, sqlstate.Unsupported("aggregate function %s", c.Fn.Name)
 	}
 	return m(c)
 }
