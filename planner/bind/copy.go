@@ -33,6 +33,9 @@ func (b *binder) copy(s *pg.CopyStmt) (*plan.Statement, error) {
 			return nil, err
 		}
 		c.Query = exact(r.node, len(r.cols))
+		for _, col := range r.cols {
+			c.Names = append(c.Names, col.Name)
+		}
 		return st, b.copyLists(c, nil)
 	}
 	rv := s.Relation

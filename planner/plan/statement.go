@@ -159,8 +159,10 @@ type SetTableProperty struct {
 // Copy is COPY. For a query Root holds its plan. Columns are the ordinals in file order.
 type Copy struct {
 	stmt
-	Table   *catalog.Table
-	Query   Node
+	Table *catalog.Table
+	Query Node
+	// Names are the column names of a COPY (query) TO, for its header.
+	Names   []string
 	Columns []int
 	From    bool
 	File    string // "" is STDIN or STDOUT

@@ -3,6 +3,7 @@ package clients
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +88,14 @@ func TestPgx(t *testing.T) {
 	must(err)
 	if count != 5000 {
 		t.Fatal(count)
+	}
+
+	// The header of COPY TO has the query's own names.
+	var out strings.Builder
+	_, err = c.PgConn().CopyTo(ctx, &out, "COPY (SELECT id % 1 AS x, count(*) AS n FROM p GROUP BY 1) TO STDOUT WITH (FORMAT csv, HEADER)")
+	must(err)
+	if out.String() != "x,n\n0,5003\n" {
+		t.Fatal(out.String())
 	}
 
 	// A canceled query ends soon, and the connection lives on.

@@ -175,7 +175,10 @@ func (f *copyFeed) fill(ctx context.Context, batch *vec.Batch) error {
 
 func (s *Session) copyOut(ctx context.Context, p *prepared, u *plan.Copy, out pgwire.Results) error {
 	var cols []codec.CopyColumn
-	for _, c := range u.Query.Columns() {
+	for i, c := range u.Query.Columns() {
+		if u.Names != nil {
+			c.Name = u.Names[i] // the optimizer keeps columns, not their names
+		}
 		cols = append(cols, codec.CopyColumn{Name: c.Name, T: c.T})
 	}
 	opts, err := codec.ParseCopyOptions(copyOptions(u), false)
