@@ -36,7 +36,7 @@ func (b *builder) scan(n *plan.Scan) (*chain, error) {
 	var taken, rest []expr.Expr
 	for _, f := range n.Filter {
 		for _, f := range expr.Conjuncts(f) {
-			f = b.bindConstants(f)
+			f = dateBounds(b.bindConstants(f))
 			g := expr.Rewrite(f, func(e expr.Expr) expr.Expr {
 				if c, ok := e.(*expr.Column); ok {
 					return &expr.Column{ID: ordinal[c.ID], T: c.T, Name: c.Name}
