@@ -407,22 +407,30 @@ func (e *Estimator) join(j *plan.Join) *Props {
 		conj = append(conj, &expr.Call{Fn: k.Eq, Op: "=", Args: []expr.Expr{k.L, k.R}, T: types.Bool})
 	}
 	conj = append(conj, expr.Conjuncts(j.Resid)...)
+	keysL, keysR := 1.0, 1.0 // combinations of key values on each side
 	for _, c := range conj {
-		if x, ok := c.(*expr.Call); ok && x.Op == "=" && len(x.Args) == 2 {
-			dl, okl := distinctOf(out, x.Args[0])
-			dr, okr := distinctOf(out, x.Args[1])
+		if a, b, ok := equated(c); ok {
+			if _, left := distinctOf(l, b); left {
+				if _, right := distinctOf(r, a); right {
+					a, b = b, a
+				}
+			}
+			dl, okl := distinctOf(out, a)
+			dr, okr := distinctOf(out, b)
 			if !okl {
 				dl = math.Max(l.Rows/3, 1)
 			}
 			if !okr {
 				dr = math.Max(r.Rows/3, 1)
 			}
-			rows /= math.Max(math.Max(dl, dr), 1)
+			keysL, keysR = keysL*math.Max(dl, 1), keysR*math.Max(dr, 1)
 			match *= math.Min(1, math.Min(dl, dr)/math.Max(math.Max(dl, dr), 1)*math.Max(dl, dr)/math.Max(dl, 1))
 			continue
 		}
 		rows *= selectivity(out, c)
 	}
+	// Several keys have no more combinations than there are rows to have them.
+	rows /= math.Max(math.Max(math.Min(keysL, l.Rows), math.Min(keysR, r.Rows)), 1)
 	switch j.Kind {
 	case plan.Left, plan.Single:
 		rows = math.Max(rows, l.Rows)
@@ -442,6 +450,21 @@ func (e *Estimator) join(j *plan.Join) *Props {
 		out.Distinct[id] = math.Min(d, math.Max(rows, 1))
 	}
 	return out
+}
+
+// equated are the sides of an equality; of one that takes nulls as equal, too.
+func equated(e expr.Expr) (a, b expr.Expr, ok bool) {
+	switch x := e.(type) {
+	case *expr.Call:
+		if x.Op == "=" && len(x.Args) == 2 {
+			return x.Args[0], x.Args[1], true
+		}
+	case *expr.Distinct:
+		if x.Not {
+			return x.L, x.R, true
+		}
+	}
+	return nil, nil, false
 }
 
 func (e *Estimator) aggregate(a *plan.Aggregate) *Props {
