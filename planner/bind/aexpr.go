@@ -410,7 +410,7 @@ func (q *query) in_(x *pg.A_Expr, name string) (expr.Expr, error) {
 			together = nil
 		}
 	}
-	single, slocs = append(together, single...), append(tlocs[:len(together)], slocs...)
+	single = append(together, single...)
 	for _, e := range single {
 		c, err := b.compare(name, arg, e, x.Location)
 		if err != nil {

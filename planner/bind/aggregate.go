@@ -34,11 +34,7 @@ func (q *query) aggregate(in *invocation, c *candidate) (expr.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.AggFilter != nil {
-		if agg.Filter, err = q.condition(f.AggFilter, clauseFilter, "FILTER"); err != nil {
-			return nil, err
-		}
-	}
+	agg.Filter = in.filter
 	home, err := q.aggLevel(&agg, in.loc)
 	if err != nil {
 		return nil, err
@@ -188,6 +184,9 @@ func (q *query) aggLevel(agg *plan.Agg, loc int32) (*query, error) {
 	home := q
 	for d := best; d > 0; d-- {
 		home = home.parent
+	}
+	for _, e := range agg.Direct {
+		visit(e)
 	}
 	for _, c := range inside {
 		info := b.cols[c.ID]

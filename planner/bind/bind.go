@@ -223,6 +223,3 @@ func containsRune(s string, r rune) bool {
 	}
 	return false
 }
-
-// setting is a session setting, "" when unknown.
-func (b *binder) setting(name string) string { return b.env.Settings[name] }

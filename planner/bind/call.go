@@ -18,12 +18,13 @@ const pgTypeof = 1619
 
 // invocation is a function call while it is being bound.
 type invocation struct {
-	call  *pg.FuncCall
-	name  string
-	loc   int32
-	args  []expr.Expr
-	locs  []int32
-	named []string // names of the trailing arguments
+	call   *pg.FuncCall
+	name   string
+	loc    int32
+	args   []expr.Expr
+	locs   []int32
+	named  []string // names of the trailing arguments
+	filter expr.Expr
 	// order: the arguments from here on stand in WITHIN GROUP.
 	order int
 }
@@ -92,6 +93,11 @@ func (q *query) call(f *pg.FuncCall) (expr.Expr, error) {
 			}
 			in.args = append(in.args, e)
 			in.locs = append(in.locs, location(o.GetSortBy().Node))
+		}
+	}
+	if f.AggFilter != nil {
+		if in.filter, err = q.condition(f.AggFilter, clauseFilter, "FILTER"); err != nil {
+			return nil, err
 		}
 	}
 	if name == "" {

@@ -316,11 +316,13 @@ func (b *binder) toCommon(e expr.Expr, oid uint32, loc int32, context string) (e
 }
 
 // commonForm is the type, form and modifier included, that holds all of es, which
-// have this OID. NULL constants take any form.
+// have this OID. NULL constants take any form, but have no modifier.
 func commonForm(es []expr.Expr, oid uint32) types.T {
 	var t types.T
+	nulls := false
 	for _, e := range es {
 		if c, ok := e.(*expr.Const); ok && !c.D.Valid {
+			nulls = nulls || c.T.Mod < 0
 			continue
 		}
 		switch et := e.Type(); {
@@ -332,6 +334,9 @@ func commonForm(es []expr.Expr, oid uint32) types.T {
 	}
 	if t.OID != oid {
 		return types.Of(oid, -1)
+	}
+	if nulls {
+		t.Mod = -1
 	}
 	return t
 }

@@ -19,8 +19,6 @@ func intConst(v int64) *expr.Const { return &expr.Const{T: types.Int4, D: types.
 
 func int8Const(v int64) *expr.Const { return &expr.Const{T: types.Int8, D: types.NewInt(v)} }
 
-func textConst(s string) *expr.Const { return &expr.Const{T: types.Text, D: types.NewString(s)} }
-
 func unknownConst(s string) *expr.Const { return &expr.Const{T: types.Unknown, D: types.NewString(s)} }
 
 // constant binds a literal. Strings and NULL are of type unknown until something

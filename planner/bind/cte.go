@@ -26,7 +26,6 @@ type cte struct {
 	// step is set while the recursive term is bound; selfRefs counts its uses.
 	step     bool
 	selfRefs int
-	base     bool // the non-recursive term is bound now
 }
 
 // with binds a WITH clause; its items become visible to the query.
@@ -208,7 +207,7 @@ func (q *query) cteRef(c *cte, rv *pg.RangeVar) (plan.Node, *rel, error) {
 	b := q.b
 	entry := &rel{}
 	var node plan.Node
-	cols := c.cols
+	var cols []colInfo
 	if c.inline && c.refs > 0 {
 		// A second copy, with columns of its own, seen from where the item stands.
 		saved := c.home.ctes

@@ -1,11 +1,14 @@
 package bind
 
 import (
+	"strings"
+
 	pg "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/parser"
 	"github.com/millrace/millrace/planner/plan"
 )
@@ -305,8 +308,8 @@ func explicit(c *catalog.Column) error {
 	return nil
 }
 
-func (b *binder) insertValues(q *query, t *catalog.Table, ords []int, named bool, lists []*pg.Node, cols []*pg.Node) (plan.Node, error) {
-	v := &plan.Values{Cols: b.rowColumns(q, t)}
+func (b *binder) insertValues(q *query, tab *catalog.Table, ords []int, named bool, lists []*pg.Node, cols []*pg.Node) (plan.Node, error) {
+	v := &plan.Values{Cols: b.rowColumns(q, tab)}
 	width := -1
 	var miss map[int]expr.Expr
 	err := q.in(clauseValues, func() error {
@@ -314,6 +317,20 @@ func (b *binder) insertValues(q *query, t *catalog.Table, ords []int, named bool
 			items := l.GetList().GetItems()
 			if width >= 0 && len(items) != width {
 				return b.errf(location(items[0]), sqlstate.SyntaxError, "VALUES lists must all be the same length")
+			}
+			es := make([]expr.Expr, len(items)) // nil for DEFAULT
+			for i, n := range items {
+				if n.GetSetToDefault() != nil {
+					continue
+				}
+				t := types.Unknown
+				if i < len(ords) {
+					t = tab.Columns[ords[i]].T
+				}
+				var err error
+				if es[i], err = q.slotted(n, t); err != nil {
+					return err
+				}
 			}
 			if width < 0 {
 				width = len(items)
@@ -325,36 +342,28 @@ func (b *binder) insertValues(q *query, t *catalog.Table, ords []int, named bool
 					given[o] = true
 				}
 				var err error
-				if miss, err = b.missing(t, given); err != nil {
+				if miss, err = b.missing(tab, given); err != nil {
 					return err
 				}
 			}
-			row := make([]expr.Expr, len(t.Columns))
+			row := make([]expr.Expr, len(tab.Columns))
 			for o, e := range miss {
 				row[o] = e
 			}
-			for i, n := range items {
-				c := &t.Columns[ords[i]]
-				if n.GetSetToDefault() != nil {
-					if c.GeneratedText != "" {
-						row[ords[i]] = null(c.T)
-						continue
+			for i, e := range es {
+				c := &tab.Columns[ords[i]]
+				var err error
+				switch {
+				case e == nil && c.GeneratedText != "":
+					e = null(c.T)
+				case e == nil:
+					e, err = b.defaultOf(c)
+				default:
+					if err = explicit(c); err == nil {
+						e, err = b.assignable(e, c.T, c.Name, location(items[i]))
 					}
-					e, err := b.defaultOf(c)
-					if err != nil {
-						return err
-					}
-					row[ords[i]] = e
-					continue
 				}
-				if err := explicit(c); err != nil {
-					return err
-				}
-				e, err := q.slotted(n, c.T)
 				if err != nil {
-					return err
-				}
-				if e, err = b.assignable(e, c.T, c.Name, location(n)); err != nil {
 					return err
 				}
 				row[ords[i]] = b.fold(e)
@@ -464,7 +473,6 @@ func (b *binder) conflict(q *query, t *catalog.Table, name string, c *pg.OnConfl
 	b.use(t, "w")
 	out.Old = b.rowColumns(q, t)
 	q.ns = []*rel{q.rowRel(name, t, out.Old), q.rowRel("excluded", t, row)}
-	q.ns[1].colsVisible = false
 	set, err := q.assignments(t, c.TargetList)
 	if err != nil {
 		return nil, err
@@ -519,45 +527,60 @@ func (b *binder) arbiter(q *query, t *catalog.Table, inf *pg.InferClause) error 
 // assignments binds a SET list: the new values by ordinal.
 func (q *query) assignments(t *catalog.Table, list []*pg.Node) (map[int]expr.Expr, error) {
 	b := q.b
-	out := map[int]expr.Expr{}
+	// The values are bound before the columns are looked at, as PostgreSQL does.
+	type value struct {
+		e         expr.Expr
+		loc       int32
+		isDefault bool
+	}
+	values := make([]value, len(list))
 	err := q.in(clauseUpdate, func() error {
-		for _, n := range list {
-			rt := n.GetResTarget()
-			o := t.Ordinal(rt.Name)
-			if o < 0 {
-				return b.errf(rt.Location, sqlstate.UndefinedColumn, "column \"%s\" of relation \"%s\" does not exist", rt.Name, t.Name)
-			}
-			if len(rt.Indirection) > 0 {
-				return b.unsupported(rt.Location, "assignment to a part of column \"%s\"", rt.Name)
-			}
-			c := &t.Columns[o]
-			if _, dup := out[o]; dup {
-				return b.errf(-1, sqlstate.SyntaxError, "multiple assignments to same column \"%s\"", c.Name)
-			}
-			e, loc, isDefault, err := q.assigned(rt)
+		for i, n := range list {
+			e, loc, isDefault, err := q.assigned(n.GetResTarget())
 			if err != nil {
 				return err
 			}
-			if isDefault {
-				if c.GeneratedText != "" {
-					continue
-				}
-				if out[o], err = b.defaultOf(c); err != nil {
-					return err
-				}
-				continue
-			}
-			if c.GeneratedText != "" {
-				return sqlstate.Errorf(generatedAlways, "column \"%s\" can only be updated to DEFAULT", c.Name).
-					WithDetail("Column \"%s\" is a generated column.", c.Name)
-			}
-			if out[o], err = b.assignable(e, c.T, c.Name, loc); err != nil {
-				return err
-			}
+			values[i] = value{e, loc, isDefault}
 		}
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	out, seen := map[int]expr.Expr{}, map[int]bool{}
+	for i, n := range list {
+		rt, v := n.GetResTarget(), values[i]
+		o := t.Ordinal(rt.Name)
+		if o < 0 {
+			return nil, b.errf(rt.Location, sqlstate.UndefinedColumn, "column \"%s\" of relation \"%s\" does not exist", rt.Name, t.Name)
+		}
+		if len(rt.Indirection) > 0 {
+			return nil, b.unsupported(rt.Location, "assignment to a part of column \"%s\"", rt.Name)
+		}
+		c := &t.Columns[o]
+		if v.isDefault {
+			if c.GeneratedText != "" {
+				continue
+			}
+			if v.e, err = b.defaultOf(c); err != nil {
+				return nil, err
+			}
+		} else {
+			if c.GeneratedText != "" {
+				return nil, sqlstate.Errorf(generatedAlways, "column \"%s\" can only be updated to DEFAULT", c.Name).
+					WithDetail("Column \"%s\" is a generated column.", c.Name)
+			}
+			if v.e, err = b.assignable(v.e, c.T, c.Name, v.loc); err != nil {
+				return nil, err
+			}
+		}
+		if seen[o] {
+			return nil, b.errf(-1, sqlstate.SyntaxError, "multiple assignments to same column \"%s\"", c.Name)
+		}
+		seen[o] = true
+		out[o] = v.e
+	}
+	return out, nil
 }
 
 // assigned binds the value of one SET item.
@@ -570,9 +593,12 @@ func (q *query) assigned(rt *pg.ResTarget) (e expr.Expr, loc int32, isDefault bo
 			}
 			n = row.Args[m.Colno-1]
 		} else if sub := m.Source.GetSubLink(); sub != nil && sub.SubLinkType == pg.SubLinkType_EXPR_SUBLINK {
-			fields, err := q.rowOf(sub, int(m.Ncolumns))
+			fields, err := q.rowOf(sub, int(m.Ncolumns), -1)
 			if err != nil {
-				return nil, 0, false, sqlstate.Errorf(sqlstate.SyntaxError, "number of columns does not match number of values").At(q.b.pos(location(m.Source)))
+				if e := sqlstate.From(err); strings.HasPrefix(e.Message, "subquery has too ") {
+					err = q.b.errf(location(m.Source), sqlstate.SyntaxError, "number of columns does not match number of values")
+				}
+				return nil, 0, false, err
 			}
 			return fields[m.Colno-1], location(m.Source), false, nil
 		} else {

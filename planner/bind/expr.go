@@ -677,6 +677,9 @@ func (q *query) subscript(e expr.Expr, subs []*pg.A_Indices, loc int32) (expr.Ex
 // field selects a field of a record.
 func (q *query) field(e expr.Expr, name string, loc int32) (expr.Expr, error) {
 	b := q.b
+	if t := e.Type().OID; t != types.RecordOID {
+		return nil, b.errf(loc, sqlstate.WrongObjectType, "column notation .%s applied to type %s, which is not a composite type", name, types.FormatTypeNoMod(t))
+	}
 	fs, err := q.fields(e, loc)
 	if err != nil {
 		return nil, err
@@ -730,7 +733,7 @@ func (q *query) fields(e expr.Expr, loc int32) ([]target, error) {
 		}
 	}
 	if e.Type().OID != types.RecordOID {
-		return nil, q.b.errf(loc, sqlstate.WrongObjectType, "column notation .%s applied to type %s, which is not a composite type", "*", types.FormatTypeNoMod(e.Type().OID))
+		return nil, q.b.errf(-1, sqlstate.WrongObjectType, "type %s is not composite", types.FormatTypeNoMod(e.Type().OID))
 	}
 	return nil, q.b.errf(loc, sqlstate.FeatureNotSupported, "record type has not been registered")
 }

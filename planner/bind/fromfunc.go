@@ -32,8 +32,14 @@ func (q *query) function(x *pg.RangeFunction) (plan.Node, *rel, error) {
 		}
 		defs := it.defs
 		if len(x.Coldeflist) > 0 {
+			at := x.Coldeflist[0].GetColumnDef().GetLocation()
 			if len(items) > 1 {
-				return nil, nil, b.errf(-1, sqlstate.SyntaxError, "WITH ORDINALITY cannot be used with a column definition list")
+				return nil, nil, b.errf(at, sqlstate.SyntaxError, "ROWS FROM() with multiple functions cannot have a column definition list").
+					WithHint("Put a separate column definition list for each function inside ROWS FROM().")
+			}
+			if x.Ordinality {
+				return nil, nil, b.errf(at, sqlstate.SyntaxError, "WITH ORDINALITY cannot be used with a column definition list").
+					WithHint("Put the column definition list inside ROWS FROM().")
 			}
 			defs = x.Coldeflist
 		}

@@ -260,13 +260,6 @@ func (g *grouper) rewriteAll(having *expr.Expr, sets []*setCall) error {
 		*having = g.rewrite(*having)
 	}
 	for _, w := range g.s.q.wins {
-		for i := range w.partition {
-			w.partition[i] = g.rewrite(w.partition[i])
-		}
-		w.order = append([]plan.SortKey(nil), w.order...)
-		for i := range w.order {
-			w.order[i].Expr = g.rewrite(w.order[i].Expr)
-		}
 		for i := range w.funcs {
 			f := &w.funcs[i]
 			for k := range f.Args {
@@ -275,6 +268,15 @@ func (g *grouper) rewriteAll(having *expr.Expr, sets []*setCall) error {
 			if f.Filter != nil {
 				f.Filter = g.rewrite(f.Filter)
 			}
+		}
+	}
+	for _, w := range g.s.q.wins {
+		for i := range w.partition {
+			w.partition[i] = g.rewrite(w.partition[i])
+		}
+		w.order = append([]plan.SortKey(nil), w.order...)
+		for i := range w.order {
+			w.order[i].Expr = g.rewrite(w.order[i].Expr)
 		}
 	}
 	for _, s := range sets {
@@ -321,6 +323,9 @@ func (g *grouper) step(e expr.Expr) (expr.Expr, bool) {
 		}
 		return e, true
 	case *plan.Subquery:
+		if i, ok := g.byKey[key(e)]; ok {
+			return b.ref(g.groups[i].Col.ID, -1), true
+		}
 		c := *x
 		c.Test = make([]expr.Expr, len(x.Test))
 		for i, t := range x.Test {

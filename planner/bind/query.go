@@ -36,9 +36,6 @@ type query struct {
 
 	windowDefs  []*pg.Node
 	windowSpecs []*spec
-
-	// values: DEFAULT may stand in VALUES lists here.
-	insertDefaults bool
 }
 
 // clause says what an expression may hold where it stands: each field is the name
@@ -173,13 +170,6 @@ func (q *query) simple(s *pg.SelectStmt, unresolved bool) (*result, error) {
 	b := q.b
 	q.windowDefs = s.WindowClause
 	q.windowSpecs = make([]*spec, len(s.WindowClause))
-	for i, w := range s.WindowClause {
-		for _, v := range s.WindowClause[:i] {
-			if d := w.GetWindowDef(); d.Name == v.GetWindowDef().Name {
-				return nil, b.errf(d.Location, sqlstate.WindowingError, "window \"%s\" is already defined", d.Name)
-			}
-		}
-	}
 	node, err := q.from(s.FromClause)
 	if err != nil {
 		return nil, err
@@ -214,6 +204,13 @@ func (q *query) simple(s *pg.SelectStmt, unresolved bool) (*result, error) {
 	lim, err := q.limit(s)
 	if err != nil {
 		return nil, err
+	}
+	for i, w := range s.WindowClause {
+		for _, v := range s.WindowClause[:i] {
+			if d := w.GetWindowDef(); d.Name == v.GetWindowDef().Name {
+				return nil, b.errf(d.Location, sqlstate.WindowingError, "window \"%s\" is already defined", d.Name)
+			}
+		}
 	}
 	for i, w := range s.WindowClause { // unused ones are checked too
 		if q.windowSpecs[i] == nil {

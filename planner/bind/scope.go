@@ -52,21 +52,6 @@ func (r *rel) value(i int, loc int32) expr.Expr {
 	return b.ref(c.id, loc)
 }
 
-// typeOf is the type of a column.
-func (r *rel) typeOf(i int) types.T {
-	c := &r.cols[i]
-	switch {
-	case c.src != nil:
-		return c.src.typeOf(c.idx)
-	case c.e != nil:
-		return c.e.Type()
-	}
-	if c.idx < 0 {
-		return types.Int8
-	}
-	return r.table.Columns[c.idx].T
-}
-
 // scanColumn adds a column of the table to r's scan.
 func (b *binder) scanColumn(r *rel, ord int) int {
 	col := plan.Column{ID: b.id()}

@@ -60,7 +60,7 @@ func (q *query) setTree(s *pg.SelectStmt, _ bool) (*result, error) {
 					types.FormatTypeNoMod(e.Type().OID), types.FormatTypeNoMod(oid))
 			}
 			if _, isParam := e.(*expr.Param); isParam && e.Type().OID == types.UnknownOID {
-				both[k] = null(types.Of(oid, -1))
+				both[k] = &expr.Param{T: types.Of(oid, -1)} // settled below
 				continue
 			}
 			if both[k], err = b.coerceType(e, types.Of(oid, -1), fn.Implicit, locs[k]); err != nil {
@@ -69,7 +69,11 @@ func (q *query) setTree(s *pg.SelectStmt, _ bool) (*result, error) {
 		}
 		want[i] = commonForm(both, oid)
 		if !s.All {
-			if _, err := b.equality(oid, locs[0]); err != nil {
+			at := locs[0]
+			if le.Type().OID != oid {
+				at = locs[1]
+			}
+			if _, err := b.equality(oid, at); err != nil {
 				return nil, err
 			}
 		}

@@ -126,7 +126,7 @@ func (q *query) rowSubquery(x *pg.A_Expr, name string, row *pg.RowExpr, sub *pg.
 	if err != nil {
 		return nil, err
 	}
-	fields, err := q.rowOf(sub, len(l.(*expr.Row).Elems))
+	fields, err := q.rowOf(sub, len(l.(*expr.Row).Elems), x.Location)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (q *query) rowSubquery(x *pg.A_Expr, name string, row *pg.RowExpr, sub *pg.
 }
 
 // rowOf makes one scalar subquery for each of a row subquery's n columns.
-func (q *query) rowOf(sub *pg.SubLink, n int) ([]expr.Expr, error) {
+func (q *query) rowOf(sub *pg.SubLink, n int, loc int32) ([]expr.Expr, error) {
 	b := q.b
 	var out []expr.Expr
 	for i := 0; i < n; i++ {
@@ -144,9 +144,9 @@ func (q *query) rowOf(sub *pg.SubLink, n int) ([]expr.Expr, error) {
 		}
 		switch {
 		case n < len(r.cols):
-			return nil, b.errf(sub.Location, sqlstate.SyntaxError, "subquery has too many columns")
+			return nil, b.errf(loc, sqlstate.SyntaxError, "subquery has too many columns")
 		case n > len(r.cols):
-			return nil, b.errf(sub.Location, sqlstate.SyntaxError, "subquery has too few columns")
+			return nil, b.errf(loc, sqlstate.SyntaxError, "subquery has too few columns")
 		}
 		c := r.cols[i]
 		p := &plan.Project{Input: r.node, Exprs: []plan.Projection{{Col: c, Expr: c.Ref()}}}

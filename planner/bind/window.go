@@ -23,7 +23,6 @@ type spec struct {
 	partition []expr.Expr
 	order     []plan.SortKey
 	frame     plan.Frame
-	ordered   bool // has an ORDER BY of its own or of the window it copies
 }
 
 // windowCall takes a call with OVER out of an expression.
@@ -51,12 +50,7 @@ func (q *query) windowCall(in *invocation, c *candidate) (expr.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	wf := plan.WindowFunc{Fn: c.fn, Args: args, Star: f.AggStar}
-	if f.AggFilter != nil {
-		if wf.Filter, err = q.condition(f.AggFilter, clauseFilter, "FILTER"); err != nil {
-			return nil, err
-		}
-	}
+	wf := plan.WindowFunc{Fn: c.fn, Args: args, Star: f.AggStar, Filter: in.filter}
 	for _, a := range append(append([]expr.Expr(nil), args...), wf.Filter) {
 		if err := q.notNested(a, "window function calls cannot be nested", "window function calls cannot contain set-returning function calls"); err != nil {
 			return nil, err
