@@ -17,28 +17,26 @@ func (b *binder) operator(name string, left, right uint32, loc int32) (*fn.Opera
 	case r == types.UnknownOID && l != 0:
 		r = l
 	}
-	var cands []*candidate
 	for _, op := range ops {
-		if (op.Left == 0) != (left == 0) {
-			continue
-		}
 		if op.Left == l && op.Right == r {
 			return op, nil
 		}
-		c := &candidate{op: op, fn: op.Func, args: []uint32{op.Left, op.Right}}
-		if left == 0 {
-			c.args = c.args[1:]
-		}
-		cands = append(cands, c)
 	}
 	actual := []uint32{left, right}
 	if left == 0 {
 		actual = actual[1:]
 	}
 	var fit []*candidate
-	for _, c := range cands {
+	for _, op := range ops {
+		if (op.Left == 0) != (left == 0) {
+			continue
+		}
+		c := candidate{op: op, fn: op.Func, args: []uint32{op.Left, op.Right}}
+		if left == 0 {
+			c.args = c.args[1:]
+		}
 		if c.accepts(actual) {
-			fit = append(fit, c)
+			fit = append(fit, &c)
 		}
 	}
 	switch len(fit) {
