@@ -33,7 +33,6 @@ type Call struct {
 	node   *node
 	mask   []int // per argument -1 when flat, 0 when constant
 	consts []types.Datum
-	state  any
 }
 
 // impl is a registered loop.

@@ -12,7 +12,6 @@ import (
 type dictCache struct {
 	byID map[uint64]*dictResult
 	last *dictResult
-	bits []uint64 // memory of a bool result
 }
 
 // dictResult is a call's result for every value of one dictionary.

@@ -106,7 +106,6 @@ func hashFloat(f float64, seed uint64) uint64 {
 	case f == 0:
 		return seed
 	case f != f:
-		f = math.NaN()
 		return hashBytes(binary.LittleEndian.AppendUint64(nil, 0x7ff8000000000000), seed)
 	}
 	return hashBytes(binary.LittleEndian.AppendUint64(nil, math.Float64bits(f)), seed)

@@ -65,18 +65,6 @@ func (m *merger) setNull(i int) {
 	vec.ClearBit(m.valid, i)
 }
 
-// null makes the rows of sel null.
-func (m *merger) null(sel []uint16) {
-	m.nulls = true
-	if sel == nil {
-		clear(m.valid)
-		return
-	}
-	for _, i := range sel {
-		vec.ClearBit(m.valid, int(i))
-	}
-}
-
 func (m *merger) end() *vec.Vec {
 	o := m.out
 	if o.T.Layout == types.LayoutView {

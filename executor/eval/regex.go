@@ -24,7 +24,6 @@ type matcher struct {
 	locs   []int
 	runes  []rune // the subject of slow, and the byte offset of each rune
 	offs   []int
-	of     []byte
 }
 
 // regexTime bounds one match of the backtracking engine.

@@ -155,14 +155,6 @@ func (g *listGen) next(out []*vec.Vec, max int) (int, error) {
 	return n, nil
 }
 
-func one(ds ...types.Datum) [][]types.Datum {
-	rows := make([][]types.Datum, len(ds))
-	for i, d := range ds {
-		rows[i] = []types.Datum{d}
-	}
-	return rows
-}
-
 func init() {
 	ints := func(width int) func(s *SRF, a []types.Datum) (generator, error) {
 		return func(s *SRF, a []types.Datum) (generator, error) {

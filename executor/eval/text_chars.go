@@ -3,7 +3,6 @@ package eval
 import (
 	"encoding/binary"
 	"math/bits"
-	"unicode/utf8"
 
 	"github.com/millrace/millrace/storage/vec"
 )
@@ -12,22 +11,6 @@ import (
 // ASCII, everything else is passed through.
 
 const highBits = 0x8080808080808080
-
-// ascii says whether b has no byte above 127.
-func isASCII(b []byte) bool {
-	for len(b) >= 8 {
-		if binary.LittleEndian.Uint64(b)&highBits != 0 {
-			return false
-		}
-		b = b[8:]
-	}
-	for _, x := range b {
-		if x >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
 
 // charCount is the number of characters of b: of bytes that do not continue one.
 func charCount(b []byte) int {

@@ -10,15 +10,14 @@ import (
 
 // parsedDate is what a template found in a text.
 type parsedDate struct {
-	set                                 map[field]bool
-	year, yearDigits, month, day_, ddd  int
-	hour, min, sec, usec                int64
-	ssss, millis                        int64
-	pm, bc, h12                         bool
-	cc, julian, q, week, ww, iw, d, iso int
-	isoDigits                           int
-	offset                              int
-	zoned                               bool
+	set                                map[field]bool
+	year, yearDigits, month, day_, ddd int
+	hour, min, sec, usec               int64
+	ssss, millis                       int64
+	pm, bc, h12                        bool
+	cc, julian, week, ww, iw, d, iso   int
+	offset                             int
+	zoned                              bool
 }
 
 func badDateText(format string, args ...any) *sqlstate.Error {

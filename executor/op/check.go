@@ -11,8 +11,6 @@ import (
 	"github.com/millrace/millrace/storage/vec"
 )
 
-var rowIDType = types.Int8
-
 // Checks are the tests that a table's new rows must pass. As in PostgreSQL the
 // first row that fails one is reported, by the first test that it fails.
 type Checks struct {

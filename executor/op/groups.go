@@ -45,7 +45,6 @@ type Groups struct {
 	ids                 []uint32
 	ne                  []uint8
 	phys                []uint16
-	out                 []*vec.Vec
 }
 
 // slotsMin is the size of a new table.

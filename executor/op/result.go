@@ -15,7 +15,6 @@ type Result struct {
 	mu    sync.Mutex
 	ready []resultItem
 	taken resultItem
-	lanes int // not combined yet
 	done  bool
 	rows  int64
 }

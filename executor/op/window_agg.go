@@ -139,8 +139,8 @@ func (c *wholeCall) values(out *vec.Vec) error {
 // running group, to which rows are added as the end of the frame moves on.
 type prefixCall struct {
 	argRows
-	start, end []int32
-	same       []uint32
+	end  []int32
+	same []uint32
 	// The rows of the present block, gathered, and the places that pass FILTER.
 	block int // first row; -1: none
 	size  int

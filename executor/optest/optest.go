@@ -176,7 +176,6 @@ type reader struct {
 	at   int
 	b    *vec.Batch
 	rng  *rand.Rand
-	dict uint64
 }
 
 func (d *reader) Open(s storage.Split) error        { d.s, d.at = s, 0; return nil }

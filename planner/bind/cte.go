@@ -207,7 +207,7 @@ func (q *query) cteRef(c *cte, rv *pg.RangeVar) (plan.Node, *rel, error) {
 	b := q.b
 	entry := &rel{}
 	var node plan.Node
-	var cols []colInfo
+	var cols []plan.Column
 	if c.inline && c.refs > 0 {
 		// A second copy, with columns of its own, seen from where the item stands.
 		saved := c.home.ctes

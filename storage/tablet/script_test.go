@@ -43,7 +43,6 @@ type script struct {
 
 type session struct {
 	x    storage.Txn
-	rr   bool
 	done chan string
 }
 

@@ -135,7 +135,8 @@ func (x *tx) newest(o *ownTable) (*snapshot, *relation, error) {
 		if tt := x.s.table(o.t.OID); tt != nil {
 			for _, sh := range tt.current() {
 				sh.latch.Lock()   // whoever staged before us stamps before it unlatches
-				sh.latch.Unlock() //nolint:staticcheck // an empty critical section is the point
+				//lint:ignore SA2001 whoever holds it is waited for
+				sh.latch.Unlock()
 			}
 		}
 	}
