@@ -202,3 +202,39 @@ func viewed(t *testing.T, c *testCatalog, name, text string, out []*plan.Stateme
 		t.Errorf("%s read back: %v", name, err)
 	}
 }
+
+// TestViews makes views of the queries of diff.sql.txt and reads them back.
+func TestViews(t *testing.T) {
+	text, err := os.ReadFile("diff.sql.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	setup, rest, _ := strings.Cut(string(text), "\n--\n")
+	c := newTestCatalog()
+	if _, err := c.run(setup); err != nil {
+		t.Fatal(errText(err))
+	}
+	n := 0
+	for _, q := range strings.Split(rest, ";\n") {
+		q = strings.TrimSpace(q)
+		if strings.Contains(q, "$") || !(strings.HasPrefix(q, "select") || strings.HasPrefix(q, "with") || strings.HasPrefix(q, "values")) {
+			continue
+		}
+		out, err := c.run(q)
+		if err != nil || len(out) != 1 || len(out[0].Columns) == 0 {
+			continue
+		}
+		record := false
+		for _, col := range out[0].Columns {
+			record = record || col.T.OID == types.RecordOID
+		}
+		if record {
+			continue
+		}
+		n++
+		viewed(t, c, fmt.Sprint(n), q, out)
+	}
+	if n < 80 {
+		t.Errorf("only %d views", n)
+	}
+}

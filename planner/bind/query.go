@@ -87,9 +87,9 @@ type target struct {
 	e      expr.Expr
 	loc    int32
 	hidden bool
-	// qualifier is the relation that a column expanded from * belongs to, when it
-	// can be named.
-	qualifier string
+	// qualifier and source are the relation and the column that one expanded from *
+	// stands for, when it can be named.
+	qualifier, source string
 }
 
 // in binds with another clause set.
@@ -511,13 +511,13 @@ func (q *query) star(ref *pg.ColumnRef) ([]target, error) {
 	add := func(r *rel) {
 		for i := range r.cols {
 			from, c := r, r.cols[i]
-			for c.src != nil {
+			for c.src != nil && !from.relVisible {
 				from = c.src
 				c = from.cols[c.idx]
 			}
 			t := target{name: r.cols[i].name, e: r.value(i, ref.Location), loc: ref.Location}
 			if from.relVisible {
-				t.qualifier = from.name
+				t.qualifier, t.source = from.name, c.name
 			}
 			out = append(out, t)
 		}

@@ -28,12 +28,22 @@ func (r *recorder) star(rt *pg.ResTarget, ts []target) {
 	if r == nil {
 		return
 	}
+	seen := map[[2]string]bool{}
+	for _, t := range ts {
+		k := [2]string{t.qualifier, t.name}
+		if seen[k] {
+			return // columns of one name cannot be spelled out, nor can they change
+		}
+		seen[k] = true
+	}
 	for _, t := range ts {
 		ref := &pg.ColumnRef{}
+		name := t.name
 		if t.qualifier != "" {
 			ref.Fields = append(ref.Fields, stringValue(t.qualifier))
+			name = t.source
 		}
-		ref.Fields = append(ref.Fields, stringValue(t.name))
+		ref.Fields = append(ref.Fields, stringValue(name))
 		r.stars[rt] = append(r.stars[rt], &pg.Node{Node: &pg.Node_ResTarget{ResTarget: &pg.ResTarget{
 			Val: &pg.Node{Node: &pg.Node_ColumnRef{ColumnRef: ref}},
 		}}})
