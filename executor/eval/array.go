@@ -360,8 +360,8 @@ func (c *compiler) anyAll(x *expr.AnyAll) (*node, error) {
 		lt = l.t
 	}
 	ls, es := &slotOp{}, &slotOp{}
-	ln := c.make("slotL", lt, ls, 0)
-	en := c.make("slotE", elem, es, 0)
+	ln := c.make(fmt.Sprintf("slotL%p", ls), lt, ls, 0)
+	en := c.make(fmt.Sprintf("slotE%p", es), elem, es, 0)
 	ln.volatile, en.volatile = true, true
 	inner, err := c.call(x.Fn, []*node{ln, en}, types.Bool)
 	if err != nil {

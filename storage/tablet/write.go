@@ -134,7 +134,7 @@ func (x *tx) newest(o *ownTable) (*snapshot, *relation, error) {
 	if !o.fresh {
 		if tt := x.s.table(o.t.OID); tt != nil {
 			for _, sh := range tt.current() {
-				sh.latch.Lock()   // whoever staged before us stamps before it unlatches
+				sh.latch.Lock() // whoever staged before us stamps before it unlatches
 				//lint:ignore SA2001 whoever holds it is waited for
 				sh.latch.Unlock()
 			}
