@@ -94,13 +94,13 @@ func TestJoins(t *testing.T) {
 	}
 	for name, mk := range map[string]func() sides{"int": ints, "text": texts, "wide": wide} {
 		for k, w := range want {
-			for _, form := range []string{"hash", "residual", "loop"} {
+			for _, form := range []string{"hash", "residual", "loop", "flip", "flip residual"} {
 				t.Run(fmt.Sprintf("%s/%d/%s", name, k, form), func(t *testing.T) {
 					s := mk()
 					j := join(f, k, s.l, s.r)
 					true3 := &expr.IsNull{Arg: &expr.Const{T: types.Text, D: types.NewString("")}, Not: true}
 					switch form {
-					case "residual":
+					case "residual", "flip residual":
 						if k == plan.Mark {
 							t.Skip()
 						}
@@ -108,6 +108,15 @@ func TestJoins(t *testing.T) {
 					case "loop":
 						j.Resid = optest.Op("=", s.l.Cols[0].Ref(), s.r.Cols[0].Ref())
 						j.Keys = nil
+					}
+					if form[0] == 'f' {
+						if k != plan.Semi && k != plan.Anti {
+							t.Skip()
+						}
+						l, r := *s.l, *s.r
+						l.SetEstimate(&plan.Estimate{Rows: 1})
+						r.SetEstimate(&plan.Estimate{Rows: 100})
+						j.L, j.R = &l, &r
 					}
 					p := &plan.Project{Input: j, Exprs: []plan.Projection{{Col: s.l.Cols[1], Expr: s.l.Cols[1].Ref()}}}
 					switch k {

@@ -19,8 +19,13 @@ type builtJoin struct {
 
 func (b *builder) join(n *plan.Join) (*chain, error) {
 	// What is needed above is counted by now, without this node's own references.
-	needed := func(c plan.Column) bool { return b.needs[c.ID]-own(n, c.ID) > 0 }
-
+	mine := refs(n)
+	needed := func(c plan.Column) bool {
+		if mine[c.ID] {
+			return b.needs[c.ID] > 1
+		}
+		return b.needs[c.ID] > 0
+	}
 	var lk, rk []expr.Expr
 	var nullEqual []bool
 	resid := append(expr.Conjuncts(n.On), expr.Conjuncts(n.Resid)...)
@@ -36,16 +41,23 @@ func (b *builder) join(n *plan.Join) (*chain, error) {
 	onIDs := map[int]bool{}
 	expr.Columns(on, onIDs)
 
-	right, err := b.node(n.R)
+	left, right := n.L, n.R
+	flip := len(lk) > 0 && flips(n)
+	if flip {
+		left, right, lk, rk = right, left, rk, lk
+	}
+	outL, outR := n.Kind != plan.Semi && n.Kind != plan.Anti || !flip, flip || outputsRight(n.Kind)
+
+	rc, err := b.node(right)
 	if err != nil {
 		return nil, err
 	}
-	withKeys, rightAt := b.withColumns(right, rk)
+	withKeys, rightAt := b.withColumns(rc, rk)
 	// Stored: what is needed above or by the condition, and the keys.
 	var stored []plan.Column
 	var pick []int
 	for i, c := range withKeys.cols {
-		if outputsRight(n.Kind) && needed(c) || onIDs[c.ID] || slices.Contains(rightAt, i) {
+		if outR && needed(c) || onIDs[c.ID] || slices.Contains(rightAt, i) {
 			stored = append(stored, c)
 			pick = append(pick, i)
 		}
@@ -57,24 +69,31 @@ func (b *builder) join(n *plan.Join) (*chain, error) {
 		return &op.Pick{In: in, Cols: pick}, nil
 	})
 	sink := op.NewJoinBuild(b.q.run, op.JoinSpec{Kind: n.Kind, Build: typesOf(stored), Keys: rightAt, NullEqual: nullEqual,
-		NullAware: n.NullAware, TwoValued: n.TwoValued})
+		NullAware: n.NullAware, TwoValued: n.TwoValued, Flip: flip})
 	bj := &builtJoin{build: sink, pipe: b.pipe(build, sink)}
 	if n.ID != 0 && len(lk) == len(n.Keys) {
 		b.joins[n.ID] = bj
+		if flip {
+			for i, k := range n.Keys {
+				if c, ok := k.R.(*expr.Column); ok && !k.NullEqual && k.L.Type().Same(c.T) {
+					b.narrow(left, plan.RuntimeFilter{Join: n.ID, Key: i, Col: c.ID})
+				}
+			}
+		}
 	}
 
-	left, err := b.node(n.L)
+	lc, err := b.node(left)
 	if err != nil {
 		return nil, err
 	}
-	probe, leftAt := b.withColumns(left, lk)
+	probe, leftAt := b.withColumns(lc, lk)
 	var out []plan.Column
-	var outL, outR, pairL, pairR []int
+	var fromL, fromR, pairL, pairR []int
 	var pairCols []plan.Column
-	for i, c := range left.cols {
-		need := needed(c)
+	for i, c := range lc.cols {
+		need := outL && needed(c)
 		if need {
-			outL = append(outL, i)
+			fromL = append(fromL, i)
 			out = append(out, c)
 		}
 		if need || onIDs[c.ID] {
@@ -84,12 +103,12 @@ func (b *builder) join(n *plan.Join) (*chain, error) {
 	}
 	leftTypes, inTypes := typesOf(out), typesOf(probe.cols)
 	for i, c := range stored {
-		need := outputsRight(n.Kind) && needed(c)
+		need := outR && needed(c)
 		if need {
-			outR = append(outR, i)
+			fromR = append(fromR, i)
 			out = append(out, c)
 		}
-		if need || onIDs[c.ID] {
+		if need && !flip || onIDs[c.ID] {
 			pairR = append(pairR, i)
 			pairCols = append(pairCols, c)
 		}
@@ -100,7 +119,7 @@ func (b *builder) join(n *plan.Join) (*chain, error) {
 	three := n.Kind == plan.Mark && !n.TwoValued || n.NullAware
 	env := b.evalEnv(pairCols)
 	c := probe.then(out, func(l *op.Lane, in op.Operator) (op.Operator, error) {
-		o := &op.JoinProbe{In: in, B: sink, Keys: leftAt, PairL: pairL, PairR: pairR, OutL: outL, OutR: outR,
+		o := &op.JoinProbe{In: in, B: sink, Keys: leftAt, PairL: pairL, PairR: pairR, OutL: fromL, OutR: fromR,
 			LeftTypes: leftTypes, InTypes: inTypes, Lanes: l.Count}
 		var err error
 		switch {
@@ -116,16 +135,48 @@ func (b *builder) join(n *plan.Join) (*chain, error) {
 	return c, nil
 }
 
-func outputsRight(k plan.JoinKind) bool {
-	return k != plan.Semi && k != plan.Anti && k != plan.Mark
+// flips says whether a semi or anti join better stores its left side and reads the
+// right one past it: the left rows are fewer, and their keys narrow the other scan.
+func flips(n *plan.Join) bool {
+	if n.Kind != plan.Semi && n.Kind != plan.Anti || n.NullAware {
+		return false
+	}
+	l, r := n.L.Estimate(), n.R.Estimate()
+	return l != nil && r != nil && l.Rows*2 < r.Rows
 }
 
-// own is 1 when the join itself refers to the column.
-func own(n plan.Node, id int) int {
-	if refs(n)[id] {
-		return 1
+// narrow hands a runtime filter to the scan below n that makes the column, if
+// nothing between lets a row's fate depend on others.
+func (b *builder) narrow(n plan.Node, f plan.RuntimeFilter) {
+	switch x := n.(type) {
+	case *plan.Scan:
+		if position(x.Cols, f.Col) >= 0 && !slices.Contains(b.narrowed[x], f) {
+			b.narrowed[x] = append(b.narrowed[x], f)
+		}
+	case *plan.Filter:
+		b.narrow(x.Input, f)
+	case *plan.Project:
+		for _, p := range x.Exprs {
+			if c, ok := p.Expr.(*expr.Column); ok && p.Col.ID == f.Col {
+				f.Col = c.ID
+				b.narrow(x.Input, f)
+				return
+			}
+		}
+	case *plan.Join:
+		switch {
+		case position(x.L.Columns(), f.Col) >= 0:
+			if x.Kind != plan.Right && x.Kind != plan.Full {
+				b.narrow(x.L, f)
+			}
+		case x.Kind == plan.Inner:
+			b.narrow(x.R, f)
+		}
 	}
-	return 0
+}
+
+func outputsRight(k plan.JoinKind) bool {
+	return k != plan.Semi && k != plan.Anti && k != plan.Mark
 }
 
 // keyCondition is a key as a condition.

@@ -21,6 +21,8 @@ type builder struct {
 	joins map[int]*builtJoin
 	ctes  map[int]*builtCTE
 	needs needs
+	// narrowed are runtime filters that the plan does not have: those of flipped joins.
+	narrowed map[*plan.Scan][]plan.RuntimeFilter
 	// top is the plan's root, or the body of a WITH there.
 	top plan.Node
 	// rows is about how many rows the plan's sources have; writes counts its writing

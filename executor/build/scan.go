@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"slices"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/expr"
@@ -63,7 +64,7 @@ func (b *builder) scan(n *plan.Scan) (*chain, error) {
 		expr.Columns(f, used)
 	}
 	var runtime []plan.RuntimeFilter
-	for _, f := range n.Runtime {
+	for _, f := range append(slices.Clone(n.Runtime), b.narrowed[n]...) {
 		if b.joins[f.Join] != nil && !b.env.NoRuntimeFilters {
 			runtime = append(runtime, f)
 			used[f.Col] = true

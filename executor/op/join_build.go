@@ -19,6 +19,9 @@ type JoinSpec struct {
 	NullEqual []bool
 	NullAware bool // Anti with the semantics of NOT IN
 	TwoValued bool // Mark is never null
+	// Flip: a Semi or Anti join whose sides are exchanged, the rows to keep are the
+	// stored ones: worth it when they are few beside the others.
+	Flip bool
 }
 
 // JoinBuild is the sink of a hash join's right side, and the table that the lanes
@@ -207,7 +210,9 @@ func (s *JoinBuild) load(i int) (*joinTable, error) {
 	return t, nil
 }
 
-func (s *JoinBuild) marks() bool { return s.spec.Kind == plan.Right || s.spec.Kind == plan.Full }
+func (s *JoinBuild) marks() bool {
+	return s.spec.Kind == plan.Right || s.spec.Kind == plan.Full || s.spec.Flip
+}
 
 // Finish implements Sink: gather the lanes' rows, hash them, fill the table.
 func (s *JoinBuild) Finish() ([]func() error, error) {

@@ -1,6 +1,8 @@
 package op
 
 import (
+	"sync/atomic"
+
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/eval"
 	"github.com/millrace/millrace/planner/plan"
@@ -220,6 +222,10 @@ func (o *JoinProbe) probe(b *vec.Batch) (*vec.Batch, error) {
 	o.frow, o.fid = t.find(o.keys, o.rows, &o.s)
 	kind := o.B.spec.Kind
 	dups := t.dups.Load()
+	if o.B.spec.Flip && o.On == nil {
+		t.markChains(o.fid)
+		return empty(&o.out), nil
+	}
 	if o.On == nil && o.Value == nil {
 		switch kind {
 		case plan.Semi:
@@ -402,7 +408,12 @@ func (o *JoinProbe) pairs() (*vec.Batch, error) {
 	chains := t.dups.Load()
 	next := t.chains()
 	// A left row that has found its match needs no other in these kinds.
-	first := kind == plan.Semi || kind == plan.Anti || kind == plan.Mark
+	flip := o.B.spec.Flip
+	first := !flip && (kind == plan.Semi || kind == plan.Anti || kind == plan.Mark)
+	var marked []uint64
+	if flip {
+		marked = t.matched.Slice(vec.Words(t.N))
+	}
 	o.prow, o.pid = o.prow[:0], o.pid[:0]
 	for len(o.prow) < vec.Size {
 		if o.cur == 0 {
@@ -417,8 +428,10 @@ func (o *JoinProbe) pairs() (*vec.Batch, error) {
 			o.at++
 			continue
 		}
-		o.prow = append(o.prow, r)
-		o.pid = append(o.pid, o.cur-1)
+		if id := o.cur - 1; !flip || atomic.LoadUint64(&marked[id>>6])>>(id&63)&1 == 0 {
+			o.prow = append(o.prow, r)
+			o.pid = append(o.pid, id)
+		}
 		if chains {
 			o.cur = t.after(next, o.cur-1)
 		} else {
@@ -429,8 +442,8 @@ func (o *JoinProbe) pairs() (*vec.Batch, error) {
 		}
 	}
 	if len(o.prow) == 0 {
-		switch kind {
-		case plan.Inner, plan.Right:
+		switch {
+		case flip || kind == plan.Inner || kind == plan.Right:
 			o.state = probeNext
 		default:
 			o.state = probeRest
@@ -468,9 +481,9 @@ func (o *JoinProbe) pairs() (*vec.Batch, error) {
 		return empty(&o.out), nil
 	}
 	// Note the matches.
-	switch kind {
-	case plan.Inner:
-	case plan.Right, plan.Full:
+	switch {
+	case kind == plan.Inner:
+	case kind == plan.Right, kind == plan.Full, flip:
 		ids := o.pid
 		if p.Sel != nil {
 			o.s.hit = grown(o.s.hit, len(p.Sel))
@@ -480,6 +493,9 @@ func (o *JoinProbe) pairs() (*vec.Batch, error) {
 			ids = o.s.hit[:len(p.Sel)]
 		}
 		t.mark(ids)
+		if flip {
+			return empty(&o.out), nil
+		}
 		fallthrough
 	default:
 		for k := range p.Rows() {
@@ -580,17 +596,22 @@ func (o *JoinProbe) null(i int) *vec.Vec {
 	return o.nulls[i]
 }
 
-// unmatched yields the right rows that met no match, nil at their end.
+// unmatched yields the right rows that met no match (for flipped semi joins, those
+// that did), nil at their end.
 func (o *JoinProbe) unmatched() *vec.Batch {
 	t := o.t
 	w := t.matched.Slice(vec.Words(t.N))
+	want, skip := false, ^uint64(0)
+	if o.B.spec.Flip && o.B.spec.Kind == plan.Semi {
+		want, skip = true, 0
+	}
 	o.pid = o.pid[:0]
 	for o.tail < t.N && len(o.pid) < vec.Size {
-		if o.tail&63 == 0 && w[o.tail>>6] == ^uint64(0) {
+		if o.tail&63 == 0 && w[o.tail>>6] == skip {
 			o.tail += 64
 			continue
 		}
-		if !vec.Bit(w, o.tail) {
+		if vec.Bit(w, o.tail) == want {
 			o.pid = append(o.pid, uint32(o.tail))
 		}
 		o.tail++

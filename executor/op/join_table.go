@@ -697,6 +697,25 @@ func (t *joinTable) mark(ids []uint32) {
 	}
 }
 
+// markChains is mark for the rows and all that follow them. A chain is marked from
+// its head on, so that a marked head tells of all.
+func (t *joinTable) markChains(ids []uint32) {
+	w := t.matched.Slice(vec.Words(t.N))
+	next := t.chains()
+	for _, i := range ids {
+		if atomic.LoadUint64(&w[i>>6])>>(i&63)&1 != 0 {
+			continue
+		}
+		atomic.OrUint64(&w[i>>6], 1<<(i&63))
+		if next == nil {
+			continue
+		}
+		for n := next[i]; n != 0; n = next[n-1] {
+			atomic.OrUint64(&w[(n-1)>>6], 1<<((n-1)&63))
+		}
+	}
+}
+
 func (t *joinTable) free() {
 	t.words.Free()
 	t.heads.Free()
