@@ -27,7 +27,8 @@ func (t *Tablet) Flush(ctx context.Context, durable func(storage.CSN) error) (*E
 func (t *Tablet) flush(ctx context.Context, durable func(storage.CSN) error) (*Edit, error) {
 	t.wmu.Lock()
 	t.freeze(t.cur.sch)
-	v := t.cur
+	v := t.pin() // a commit with side files may replace it meanwhile
+	defer t.unpin(v)
 	frozen := slices.Clone(v.mems[:len(v.mems)-1])
 	f := t.f
 	for _, m := range frozen {
