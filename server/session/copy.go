@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
@@ -44,7 +45,7 @@ func copyFormat(u *plan.Copy) byte {
 func copyOptions(u *plan.Copy) []codec.CopyOption {
 	var out []codec.CopyOption
 	for k, v := range u.Options {
-		out = append(out, codec.CopyOption{Name: k, HasValue: v != "", Value: v})
+		out = append(out, codec.CopyOption{Name: k, HasValue: true, Value: v})
 	}
 	for k, v := range u.Lists {
 		o := codec.CopyOption{Name: k, IsList: true, List: v}
@@ -78,23 +79,73 @@ func (s *Session) copyIn(ctx context.Context, p *prepared, u *plan.Copy, out pgw
 		return err
 	}
 	feed := &copyFeed{src: src, rd: rd, types: ts}
-	// Rows are inserted in runs of some blocks' worth: one plan run each, all in the
-	// same transaction.
-	var rows int64
+	rows, err := s.insertFeed(ctx, u.Insert, feed)
+	if err != nil {
+		return err
+	}
+	return out.CommandComplete(fmt.Sprintf("COPY %d", rows))
+}
+
+// insertFeed inserts a client's rows in runs of some blocks' worth: one plan run
+// each, all in the same transaction. While one run is inserted the next is parsed;
+// the parsing stays on this goroutine, since it waits for the client. An error of
+// earlier rows goes before one of later rows. A stream of less than a run starts
+// no goroutine.
+func (s *Session) insertFeed(ctx context.Context, ins *plan.Insert, feed *copyFeed) (rows int64, err error) {
+	var running chan insertResult // of the run that is being inserted
+	wait := func() error {
+		if running == nil {
+			return nil
+		}
+		r := <-running
+		running = nil
+		if r.panicked != nil {
+			panic(r.panicked)
+		}
+		rows += r.rows
+		return r.err
+	}
+	defer func() {
+		// A panic of the parser still leaves nothing behind that uses the session.
+		if running != nil {
+			<-running
+		}
+	}()
 	for {
 		batches, err := feed.run(ctx)
-		if err != nil {
-			return err
+		if failed := wait(); failed != nil {
+			return rows, failed
 		}
-		if len(batches) == 0 {
-			return out.CommandComplete(fmt.Sprintf("COPY %d", rows))
+		if err != nil || len(batches) == 0 {
+			return rows, err
 		}
-		n, err := s.insertBatches(ctx, u.Insert, batches)
-		if err != nil {
-			return err
+		if feed.ended {
+			n, err := s.insertBatches(ctx, ins, batches)
+			if rows += n; err != nil {
+				return rows, err
+			}
+			continue // the parser may hold more than a run
 		}
-		rows += n
+		done := make(chan insertResult, 1)
+		running = done
+		go func() {
+			var r insertResult
+			defer func() {
+				if p := recover(); p != nil {
+					r.panicked = fmt.Errorf("%v\n%s", p, debug.Stack())
+				}
+				done <- r
+			}()
+			r.rows, r.err = s.insertBatches(ctx, ins, batches)
+		}()
 	}
+}
+
+// insertResult is how a run of rows was inserted.
+type insertResult struct {
+	rows     int64
+	err      error
+	panicked error
 }
 
 // insertBatches runs a COPY's insert over rows at hand.
@@ -117,33 +168,34 @@ func (s *Session) insertBatches(ctx context.Context, ins *plan.Insert, batches [
 
 // copyFeed turns the client's stream into batches.
 type copyFeed struct {
-	src     pgwire.CopySource
-	rd      *codec.CopyReader
-	types   []types.T
-	batches []*vec.Batch
-	ended   bool
+	src   pgwire.CopySource
+	rd    *codec.CopyReader
+	types []types.T
+	sets  [2][]*vec.Batch // of the run at hand and the one before
+	ended bool
 }
 
 // copyRunBatches is how many batches are inserted at a time.
 const copyRunBatches = 32
 
 // run yields the next batches of parsed rows, none at the end. They are reused by
-// the next call.
+// the next call but one.
 func (f *copyFeed) run(ctx context.Context) ([]*vec.Batch, error) {
+	f.sets[0], f.sets[1] = f.sets[1], f.sets[0]
 	for i := 0; i < copyRunBatches; i++ {
-		if i == len(f.batches) {
-			f.batches = append(f.batches, vec.NewBatch(f.types))
+		if i == len(f.sets[0]) {
+			f.sets[0] = append(f.sets[0], vec.NewBatch(f.types))
 		}
-		b := f.batches[i]
+		b := f.sets[0][i]
 		b.Reset()
 		if err := f.fill(ctx, b); err != nil {
 			return nil, err
 		}
 		if b.N == 0 {
-			return f.batches[:i], nil
+			return f.sets[0][:i], nil
 		}
 	}
-	return f.batches[:copyRunBatches], nil
+	return f.sets[0], nil
 }
 
 // fill reads up to a full batch.
