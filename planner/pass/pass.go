@@ -60,6 +60,7 @@ var Passes = []Pass{
 	{"order_joins", false, orderJoins},
 	{"push_filter_again", false, pushFilters},
 	{"push_filter_to_scan", false, filtersToScans},
+	{"split_distinct", false, splitDistinct},
 	{"prune_columns", false, pruneColumns},
 	{"choose_joins", true, chooseJoins},
 	{"top_n", false, topN},
