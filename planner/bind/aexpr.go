@@ -365,14 +365,13 @@ func (q *query) in_(x *pg.A_Expr, name string) (expr.Expr, error) {
 	// Constants meet in one type and are looked up together; what has columns of
 	// its own, or does not meet, is compared one by one.
 	var together, single []expr.Expr
-	var tlocs, slocs []int32
+	var tlocs []int32
 	for i, e := range list {
 		if _, row := e.(*expr.Row); !row && !hasColumns(e) {
 			together = append(together, e)
 			tlocs = append(tlocs, locs[i])
 		} else {
 			single = append(single, e)
-			slocs = append(slocs, locs[i])
 		}
 	}
 	var parts []expr.Expr
