@@ -174,7 +174,8 @@ func run(t *testing.T, pair func(string, []string) (a, b *pgconn.PgConn), setup 
 		r := rand.New(rand.NewPCG(sd, 2))
 		for k := 0; k < *perSeed; k++ {
 			q := g.Query()
-			if s := setup(r); s != "" {
+			variant := setup(r)
+			if s := variant; s != "" {
 				if _, err := b.Exec(ctx, fmt.Sprintf(s, schema)).ReadAll(); err != nil {
 					t.Fatal(err)
 				}
@@ -190,7 +191,7 @@ func run(t *testing.T, pair func(string, []string) (a, b *pgconn.PgConn), setup 
 			total++
 			if d := differ(x, y); d != "" {
 				if bad++; bad <= *show {
-					t.Errorf("seed %d query %d: %s\n%s", sd, k, d, q)
+					t.Errorf("seed %d query %d: %s %s\n%s", sd, k, d, variant, q)
 				}
 			}
 		}
