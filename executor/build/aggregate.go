@@ -24,6 +24,7 @@ func (b *builder) aggregate(n *plan.Aggregate) (*chain, error) {
 		}
 		spec.Sets = [][]int{all}
 	}
+	b.describeKeys(spec, n)
 	// The sink's input: the keys, then whatever the aggregates need.
 	var es []expr.Expr
 	for _, g := range n.Groups {

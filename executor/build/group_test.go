@@ -83,7 +83,7 @@ func TestManyGroups(t *testing.T) {
 		n := f.Col("n", types.Int8)
 		a := &plan.Aggregate{Input: s, Groups: groups, Aggs: []plan.Agg{{Col: n, Fn: optest.Agg("count"), Star: true}}}
 		p := &plan.Project{Input: a, Exprs: []plan.Projection{group(s.Cols[0]), group(n)}}
-		for _, v := range []optest.Variant{{}, {Workers: 4}, {Workers: 4, Dict: true, Sel: true}, {Spill: true}, {Spill: true, Workers: 4}} {
+		for _, v := range []optest.Variant{{}, {Workers: 4}, {Workers: 4, Dict: true, Sel: true}, {Spill: true}, {Spill: true, Workers: 4}, {BadBounds: true}, {BadBounds: true, Workers: 4}} {
 			got, err := f.Run(t, p, v)
 			if err != nil {
 				t.Fatal(err)
@@ -101,6 +101,19 @@ func TestManyGroups(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestDependentKeys groups by a primary key and columns that follow from it.
+func TestDependentKeys(t *testing.T) {
+	f := optest.New()
+	a := f.Table([]types.T{types.Int4, types.Text, types.Int8}, optest.Rows{{1, "one, a rather long name", 10}, {2, "two", nil}, {3, nil, 30}})
+	a.Table.PK = []int{0}
+	b := f.Table([]types.T{types.Int4, types.Int4}, optest.Rows{{1, 5}, {1, 6}, {3, 7}, {9, 8}, {9, 8}})
+	j := join(f, plan.Right, a, b)
+	groups := []plan.Projection{group(a.Cols[1]), group(a.Cols[0]), group(a.Cols[2])}
+	n := f.Col("n", types.Int8)
+	agg := &plan.Aggregate{Input: j, Groups: groups, Aggs: []plan.Agg{{Col: n, Fn: optest.Agg("count"), Star: true}}}
+	f.Check(t, agg, false, "one, a rather long name|1|10|2", "null|3|30|1", "null|null|null|2")
 }
 
 func TestSort(t *testing.T) {

@@ -14,6 +14,13 @@ import (
 // columns; arguments, filters and order keys are columns too.
 type AggSpec struct {
 	Keys []types.T
+	// Bounds enclose integer keys where they are known; nil for none. Expect is about
+	// how many groups there will be, 0 when it is unknown.
+	Bounds []KeyBounds
+	Expect float64
+	// Dependent keys are determined by the others: the groups are found without them.
+	// Only with a single set.
+	Dependent []bool
 	// Sets are the grouping sets, as positions in Keys; one for a plain GROUP BY.
 	Sets [][]int
 	Aggs []AggCall
@@ -66,9 +73,11 @@ func NewAggregate(run *Run, spec *AggSpec) *Aggregate {
 // aggTable is the groups of one set and their states.
 type aggTable struct {
 	spec   *AggSpec
-	set    []int
+	set    []int // keys by which groups are found
+	deps   []int // dependent keys
 	acct   *mem.Account
 	groups *Groups
+	dep    *Rows // of deps, by group
 	states []agg.State
 	seen   []*Groups // of DISTINCT: group and arguments
 	rows   []*Rows   // of ordered aggregates, or of DISTINCT ones to merge: group, arguments, order keys
@@ -85,12 +94,25 @@ type aggTable struct {
 }
 
 func (s *Aggregate) newTable(set []int, direct bool, acct *mem.Account) (*aggTable, error) {
-	t := &aggTable{spec: s.spec, set: set, acct: acct, direct: direct}
-	ts := make([]types.T, len(set))
-	for i, k := range set {
-		ts[i] = s.spec.Keys[k]
+	t := &aggTable{spec: s.spec, acct: acct, direct: direct}
+	var ts, dts []types.T
+	var bounds []KeyBounds
+	for _, k := range set {
+		if s.spec.Dependent != nil && s.spec.Dependent[k] {
+			t.deps = append(t.deps, k)
+			dts = append(dts, s.spec.Keys[k])
+			continue
+		}
+		t.set = append(t.set, k)
+		ts = append(ts, s.spec.Keys[k])
+		if s.spec.Bounds != nil {
+			bounds = append(bounds, s.spec.Bounds[k])
+		}
 	}
-	t.groups = NewGroups(ts, acct)
+	t.groups = NewGroupsIn(ts, bounds, s.spec.Expect, acct)
+	if len(t.deps) > 0 {
+		t.dep = NewRows(dts, acct)
+	}
 	t.states = make([]agg.State, len(s.spec.Aggs))
 	t.seen = make([]*Groups, len(s.spec.Aggs))
 	t.rows = make([]*Rows, len(s.spec.Aggs))
@@ -127,6 +149,7 @@ func (s *Aggregate) Lane(l *Lane) (LaneSink, error) {
 type aggLane struct {
 	s      *Aggregate
 	tables []*aggTable
+	parts  [][]uint8  // by set: the partition of each group
 	remap  [][]uint32 // by set: group in the merged partition
 	order  [][]uint32 // by set: groups by partition
 	bounds [][]int
@@ -180,7 +203,27 @@ func (t *aggTable) keyCols(b *vec.Batch) {
 func (t *aggTable) find(b *vec.Batch) error {
 	t.gids = grown(t.gids, b.Rows())
 	t.keyCols(b)
-	return t.groups.Find(t.keys, b.Sel, b.N, t.gids)
+	if err := t.groups.Find(t.keys, b.Sel, b.N, t.gids); err != nil || len(t.deps) == 0 {
+		return err
+	}
+	t.args = t.args[:0]
+	for _, k := range t.deps {
+		t.args = append(t.args, b.Cols[k])
+	}
+	return t.depend(t.args, b.Sel)
+}
+
+// depend keeps the dependent keys of the groups that the last Find made.
+func (t *aggTable) depend(cols []*vec.Vec, sel []uint16) error {
+	fresh := t.groups.Fresh
+	if len(fresh) == 0 {
+		return nil
+	}
+	t.sel = grown(t.sel, len(fresh))
+	for i, k := range fresh {
+		t.sel[i] = uint16(physRow(sel, k))
+	}
+	return t.dep.AppendCols(cols, t.sel, 0)
 }
 
 // update gives the states the rows of a batch whose groups were found.
@@ -386,6 +429,9 @@ func (s *Aggregate) Finish() ([]func() error, error) {
 			s.lanes = nil
 			return fs, nil
 		}
+		if err := s.oneForm(); err != nil {
+			return nil, err
+		}
 		var fs []func() error
 		for _, l := range s.lanes {
 			fs = append(fs, func() error { l.partition(); return nil })
@@ -433,6 +479,7 @@ func (s *Aggregate) Finish() ([]func() error, error) {
 
 func (t *aggTable) free() {
 	t.groups.Free()
+	t.dep.Free()
 	for i := range t.seen {
 		t.seen[i].Free()
 		t.rows[i].Free()
@@ -442,28 +489,54 @@ func (t *aggTable) free() {
 	t.charged = 0
 }
 
-// part is the partition of a hash.
-func part(h uint64) int { return int(h >> groupShift) }
+// oneForm makes the tables of a set alike if one of them found keys that it could
+// not pack: partitions are cut by what the tables have.
+func (s *Aggregate) oneForm() error {
+	for k := range s.spec.Sets {
+		packed, plain := false, false
+		for _, l := range s.lanes {
+			if g := l.tables[k].groups; g.packed != nil {
+				packed = true
+			} else {
+				plain = true
+			}
+		}
+		if !packed || !plain {
+			continue
+		}
+		for _, l := range s.lanes {
+			if g := l.tables[k].groups; g.packed != nil {
+				if err := g.toRows(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
 
 // partition lists the lane's groups by partition.
 func (l *aggLane) partition() {
-	for _, t := range l.tables {
+	for k, t := range l.tables {
 		n := t.groups.N
+		of := make([]uint8, n)
+		if n > 0 && len(t.set) > 0 {
+			t.groups.partition(of, l.s.spills[k].Load() != nil)
+		}
 		bounds := make([]int, mergeParts+1)
-		hs := t.groups.Hashes()
-		for _, h := range hs {
-			bounds[part(h)+1]++
+		for _, p := range of {
+			bounds[p+1]++
 		}
 		for p := range mergeParts {
 			bounds[p+1] += bounds[p]
 		}
 		order := make([]uint32, n)
 		at := append([]int(nil), bounds...)
-		for i, h := range hs {
-			p := part(h)
+		for i, p := range of {
 			order[at[p]] = uint32(i)
 			at[p]++
 		}
+		l.parts = append(l.parts, of)
 		l.order, l.bounds = append(l.order, order), append(l.bounds, bounds)
 		l.remap = append(l.remap, make([]uint32, n))
 	}
@@ -474,6 +547,9 @@ func (s *Aggregate) merge(set, from, to int) error {
 	dst, err := s.newTable(s.spec.Sets[set], true, s.acct)
 	if err != nil {
 		return err
+	}
+	if to == from+1 && s.lanes[0].tables[set].groups.packed != nil {
+		dst.groups.part(from)
 	}
 	if err := s.mergeInto(dst, set, from, to); err != nil {
 		return err
@@ -497,6 +573,10 @@ func (s *Aggregate) mergeInto(dst *aggTable, set, from, to int) error {
 	for i := range keys {
 		keys[i] = &vec.Vec{}
 	}
+	deps := make([]*vec.Vec, len(dst.deps))
+	for i := range deps {
+		deps[i] = &vec.Vec{}
+	}
 	ids := make([]uint32, vec.Size)
 	for _, l := range s.lanes {
 		src := l.tables[set]
@@ -507,6 +587,14 @@ func (s *Aggregate) mergeInto(dst *aggTable, set, from, to int) error {
 			src.groups.gatherShared(chunk, keys)
 			if err := dst.groups.Find(keys, nil, len(chunk), ids); err != nil {
 				return err
+			}
+			if len(deps) > 0 && len(dst.groups.Fresh) > 0 {
+				for i, v := range deps {
+					src.dep.Gather(i, chunk, v)
+				}
+				if err := dst.depend(deps, nil); err != nil {
+					return err
+				}
 			}
 			for k, id := range chunk {
 				l.remap[set][id] = ids[k]
@@ -562,7 +650,7 @@ func (s *Aggregate) mergeKept(dst *aggTable, l *aggLane, set, i, from, to int) e
 	for c := range cols {
 		cols[c] = &vec.Vec{}
 	}
-	hs := src.groups.Hashes()
+	of := l.parts[set]
 	idx := make([]uint32, vec.Size)
 	gids := make([]uint32, vec.Size)
 	sel := make([]uint16, vec.Size)
@@ -575,7 +663,7 @@ func (s *Aggregate) mergeKept(dst *aggTable, l *aggLane, set, i, from, to int) e
 		sub := sel[:0]
 		g := gids[:0]
 		for k, id := range cols[0].I32[:m] {
-			if p := part(hs[id]); p >= from && p < to {
+			if p := int(of[id]); p >= from && p < to {
 				sub = append(sub, uint16(k))
 				g = append(g, l.remap[set][id])
 			}

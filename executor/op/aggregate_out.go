@@ -98,9 +98,12 @@ func (o *aggSourceLane) Next() (*vec.Batch, error) {
 	}
 	o.at += n
 	t.groups.Gather(o.ids, o.group)
-	if len(t.set) < len(o.keys) {
+	for i, c := range t.deps {
+		t.dep.Gather(i, o.ids, o.keys[c])
+	}
+	if len(t.set)+len(t.deps) < len(o.keys) {
 		for c, v := range o.keys {
-			if !contains(t.set, c) {
+			if !contains(t.set, c) && !contains(t.deps, c) {
 				nullVec(v, o.s.S.spec.Keys[c], n)
 			}
 		}
@@ -115,7 +118,7 @@ func (o *aggSourceLane) Next() (*vec.Batch, error) {
 		bits := int64(0)
 		for _, k := range o.s.Grouping[i] {
 			bits <<= 1
-			if !contains(t.set, k) {
+			if !contains(t.set, k) && !contains(t.deps, k) {
 				bits |= 1
 			}
 		}

@@ -39,7 +39,7 @@ func (l *aggLane) addOrSpill(set int, b *vec.Batch) (bool, error) {
 		}
 	}
 	t.keyCols(b)
-	return true, p.writeHashed(&l.split, t.groups.hashes(t.keys, b.Sel, b.N), b.Cols, b.Sel, b.N)
+	return true, p.write(&l.split, t.keys, b.Cols, b.Sel, b.N)
 }
 
 // remaking makes the table of a partition that spilled.
@@ -58,6 +58,7 @@ func (s *Aggregate) remake(set, part int) (*remaking, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.groups.size = 0 // partitions are by hash, not by word
 	m := &remaking{s: s, t: t, p: s.spills[set].Load(), i: part}
 	if err := s.mergeInto(t, set, part, part+1); err != nil {
 		t.free()

@@ -16,9 +16,11 @@ import (
 // candidates, and only what is left goes round again; the passes are loops whose
 // loads do not wait for each other.
 //
-// Keys of at most 64 bits together (nulls included) are packed into a word and
-// compared as one. Keys that all come as dictionary codes are looked up by codes:
-// the table is asked once for each combination.
+// Integer keys that fit a word together, by their bounds where these are known, are
+// packed and compared as one; in a narrow range an array by the word (dense) takes
+// the place of the table. A key that does not fit after all makes the table one of
+// plain rows. Keys that all come as dictionary codes are looked up by codes: the
+// table is asked once for each combination.
 type Groups struct {
 	T    []types.T
 	N    int
@@ -32,6 +34,10 @@ type Groups struct {
 	words  mem.Array[uint64] // packed keys by group + 1; [0] is a dummy
 	null   uint32            // group + 1 of the null of a single 64-bit key
 	rows   *Rows             // other keys
+
+	dense mem.Array[uint32] // group + 1 by word - base
+	base  uint64
+	size  uint64 // of dense; 0: there is none
 
 	codes codeCache
 	cmp   keyCompare
@@ -51,13 +57,43 @@ type Groups struct {
 const slotsMin = 1024
 
 // NewGroups makes an empty table for keys of these types, of which there may be none.
-func NewGroups(ts []types.T, acct *mem.Account) *Groups {
+func NewGroups(ts []types.T, acct *mem.Account) *Groups { return NewGroupsIn(ts, nil, 0, acct) }
+
+// The dense form is taken for ranges of at most denseGroups words, or of
+// denseGroupRatio words a group expected.
+const (
+	denseGroups     = 1 << 15
+	denseGroupRatio = 8
+	denseGroupMax   = 1 << 26
+)
+
+// NewGroupsIn is NewGroups with bounds of the keys, which may be nil, and about how
+// many groups are expected, 0 when it is unknown.
+func NewGroupsIn(ts []types.T, bounds []KeyBounds, expect float64, acct *mem.Account) *Groups {
 	g := &Groups{T: ts, acct: acct}
-	g.slots.Account, g.hash.Account, g.words.Account = acct, acct, acct
-	if g.packed = newPacking(ts); g.packed == nil {
+	g.slots.Account, g.hash.Account, g.words.Account, g.dense.Account = acct, acct, acct, acct
+	if g.packed = newPacking(ts, bounds); g.packed == nil {
 		g.rows = NewRows(ts, acct)
+		return g
+	}
+	if p := g.packed; p.width <= 26 && !p.noNull {
+		size := uint64(1) << p.width
+		if len(ts) == 1 {
+			size = p.span[0] + 2
+		}
+		if size <= denseGroups || size <= denseGroupMax && float64(size) <= denseGroupRatio*expect {
+			g.size = size
+		}
 	}
 	return g
+}
+
+// part restricts a dense table to the words of one of mergeParts partitions.
+func (g *Groups) part(i int) {
+	if g.size > 0 {
+		per := (g.size + mergeParts - 1) / mergeParts
+		g.base, g.size = uint64(i)*per, per
+	}
 }
 
 // Free gives the memory back; the table is empty then.
@@ -68,6 +104,7 @@ func (g *Groups) Free() {
 	g.slots.Free()
 	g.hash.Free()
 	g.words.Free()
+	g.dense.Free()
 	g.rows.Free()
 	g.N, g.mask, g.null = 0, 0, 0
 	g.codes = codeCache{}
@@ -75,7 +112,7 @@ func (g *Groups) Free() {
 
 // Bytes is the memory in use.
 func (g *Groups) Bytes() int64 {
-	n := int64(g.slots.Cap() + g.hash.Cap() + g.words.Cap())
+	n := int64(g.slots.Cap() + g.hash.Cap() + g.words.Cap() + g.dense.Cap())
 	if g.rows != nil {
 		n += g.rows.Bytes()
 	}
@@ -111,6 +148,17 @@ func (g *Groups) Find(cols []*vec.Vec, sel []uint16, n int, gids []uint32) error
 }
 
 func (g *Groups) find(cols []*vec.Vec, sel []uint16, n int, gids []uint32) error {
+	if g.packed != nil {
+		g.key = grown(g.key, n)
+		if !g.packed.pack(g.key, cols, sel) {
+			if err := g.toRows(); err != nil {
+				return err
+			}
+		}
+	}
+	if g.size > 0 {
+		return g.findDense(n, gids)
+	}
 	if err := g.room(n); err != nil {
 		return err
 	}
@@ -118,6 +166,74 @@ func (g *Groups) find(cols []*vec.Vec, sel []uint16, n int, gids []uint32) error
 		return g.findPacked(cols, sel, n, gids)
 	}
 	return g.findRows(cols, sel, n, gids)
+}
+
+// findDense looks the words in key up in the array.
+func (g *Groups) findDense(n int, gids []uint32) error {
+	if g.dense.Cap() == 0 {
+		if err := g.dense.Grow(int(g.size)); err != nil {
+			return err
+		}
+	}
+	if err := g.words.Grow(g.N + n + 1); err != nil {
+		return err
+	}
+	dense, words := g.dense.Slice(int(g.size)), g.words.Slice(g.N+n+1)
+	base := g.base
+	g.act = grown(g.act, n)
+	miss := g.act
+	m := 0
+	for k, w := range g.key {
+		id := dense[w-base]
+		gids[k] = id - 1
+		miss[m] = uint16(k)
+		if id == 0 {
+			m++
+		}
+	}
+	for _, k := range miss[:m] {
+		w := g.key[k]
+		id := dense[w-base]
+		if id == 0 {
+			g.N++
+			id = uint32(g.N)
+			dense[w-base] = id
+			words[id] = w
+			g.Fresh = append(g.Fresh, k)
+		}
+		gids[k] = id - 1
+	}
+	return nil
+}
+
+// toRows makes the table one of plain rows.
+func (g *Groups) toRows() error {
+	rows := NewRows(g.T, g.acct)
+	out := make([]*vec.Vec, len(g.T))
+	for i := range out {
+		out[i] = &vec.Vec{}
+	}
+	var ids []uint32
+	if err := g.hash.Grow(g.N); err != nil {
+		return err
+	}
+	for from := 0; from < g.N; from += vec.Size {
+		n := min(vec.Size, g.N-from)
+		ids = grown(ids, n)
+		for k := range ids {
+			ids[k] = uint32(from + k)
+		}
+		g.gatherShared(ids, out)
+		if err := rows.AppendCols(out, nil, n); err != nil {
+			rows.Free()
+			return err
+		}
+		hashKeys(g.hash.Slice(g.N)[from:from+n], out, nil, n)
+	}
+	g.rows, g.packed, g.null, g.size, g.mask = rows, nil, 0, 0, 0
+	g.words.Free()
+	g.dense.Free()
+	return nil
 }
 
 // room makes the table fit for n more groups.
@@ -165,9 +281,8 @@ func (g *Groups) room(n int) error {
 }
 
 func (g *Groups) findPacked(cols []*vec.Vec, sel []uint16, n int, gids []uint32) error {
-	g.key, g.hs, g.got, g.act = grown(g.key, n), grown(g.hs, n), grown(g.got, n), grown(g.act, n)
+	g.hs, g.got, g.act = grown(g.hs, n), grown(g.got, n), grown(g.act, n)
 	key, hs, got := g.key, g.hs, g.got
-	g.packed.pack(key, cols, sel)
 	slots, mask := g.slots.Slice(int(g.mask+1)), g.mask
 	for k, x := range key {
 		hs[k] = kernel.HashU64(x)
@@ -185,7 +300,7 @@ func (g *Groups) findPacked(cols []*vec.Vec, sel []uint16, n int, gids []uint32)
 		}
 		miss = append(miss, uint16(k))
 	}
-	if nv := g.packed.nullable(cols); nv != nil {
+	if nv := g.packed.apart(cols); nv != nil {
 		// A 64-bit key has no room for a null: nulls are a group beside the table.
 		m := 0
 		for _, k := range miss {
@@ -344,33 +459,41 @@ func identityFor(n int) []uint16 {
 	return physical(nil, n, nil)
 }
 
-// hashes are the hashes of rows as the table has them; valid until the next call.
-func (g *Groups) hashes(cols []*vec.Vec, sel []uint16, n int) []uint64 {
-	if sel != nil {
-		n = len(sel)
-	}
-	g.hs = grown(g.hs, n)
-	if g.packed == nil {
-		hashKeys(g.hs, cols, sel, n)
-		return g.hs
-	}
-	g.key = grown(g.key, n)
-	g.packed.pack(g.key, cols, sel)
-	for k, x := range g.key {
-		g.hs[k] = kernel.HashU64(x)
-	}
-	if nv := g.packed.nullable(cols); nv != nil {
-		for k := range g.hs {
-			if nv.IsNull(physRow(sel, uint16(k))) {
-				g.hs[k] = kernel.HashNull
+// partition writes the partition of each group to out: by words or hashes as the
+// table has them, or by the hashes of the keys themselves when free is set, which do
+// not depend on the table's form.
+func (g *Groups) partition(out []uint8, free bool) {
+	switch {
+	case free && g.rows == nil:
+		cols := make([]*vec.Vec, len(g.T))
+		for i := range cols {
+			cols[i] = &vec.Vec{}
+		}
+		var ids []uint32
+		var hs []uint64
+		for from := 0; from < g.N; from += vec.Size {
+			n := min(vec.Size, g.N-from)
+			ids, hs = grown(ids, n), grown(hs, n)
+			for k := range ids {
+				ids[k] = uint32(from + k)
+			}
+			g.gatherShared(ids, cols)
+			hashKeys(hs, cols, nil, n)
+			for k, h := range hs {
+				out[from+k] = uint8(h >> groupShift)
 			}
 		}
+	case g.size > 0:
+		per := (g.size + mergeParts - 1) / mergeParts
+		for i, w := range g.words.Slice(g.N + 1)[1:] {
+			out[i] = uint8(w / per)
+		}
+	default:
+		for i, h := range g.hash.Slice(g.N) {
+			out[i] = uint8(h >> groupShift)
+		}
 	}
-	return g.hs
 }
-
-// Hashes are the groups' hashes, by which partitions are chosen.
-func (g *Groups) Hashes() []uint64 { return g.hash.Slice(g.N) }
 
 // Gather makes out[c] hold key column c of the groups ids.
 func (g *Groups) Gather(ids []uint32, out []*vec.Vec) {
@@ -399,7 +522,7 @@ func (g *Groups) gather(ids []uint32, out []*vec.Vec, key []uint64) {
 	if g.null != 0 {
 		for k, id := range ids {
 			if id+1 == g.null {
-				out[0].SetNull(k)
+				setNull(out[0], k)
 			}
 		}
 	}

@@ -1,18 +1,32 @@
 package op
 
 import (
+	"math"
+	"math/bits"
+
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
 )
 
-// packing puts several short keys into one word: each key has its bits and, when
-// there is room, a bit that is set for null.
+// KeyBounds enclose the values of an integer key, when they are known.
+type KeyBounds struct {
+	Known    bool
+	Min, Max int64
+}
+
+// packing puts several integer keys into one word: each as its distance from its
+// least value, and one more than the greatest distance for null. Keys whose bounds
+// are not known have those of their type.
 type packing struct {
 	ts    []types.T
+	lo    []uint64
+	span  []uint64 // greatest distance
 	shift []uint
 	bits  []uint
-	null  []uint // position of the null bit, 64: none
-	wide  bool   // a single key of 64 bits, whose nulls are kept apart
+	// noNull: there is no room for the code of null. A single key's nulls are then kept
+	// apart; of several keys none may be null.
+	noNull bool
+	width  uint // bits in all
 }
 
 // keyBits is the width of a key whose values are equal exactly when their bits
@@ -31,102 +45,166 @@ func keyBits(t types.T) uint {
 	return 0
 }
 
-func newPacking(ts []types.T) *packing {
+// newPacking chooses how keys are packed; nil when they do not fit a word. bounds
+// may be nil.
+func newPacking(ts []types.T, bounds []KeyBounds) *packing {
 	if len(ts) == 0 {
 		return nil
 	}
 	p := &packing{ts: ts}
-	if len(ts) == 1 && keyBits(ts[0]) == 64 {
-		p.shift, p.bits, p.null, p.wide = []uint{0}, []uint{64}, []uint{64}, true
-		return p
-	}
-	at := uint(0)
-	for _, t := range ts {
-		b := keyBits(t)
-		if b == 0 || at+b+1 > 64 {
+	for i, t := range ts {
+		w := keyBits(t)
+		if w == 0 {
 			return nil
 		}
-		p.shift, p.bits, p.null = append(p.shift, at), append(p.bits, b), append(p.null, at+b)
-		at += b + 1
+		var lo, span uint64
+		switch {
+		case w == 1:
+			lo, span = 0, 1
+		case bounds != nil && bounds[i].Known && bounds[i].Min <= bounds[i].Max:
+			lo, span = uint64(bounds[i].Min), uint64(bounds[i].Max)-uint64(bounds[i].Min)
+		default:
+			lo, span = uint64(math.MaxUint64)<<(w-1), uint64(math.MaxUint64)>>(64-w)
+		}
+		p.lo, p.span = append(p.lo, lo), append(p.span, span)
 	}
-	return p
+	if p.lay(1) {
+		return p
+	}
+	p.noNull = true
+	if p.lay(0) {
+		return p
+	}
+	return nil
 }
 
-// nullable is the single wide key's vector when it may have nulls.
-func (p *packing) nullable(cols []*vec.Vec) *vec.Vec {
-	if p.wide && cols[0].Valid != nil {
+// lay places the keys, with room for more codes each, and says whether they fit.
+func (p *packing) lay(more uint64) bool {
+	p.shift, p.bits, p.width = p.shift[:0], p.bits[:0], 0
+	for _, span := range p.span {
+		if span+more < span {
+			return false
+		}
+		b := uint(bits.Len64(span + more))
+		if p.width+b > 64 {
+			return false
+		}
+		p.shift, p.bits = append(p.shift, p.width), append(p.bits, b)
+		p.width += b
+	}
+	return true
+}
+
+// apart is the single key's vector when its nulls are kept apart and it may have
+// some.
+func (p *packing) apart(cols []*vec.Vec) *vec.Vec {
+	if p.noNull && len(cols) == 1 && cols[0].Valid != nil {
 		return cols[0]
 	}
 	return nil
 }
 
 // pack fills dst with the packed keys of the rows in sel (or the first len(dst)).
-func (p *packing) pack(dst []uint64, cols []*vec.Vec, sel []uint16) {
+// It is false when one does not fit the packing.
+func (p *packing) pack(dst []uint64, cols []*vec.Vec, sel []uint16) bool {
+	over := uint64(0)
 	for i, v := range cols {
-		sh := p.shift[i] & 63
+		sh, lo, span := p.shift[i]&63, p.lo[i], p.span[i]
+		first := i == 0
 		s := v.Source()
+		var o uint64
 		if v.Form == vec.Dict && s.N == 0 {
-			if i == 0 {
+			if first {
 				clear(dst)
 			}
 		} else {
 			switch v.T.Layout {
-			case types.LayoutBool:
+			case types.LayoutI16:
+				o = packLoop(dst, s.I16, v, sel, first, sh, lo, span)
+			case types.LayoutI32:
+				o = packLoop(dst, s.I32, v, sel, first, sh, lo, span)
+			case types.LayoutI64:
+				o = packLoop(dst, s.I64, v, sel, first, sh, lo, span)
+			default:
+				if first {
+					clear(dst)
+				}
 				for k := range dst {
 					j := index(v, sel, k)
-					x := s.Bits[j>>6] >> (uint(j) & 63) & 1
-					if i == 0 {
-						dst[k] = x
-					} else {
-						dst[k] |= x << sh
-					}
+					dst[k] |= (s.Bits[j>>6] >> (uint(j) & 63) & 1) << sh
 				}
-			case types.LayoutI16:
-				packLoop(dst, s.I16, v, sel, i == 0, sh, 0xffff)
-			case types.LayoutI32:
-				packLoop(dst, s.I32, v, sel, i == 0, sh, 0xffffffff)
-			default:
-				packLoop(dst, s.I64, v, sel, i == 0, sh, ^uint64(0))
 			}
 		}
-		if v.Valid != nil && !p.wide {
-			nb := p.null[i] & 63
-			mask := (uint64(1)<<(p.bits[i]&63) - 1) << sh
+		if v.Valid == nil {
+			over |= o
+			continue
+		}
+		if p.noNull {
+			if len(cols) == 1 {
+				continue // null or not, it is a word; nulls are looked at aside
+			}
 			for k := range dst {
 				if v.IsNull(physRow(sel, uint16(k))) {
-					dst[k] = dst[k]&^mask | 1<<nb
+					return false
 				}
+			}
+			over |= o
+			continue
+		}
+		// What lies under a null may be anything.
+		mask := uint64(math.MaxUint64) >> (64 - p.bits[i]) << sh
+		if p.bits[i] == 0 {
+			mask = 0
+		}
+		below := uint64(1)<<sh - 1
+		for k := range dst {
+			if v.IsNull(physRow(sel, uint16(k))) {
+				dst[k] = dst[k]&below | (span+1)<<sh&mask
+			} else if o != 0 && p.code(v, s, sel, k)-lo > span {
+				return false
 			}
 		}
 	}
+	return over == 0
 }
 
-func packLoop[E int16 | int32 | int64](dst []uint64, vals []E, v *vec.Vec, sel []uint16, first bool, sh uint, mask uint64) {
+func (p *packing) code(v, s *vec.Vec, sel []uint16, k int) uint64 {
+	return uint64(intAt(s, index(v, sel, k)))
+}
+
+// packLoop adds one key to the words; the result is not zero when a value is out of
+// bounds.
+func packLoop[E int16 | int32 | int64](dst []uint64, vals []E, v *vec.Vec, sel []uint16, first bool, sh uint, lo, span uint64) uint64 {
+	if first {
+		clear(dst)
+	}
+	most := uint64(0)
 	switch {
-	case v.Form == vec.Flat && sel == nil && first:
-		vals = vals[:len(dst)]
-		for k, x := range vals {
-			dst[k] = uint64(x) & mask
-		}
 	case v.Form == vec.Flat && sel == nil:
 		vals = vals[:len(dst)]
 		for k, x := range vals {
-			dst[k] |= uint64(x) & mask << (sh & 63)
+			d := uint64(x) - lo
+			most = max(most, d)
+			dst[k] |= d << (sh & 63)
 		}
-	case v.Form == vec.Flat && first:
+	case v.Form == vec.Flat:
 		sel = sel[:len(dst)]
 		for k, i := range sel {
-			dst[k] = uint64(vals[i]) & mask
-		}
-	case first:
-		for k := range dst {
-			dst[k] = uint64(vals[index(v, sel, k)]) & mask
+			d := uint64(vals[i]) - lo
+			most = max(most, d)
+			dst[k] |= d << (sh & 63)
 		}
 	default:
 		for k := range dst {
-			dst[k] |= uint64(vals[index(v, sel, k)]) & mask << (sh & 63)
+			d := uint64(vals[index(v, sel, k)]) - lo
+			most = max(most, d)
+			dst[k] |= d << (sh & 63)
 		}
 	}
+	if most > span {
+		return 1
+	}
+	return 0
 }
 
 // unpack fills the vectors with the keys of the words.
@@ -136,37 +214,52 @@ func (p *packing) unpack(words []uint64, out []*vec.Vec) {
 		v.Reset(p.ts[i])
 		v.Grow(n)
 		v.N = n
-		sh := p.shift[i] & 63
+		sh, lo := p.shift[i]&63, p.lo[i]
+		mask := uint64(math.MaxUint64)
+		if p.bits[i] < 64 {
+			mask = 1<<p.bits[i] - 1
+		}
 		switch p.ts[i].Layout {
 		case types.LayoutBool:
 			for k, w := range words {
-				vec.PutBit(v.Bits, k, w>>sh&1 != 0)
+				vec.PutBit(v.Bits, k, w>>sh&mask == 1)
 			}
 		case types.LayoutI16:
 			for k, w := range words {
-				v.I16[k] = int16(w >> sh)
+				v.I16[k] = int16(lo + w>>sh&mask)
 			}
 		case types.LayoutI32:
 			for k, w := range words {
-				v.I32[k] = int32(w >> sh)
+				v.I32[k] = int32(lo + w>>sh&mask)
 			}
 		default:
-			copyWords(v.I64[:n], words)
+			for k, w := range words {
+				v.I64[k] = int64(lo + w>>sh&mask)
+			}
 		}
-		if p.wide {
+		if p.noNull {
 			continue
 		}
-		nb := p.null[i] & 63
+		null := p.span[i] + 1
 		for k, w := range words {
-			if w>>nb&1 != 0 {
-				v.SetNull(k)
+			if w>>sh&mask == null {
+				setNull(v, k)
 			}
 		}
 	}
 }
 
-func copyWords(dst []int64, words []uint64) {
-	for k, w := range words {
-		dst[k] = int64(w)
+// setNull makes row k of a flat integer vector null.
+func setNull(v *vec.Vec, k int) {
+	switch v.T.Layout {
+	case types.LayoutBool:
+		vec.ClearBit(v.Bits, k)
+	case types.LayoutI16:
+		v.I16[k] = 0
+	case types.LayoutI32:
+		v.I32[k] = 0
+	default:
+		v.I64[k] = 0
 	}
+	v.SetNull(k)
 }

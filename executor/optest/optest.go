@@ -163,8 +163,32 @@ func (r *relation) Reader(spec *catalog.ScanSpec) (storage.Reader, error) {
 	return &reader{r: r, cols: spec.Cols, b: vec.NewBatch(ts), rng: rand.New(rand.NewPCG(uint64(r.v.Seed), 7))}, nil
 }
 
-func (r *relation) Bounds(int) (a, b types.Datum) { return }
-func (r *relation) RowCount() (int64, bool)       { return int64(len(r.t.rows)), true }
+// Bounds are those of integer columns; narrower than the truth in a Variant with
+// BadBounds, which costs speed only.
+func (r *relation) Bounds(col int) (lo, hi types.Datum) {
+	switch r.t.ts[col].Layout {
+	case types.LayoutI16, types.LayoutI32, types.LayoutI64:
+	default:
+		return
+	}
+	for _, row := range r.t.rows {
+		d := row[col]
+		if !d.Valid {
+			continue
+		}
+		if !lo.Valid || d.I < lo.I {
+			lo = d
+		}
+		if !hi.Valid || d.I > hi.I {
+			hi = d
+		}
+	}
+	if r.v.BadBounds {
+		hi = lo
+	}
+	return lo, hi
+}
+func (r *relation) RowCount() (int64, bool) { return int64(len(r.t.rows)), true }
 func (r *relation) Get(context.Context, *vec.Batch, []int, *vec.Batch, []uint16) ([]uint16, error) {
 	panic("optest: no Get")
 }
@@ -271,6 +295,8 @@ type Variant struct {
 	Dict    bool
 	Spill   bool
 	Seed    int
+	// BadBounds makes relations tell wrong bounds of their columns.
+	BadBounds bool
 }
 
 // Variants are the ways in which Check runs each plan.
@@ -283,6 +309,9 @@ var Variants = []Variant{
 	{Workers: 4},
 	{Workers: 4, Sel: true, Batch: 3},
 	{Workers: 3, Dict: true},
+	{BadBounds: true},
+	{BadBounds: true, Workers: 4},
+	{BadBounds: true, Workers: 4, Spill: true},
 	{Spill: true},
 	{Spill: true, Workers: 4, Dict: true},
 }
