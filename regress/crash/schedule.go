@@ -59,7 +59,7 @@ func (s *schedule) choose() {
 	s.faults = r.IntN(3) == 0
 	s.opts = tablet.Options{
 		Shards:       1 + r.IntN(3),
-		Logger:       slog.New(slog.DiscardHandler),
+		Logger:       logger(),
 		LogFileBytes: int64(2<<10) << r.IntN(6),
 		LogBytesMax:  int64(32<<10) << r.IntN(6),
 		Manual:       !s.background,
@@ -106,7 +106,7 @@ func (s *schedule) round(round int) error {
 	}
 	for _, w := range s.workers {
 		if err := w.check(st); err != nil {
-			return err
+			return fmt.Errorf("after recovery: %w", err)
 		}
 	}
 	orderly := s.rng.IntN(8) == 0
@@ -127,6 +127,11 @@ func (s *schedule) round(round int) error {
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return err
+	}
+	for _, w := range s.workers {
+		if err := w.look(st, &s.stopped); err != nil {
+			return err
+		}
 	}
 	if !orderly {
 		s.disk.Stop()
@@ -157,8 +162,9 @@ func (s *schedule) stopAfter(n int64) {
 		case k >= at:
 			s.stopped.Store(true)
 			return blob.ErrCrashed
-		case k == eio && op == blob.OpSyncDir:
-			return blob.ErrCrashed // Pebble panics, which ends the process all the same
+		case (k == eio || k == full) && strings.HasPrefix(name, "/catalog") && !strings.HasSuffix(name, ".sst"):
+			s.stopped.Store(true)
+			return blob.ErrCrashed // Pebble ends the process, which is the same
 		case k == eio && op != blob.OpRead && op != blob.OpOpen:
 			return syscall.EIO
 		case k == full && (op == blob.OpWrite || op == blob.OpCreate):
@@ -177,3 +183,11 @@ func lookup(st *tablet.Store, name string) *catalog.Table {
 }
 
 var _ storage.Store = (*tablet.Store)(nil)
+
+// logger is silent, unless LOG is set.
+func logger() *slog.Logger {
+	if os.Getenv("LOG") != "" {
+		return slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	return slog.New(slog.DiscardHandler)
+}
