@@ -256,6 +256,13 @@ func (g *graph) solve() plan.Node {
 			}
 		}
 	}
+	// A condition on one input that was not pushed into it belongs on top of it.
+	for _, c := range g.conds {
+		if bits.OnesCount64(c.rels) == 1 {
+			i := bits.TrailingZeros64(c.rels)
+			g.rels[i] = filter(g.rels[i], []expr.Expr{c.e})
+		}
+	}
 	var best *entry
 	if len(g.rels) <= dpRelations {
 		best = g.dp()
