@@ -61,6 +61,7 @@ var Passes = []Pass{
 	{"push_filter_again", false, pushFilters},
 	{"push_filter_to_scan", false, filtersToScans},
 	{"split_distinct", false, splitDistinct},
+	{"shared_sums", false, sharedSums},
 	{"prune_columns", false, pruneColumns},
 	{"choose_joins", true, chooseJoins},
 	{"top_n", false, topN},
