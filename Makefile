@@ -58,8 +58,8 @@ diff: ## random queries against a PostgreSQL (SEED=n)
 	SEED=$(SEED) $(GO) test -count=1 -timeout 60m ./regress/diff/...
 
 .PHONY: crash
-crash: ## crash and fault schedules (SEED=n)
-	SEED=$(SEED) $(GO) test -count=1 -timeout 60m ./regress/crash/...
+crash: ## 1,000 crash and fault schedules (SEED=n)
+	$(GO) test -count=1 -timeout 60m ./regress/crash -args -n 1000 -seed $(SEED)
 
 .PHONY: fuzz
 fuzz: ## every fuzzer for TIME each (TIME=30s)

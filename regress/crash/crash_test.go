@@ -2,27 +2,20 @@ package crash
 
 import (
 	"flag"
-	"os"
 	"runtime"
-	"strconv"
 	"sync"
 	"testing"
 )
 
 var (
 	seedFlag = flag.Uint64("seed", 1, "first seed")
-	count    = flag.Int("n", 100, "number of schedules")
+	count    = flag.Int("n", 60, "number of schedules")
 )
 
 // TestSchedules runs schedules of consecutive seeds. One that failed is run again
-// by -seed N -n 1; with several workers its course differs from run to run.
+// by `go test ./regress/crash -args -seed N -n 1`; with several workers its course differs from run to run.
 func TestSchedules(t *testing.T) {
 	first := *seedFlag
-	if s := os.Getenv("SEED"); s != "" {
-		if n, err := strconv.ParseUint(s, 10, 64); err == nil {
-			first = n
-		}
-	}
 	seeds := make(chan uint64)
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
