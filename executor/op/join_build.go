@@ -1,6 +1,7 @@
 package op
 
 import (
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
@@ -312,10 +313,7 @@ func (s *JoinBuild) makeFilter(i int) {
 	if kt := t.rows.T[t.keys[i]]; kt.Layout == types.LayoutBool {
 		f.Min, f.Max = types.Null, types.Null
 	}
-	if len(t.keys) != 1 {
-		return
-	}
-	if t.form == tableDense {
+	if t.form == tableDense && len(t.keys) == 1 {
 		heads := t.heads.Slice(int(t.width))
 		f.Refine = func(v *vec.Vec, sel, out []uint16) int { return refineDense(v, sel, out, uint64(t.min[0]), heads) }
 		return
@@ -330,10 +328,22 @@ func (s *JoinBuild) makeFilter(i int) {
 		return // a filter is not worth an error
 	}
 	bloom := m.Slice(size)
-	for r, w := range t.words.Slice(t.N) {
-		if !t.skipped(r) {
-			h := kernel.HashU64(w + uint64(t.min[0]))
-			bloom[h>>32&uint64(size-1)] |= bloomBits(h)
+	shift, mask := t.shift[i]&63, uint64(1)<<uint(bits.Len64(t.span[i]))-1
+	add := func(w uint64) {
+		h := kernel.HashU64(w>>shift&mask + uint64(t.min[i]))
+		bloom[h>>32&uint64(size-1)] |= bloomBits(h)
+	}
+	if t.form == tableDense {
+		for w, head := range t.heads.Slice(int(t.width)) {
+			if head != 0 {
+				add(uint64(w))
+			}
+		}
+	} else {
+		for r, w := range t.words.Slice(t.N) {
+			if !t.skipped(r) {
+				add(w)
+			}
 		}
 	}
 	f.Refine = func(v *vec.Vec, sel, out []uint16) int { return refineBloom(v, sel, out, bloom) }
