@@ -91,7 +91,7 @@ func (t *Tablet) pick(segs []*segFile) []*segFile {
 }
 
 // mergeable segments are in the manifest and were not found damaged.
-func (s *segFile) mergeable() bool { return s.inManifest && !s.damaged.Load() }
+func (s *segFile) mergeable() bool { return s.inManifest.Load() && !s.damaged.Load() }
 
 // merging is a compaction under way.
 type merging struct {
@@ -476,12 +476,12 @@ func (m *merging) install() {
 	t := m.t
 	v := t.cur
 	for _, s := range m.out {
-		s.inManifest = true
+		s.inManifest.Store(true)
 	}
 	if !slices.Contains(v.segs, m.in[0]) {
 		// Truncated meanwhile; the manifest has dropped the inputs already.
 		for _, s := range m.in {
-			s.inManifest = false
+			s.inManifest.Store(false)
 		}
 		t.retire(m.out)
 		return

@@ -38,7 +38,7 @@ func (t *Tablet) flush(ctx context.Context, durable func(storage.CSN) error) (*E
 	truncCSN := t.truncCSN
 	var adopted []*segFile
 	for _, s := range v.segs {
-		if !s.inManifest {
+		if !s.inManifest.Load() {
 			adopted = append(adopted, s)
 		}
 	}
@@ -65,7 +65,7 @@ func (t *Tablet) flush(ctx context.Context, durable func(storage.CSN) error) (*E
 	}
 	e := &Edit{Deletes: name, F: f, tablet: t, undo: fl.abort}
 	for _, s := range truncated {
-		if s.inManifest {
+		if s.inManifest.Load() {
 			e.Drop = append(e.Drop, s.info.File)
 		}
 	}
@@ -84,7 +84,7 @@ func (t *Tablet) flush(ctx context.Context, durable func(storage.CSN) error) (*E
 		}
 		t.mu.Unlock()
 		for _, s := range adopted {
-			s.inManifest = true // if it was truncated meanwhile, the next edit drops it
+			s.inManifest.Store(true) // if it was truncated meanwhile, the next edit drops it
 			if s.sideDeletes != "" {
 				_ = t.cfg.Files.Remove(s.sideDeletes) // several may share one
 				s.sideDeletes = ""
@@ -189,7 +189,7 @@ func (fl *flushing) install() {
 	if len(fl.mems) > 0 && !slices.Contains(v.mems, fl.mems[0]) {
 		// Truncated meanwhile: the manifest has the files, the next edit drops them.
 		for _, s := range fl.segs {
-			s.inManifest = true
+			s.inManifest.Store(true)
 		}
 		t.retire(fl.segs)
 		return
@@ -198,7 +198,7 @@ func (fl *flushing) install() {
 	fl.deaths(func(file int, row uint32, csn uint64) { deaths[file] = append(deaths[file], death{row, csn}) })
 	for i, s := range fl.segs {
 		s.del.Store(t.deletesOf(s, deaths[i]))
-		s.inManifest = true
+		s.inManifest.Store(true)
 	}
 	n := &version{sch: v.sch, segs: slices.Concat(v.segs, fl.segs), segGen: v.segGen + 1}
 	for _, m := range v.mems {

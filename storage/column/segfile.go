@@ -29,8 +29,9 @@ type segFile struct {
 	damaged atomic.Bool
 	refs    int // versions that have it, guarded by Tablet.mu
 
+	inManifest atomic.Bool
+
 	// Guarded by the tablet's write lock.
-	inManifest bool
 	staging    bool // a commit has staged deletes in the tail
 	foldAt     int  // length of the tail at which folding is tried again
 	// sideDeletes names the deletes file of a side file until the manifest has both.

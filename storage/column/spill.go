@@ -67,7 +67,7 @@ func (o *Overlay) spillInserts(ctx context.Context, chunks []storage.Chunk) erro
 	defer t.wmu.Unlock()
 	v := t.cur
 	for _, s := range sw.segs {
-		s.inManifest = true
+		s.inManifest.Store(true)
 	}
 	t.swap(&version{sch: v.sch, mems: v.mems, segs: slices.Concat(v.segs, sw.segs), segGen: v.segGen + 1}, 0)
 	return nil

@@ -59,7 +59,7 @@ func Open(cfg Config) (*Tablet, error) {
 			}
 			return nil, err
 		}
-		s.inManifest = true
+		s.inManifest.Store(true)
 		s.refs = 1
 		s.del.Store(&deleteSet{blocks: s.blocks(), base: masks[info.File]})
 		v.segs = append(v.segs, s)

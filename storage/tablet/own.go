@@ -20,6 +20,9 @@ type ownTable struct {
 	gen    *generation
 	shards []*ownShard
 	next   int // shard for rows that may go anywhere
+	rt     *router
+	// running is the spill under way, of rows that are no longer in the shards' lists.
+	running *spilling
 }
 
 // ownShard has the operations on one shard in statement order.
@@ -92,7 +95,10 @@ func (o *ownTable) addRows(x *tx, op storage.Op, rows *vec.Batch, sel []uint16, 
 		o.shards[k].addRows(o.t, op, rows, sel, n, func(i int) uint32 { return first + uint32(i) })
 		return
 	}
-	rt := newRouter(len(o.shards))
+	if o.rt == nil {
+		o.rt = newRouter(len(o.shards))
+	}
+	rt := o.rt
 	rt.route(pickCols(rows.Cols, dist), sel, n)
 	place := make([]uint32, n) // number of each row in the statement
 	if sel == nil {
@@ -351,6 +357,9 @@ type shardMark struct {
 // mark seals the chunks, so that what follows can be cut off.
 func (o *ownTable) mark() (tableMark, error) {
 	m := tableMark{o: o, t: o.t}
+	if err := o.join(); err != nil {
+		return m, err
+	}
 	for _, s := range o.shards {
 		s.sealed = len(s.chunks)
 		k := shardMark{chunks: len(s.chunks), bytes: s.bytes, overlay: s.overlay}
@@ -367,6 +376,9 @@ func (o *ownTable) mark() (tableMark, error) {
 
 func (m tableMark) restore() (*ownTable, error) {
 	m.o.t = m.t
+	if err := m.o.join(); err != nil {
+		return nil, err
+	}
 	for i, s := range m.o.shards {
 		k := m.shards[i]
 		clear(s.chunks[k.chunks:])

@@ -1,12 +1,7 @@
 package tablet
 
 import (
-	"context"
-	"errors"
-	"sync"
-
 	"github.com/millrace/millrace/catalog"
-	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/column"
 	"github.com/millrace/millrace/storage/vec"
@@ -24,6 +19,9 @@ func (x *tx) defineOwn(oid uint32, t *catalog.Table) error {
 			return x.emptyOwn(t)
 		}
 		return nil
+	}
+	if err := o.join(); err != nil {
+		return err
 	}
 	n := &ownTable{t: t, fresh: o.fresh, gen: o.gen, next: o.next}
 	for _, s := range o.shards {
@@ -110,6 +108,7 @@ func newOwnTable(s *Store, t *catalog.Table) *ownTable {
 
 // discard releases what the transaction made for the table and no commit took over.
 func (o *ownTable) discard() {
+	o.stop()
 	for _, s := range o.shards {
 		if s.overlay != nil {
 			s.overlay.Close()
@@ -124,6 +123,12 @@ func (o *ownTable) discard() {
 // over lays the table's own rows over snapshots of its shards, which it closes
 // when it fails.
 func (o *ownTable) over(x *Store, base []*column.Snapshot) ([]*column.Snapshot, error) {
+	if err := o.join(); err != nil {
+		for _, b := range base {
+			b.Close()
+		}
+		return nil, err
+	}
 	for i, s := range o.shards {
 		if !s.any() {
 			continue
@@ -148,92 +153,6 @@ func (s *ownShard) need(st *Store, t *catalog.Table, index int) *column.Overlay 
 		s.overlay = column.NewOverlay(t, index, st.data, st.newFile, st.opts.Limits)
 	}
 	return s.overlay
-}
-
-// spillAt is the size at which a set begins to move to side files while it is
-// still growing: large, so that the files are.
-func (s *Store) spillAt(shards int) int64 {
-	return max(s.opts.Limits.SpillBytes, min(int64(shards)*s.opts.Limits.FlushBytes, s.opts.MemoryLimit/4))
-}
-
-func (o *ownTable) bytes() (n int64) {
-	for _, s := range o.shards {
-		n += s.bytes
-	}
-	return n
-}
-
-// spill moves a set that has grown large to side files.
-func (o *ownTable) spill(ctx context.Context, x *tx) error {
-	n := o.bytes()
-	if n < x.s.spillAt(len(o.shards)) {
-		return nil
-	}
-	if len(x.marks) > 0 {
-		// What a savepoint may bring back stays in memory.
-		if n > x.s.opts.MemoryLimit/2 {
-			return sqlstate.Errorf(sqlstate.OutOfMemory, "out of memory").
-				WithDetail("A transaction with savepoints has written %d bytes.", n)
-		}
-		return nil
-	}
-	return o.spillNow(ctx, x)
-}
-
-// spillNow moves all rows to side files, the shards side by side.
-func (o *ownTable) spillNow(ctx context.Context, x *tx) error {
-	errs := make([]error, len(o.shards))
-	var wg sync.WaitGroup
-	for i, s := range o.shards {
-		if len(s.chunks) == 0 {
-			continue
-		}
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			err := s.spill(ctx, x.s, o.t, i)
-			var dup *column.DuplicateKeyError
-			if errors.As(err, &dup) {
-				err = errDuplicate(o.t, dup.Keys, dup.Row)
-			}
-			errs[i] = err
-		}()
-	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *ownShard) spill(ctx context.Context, st *Store, t *catalog.Table, index int) error {
-	rest, err := s.need(st, t, index).Spill(ctx, s.chunks)
-	if err != nil {
-		return err
-	}
-	s.chunks, s.src = rest, make([]*source, len(rest))
-	s.sealed, s.bytes, s.spilled = len(rest), 0, true
-	return nil
-}
-
-// finishSpill moves the rest of a large set to side files before its commit.
-func (x *tx) finishSpill(ctx context.Context) error {
-	for _, oid := range x.order {
-		o := x.own[oid]
-		some := false
-		for _, s := range o.shards {
-			some = some || s.spilled
-		}
-		if !some && (o.bytes() <= x.s.opts.Limits.SpillBytes || len(x.marks) > 0) {
-			continue
-		}
-		if err := o.spillNow(ctx, x); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // views is the transaction's own writes that a snapshot taken now has to see.

@@ -336,7 +336,7 @@ func (r *router) route(cols []*vec.Vec, sel []uint16, n int) {
 		r.sel[i] = r.sel[i][:0]
 	}
 	if cap(r.hash) < n {
-		r.hash = make([]uint32, max(n, vec.Size))
+		r.hash = make([]uint32, n)
 	}
 	h := r.hash[:n]
 	clear(h)

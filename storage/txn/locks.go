@@ -310,12 +310,13 @@ func (l *Locks) releaseKey(k Key) {
 		r := e.queue[0]
 		e.queue = e.queue[1:]
 		r.granted, r.owner.wait = true, nil
-		close(r.ready)
 		if r.look {
+			close(r.ready)
 			continue
 		}
 		e.owner = r.owner
 		r.owner.keys = append(r.owner.keys, k)
+		close(r.ready) // last: from here on the owner is its goroutine's again
 		return
 	}
 	delete(l.keys, k)

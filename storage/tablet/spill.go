@@ -1,0 +1,148 @@
+package tablet
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/column"
+)
+
+// spillAt is the size at which a set begins to move to side files while it is
+// still growing: large, so that the files are.
+func (s *Store) spillAt(shards int) int64 {
+	return max(s.opts.Limits.SpillBytes, min(int64(shards)*s.opts.Limits.FlushBytes, s.opts.MemoryLimit/4))
+}
+
+func (o *ownTable) bytes() (n int64) {
+	for _, s := range o.shards {
+		n += s.bytes
+	}
+	return n
+}
+
+// spill moves a set that has grown large to side files.
+func (o *ownTable) spill(ctx context.Context, x *tx) error {
+	n := o.bytes()
+	if n < x.s.spillAt(len(o.shards)) {
+		return nil
+	}
+	if len(x.marks) > 0 {
+		// What a savepoint may bring back stays in memory.
+		if n > x.s.opts.MemoryLimit/2 {
+			return sqlstate.Errorf(sqlstate.OutOfMemory, "out of memory").
+				WithDetail("A transaction with savepoints has written %d bytes.", n)
+		}
+		return nil
+	}
+	if x.opts.Explicit {
+		return o.spillNow(ctx, x.s) // statements of the transaction may read what it wrote
+	}
+	return o.spillAside(ctx, x.s)
+}
+
+// spilling is a spill that runs beside the statement.
+type spilling struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	errs   []error
+	rest   [][]storage.Chunk // by shard: what the lists keep
+}
+
+// spillNow moves all rows to side files and returns when that is done.
+func (o *ownTable) spillNow(ctx context.Context, s *Store) error {
+	if err := o.spillAside(ctx, s); err != nil {
+		return err
+	}
+	return o.join()
+}
+
+// spillAside takes the rows out of the lists and writes them to side files, the
+// shards side by side, while the statement goes on. The transaction owns the
+// goroutines: join and stop wait for their end.
+func (o *ownTable) spillAside(ctx context.Context, s *Store) error {
+	if err := o.join(); err != nil {
+		return err
+	}
+	// The statement may end first (COPY runs several in its transaction): join and stop
+	// end the spill, not the statement's context.
+	ctx, cancel := s.until(context.WithoutCancel(ctx))
+	r := &spilling{cancel: cancel, done: make(chan struct{}), errs: make([]error, len(o.shards)), rest: make([][]storage.Chunk, len(o.shards))}
+	var wg sync.WaitGroup
+	for i, sh := range o.shards {
+		if len(sh.chunks) == 0 {
+			continue
+		}
+		chunks, overlay := sh.chunks, sh.need(s, o.t, i)
+		sh.chunks, sh.src, sh.sealed, sh.bytes, sh.spilled = nil, nil, 0, 0, true
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			r.rest[i], r.errs[i] = overlay.Spill(ctx, chunks)
+		}()
+	}
+	go func() {
+		wg.Wait()
+		close(r.done)
+	}()
+	o.running = r
+	return nil
+}
+
+// join waits for a spill under way and puts what it left before what came since.
+func (o *ownTable) join() error {
+	r := o.running
+	if r == nil {
+		return nil
+	}
+	o.running = nil
+	<-r.done
+	r.cancel()
+	for i, err := range r.errs {
+		var dup *column.DuplicateKeyError
+		if errors.As(err, &dup) {
+			return errDuplicate(o.t, dup.Keys, dup.Row)
+		}
+		if err != nil {
+			return err
+		}
+		if sh, rest := o.shards[i], r.rest[i]; len(rest) > 0 {
+			sh.chunks = append(rest[:len(rest):len(rest)], sh.chunks...)
+			sh.src = append(make([]*source, len(rest)), sh.src...)
+			sh.sealed = len(sh.chunks)
+		}
+	}
+	return nil
+}
+
+// stop ends a spill under way, whatever comes of it.
+func (o *ownTable) stop() {
+	if r := o.running; r != nil {
+		o.running = nil
+		r.cancel()
+		<-r.done
+	}
+}
+
+// finishSpill moves the rest of a large set to side files before its commit.
+func (x *tx) finishSpill(ctx context.Context) error {
+	for _, oid := range x.order {
+		o := x.own[oid]
+		if err := o.join(); err != nil {
+			return err
+		}
+		some := false
+		for _, s := range o.shards {
+			some = some || s.spilled
+		}
+		if !some && (o.bytes() <= x.s.opts.Limits.SpillBytes || len(x.marks) > 0) {
+			continue
+		}
+		if err := o.spillNow(ctx, x.s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
