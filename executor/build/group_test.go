@@ -202,3 +202,41 @@ func TestWith(t *testing.T) {
 	l, r := ref(), ref()
 	f.Check(t, &plan.With{ID: id, Def: a, Body: &plan.Join{Kind: plan.Inner, L: l, R: r}}, false, "1|1", "1|2", "2|1", "2|2")
 }
+
+// TestPartitionedGroups has more groups than a lane's table keeps.
+func TestPartitionedGroups(t *testing.T) {
+	if testing.Short() {
+		t.Skip("large")
+	}
+	f := optest.New()
+	const n, groups = 200000, 100000
+	var rows optest.Rows
+	for i := range n {
+		g := i * 7919 % groups
+		rows = append(rows, []any{int64(g) << 20, i % 3})
+	}
+	s := f.Table([]types.T{types.Int8, types.Int4}, rows)
+	cnt, sum := f.Col("n", types.Int8), f.Col("m", types.Int4)
+	a := &plan.Aggregate{Input: s, Groups: []plan.Projection{group(s.Cols[0])}, Aggs: []plan.Agg{
+		{Col: cnt, Fn: optest.Agg("count"), Star: true},
+		{Col: sum, Fn: optest.Agg("max", types.Int4), Args: []expr.Expr{s.Cols[1].Ref()}},
+		{Col: f.Col("d", types.Int8), Fn: optest.Agg("count", types.Int4), Args: []expr.Expr{s.Cols[1].Ref()}, Distinct: true}}}
+	for _, v := range []optest.Variant{{}, {Workers: 3}} {
+		got, err := f.Run(t, a, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != groups {
+			t.Fatalf("%+v: %d groups", v, len(got))
+		}
+		sort.Strings(got)
+		for i := 1; i < len(got); i++ {
+			if got[i] == got[i-1] {
+				t.Fatalf("%+v: %s twice", v, got[i])
+			}
+		}
+		if got[0] != "0|2|2|2" && got[0] != "0|2|1|2" {
+			t.Fatalf("%+v: first is %s", v, got[0])
+		}
+	}
+}

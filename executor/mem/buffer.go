@@ -61,7 +61,7 @@ func (m *Buffer) Grow(n int) error {
 		if b, err = unix.Mremap(m.b, c, unix.MREMAP_MAYMOVE); err != nil {
 			m.Account.keep(m.b)
 		}
-	} else {
+	} else if b = spare.take(c); b == nil {
 		b, err = unix.Mmap(-1, 0, c, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	}
 	if err != nil {
@@ -86,7 +86,7 @@ func (m *Buffer) Free() {
 	}
 	if m.mapped {
 		if m.Account.forget(m.b) {
-			_ = unix.Munmap(m.b)
+			spare.give(m.b)
 		}
 	}
 	m.Account.Release(int64(len(m.b)))
@@ -123,7 +123,7 @@ func (a *Account) forget(b []byte) bool {
 	return true
 }
 
-func unmap(p *byte, n int) { _ = unix.Munmap(unsafe.Slice(p, n)) }
+func unmap(p *byte, n int) { spare.give(unsafe.Slice(p, n)) }
 
 // Array is a Buffer of a pointer-free element type.
 type Array[T any] struct {

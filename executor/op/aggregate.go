@@ -55,6 +55,9 @@ type Aggregate struct {
 	phase  int
 	// spills has for each set the rows that found no room: see aggregate_spill.go.
 	spills []atomic.Pointer[partitions]
+	// lazy marks the sets whose tables are made by partition when they are read.
+	lazy  []atomic.Bool
+	mixed []bool
 }
 
 // aggOut is a part of the output: a table, or the partition of a set that spilled,
@@ -67,7 +70,8 @@ type aggOut struct {
 
 // NewAggregate makes the sink.
 func NewAggregate(run *Run, spec *AggSpec) *Aggregate {
-	return &Aggregate{run: run, acct: run.Account.Child("aggregate", 0), spec: spec, spills: make([]atomic.Pointer[partitions], len(spec.Sets))}
+	return &Aggregate{run: run, acct: run.Account.Child("aggregate", 0), spec: spec, spills: make([]atomic.Pointer[partitions], len(spec.Sets)),
+		lazy: make([]atomic.Bool, len(spec.Sets))}
 }
 
 // aggTable is the groups of one set and their states.
@@ -91,6 +95,7 @@ type aggTable struct {
 	sub     []uint32
 	charged int64
 	grown   int // groups that the states know
+	rowsIn  int
 }
 
 func (s *Aggregate) newTable(set []int, direct bool, acct *mem.Account) (*aggTable, error) {
@@ -135,7 +140,7 @@ func (s *Aggregate) newTable(set []int, direct bool, acct *mem.Account) (*aggTab
 
 // Lane implements Sink.
 func (s *Aggregate) Lane(l *Lane) (LaneSink, error) {
-	a := &aggLane{s: s}
+	a := &aggLane{s: s, parted: make([]*parted, len(s.spec.Sets))}
 	for _, set := range s.spec.Sets {
 		t, err := s.newTable(set, l.Count == 1, s.acct)
 		if err != nil {
@@ -154,21 +159,13 @@ type aggLane struct {
 	order  [][]uint32 // by set: groups by partition
 	bounds [][]int
 	split  splitter
+	parted []*parted // by set: rows that the tables did not take
 }
 
 // Add implements LaneSink.
 func (l *aggLane) Add(b *vec.Batch) (Flow, error) {
-	for k, t := range l.tables {
-		if len(t.set) > 0 && l.s.run.CanSpill() {
-			ok, err := l.addOrSpill(k, b)
-			if ok || err != nil {
-				if err != nil {
-					return Stop, err
-				}
-				continue
-			}
-		}
-		if err := t.add(b); err != nil {
+	for k := range l.tables {
+		if err := l.add(k, b); err != nil {
 			return Stop, err
 		}
 	}
@@ -411,16 +408,16 @@ func (s *Aggregate) Finish() ([]func() error, error) {
 				}
 			}
 		}
-		spilled := false
+		lazy := false
 		for k := range s.spills {
+			lazy = lazy || s.lazy[k].Load()
 			if p := s.spills[k].Load(); p != nil {
-				spilled = true
 				if err := p.finish(); err != nil {
 					return nil, err
 				}
 			}
 		}
-		if len(s.lanes) == 1 && !spilled {
+		if len(s.lanes) == 1 && !lazy {
 			var fs []func() error
 			for k, t := range s.lanes[0].tables {
 				s.tables = append(s.tables, aggOut{k, t, -1})
@@ -429,9 +426,7 @@ func (s *Aggregate) Finish() ([]func() error, error) {
 			s.lanes = nil
 			return fs, nil
 		}
-		if err := s.oneForm(); err != nil {
-			return nil, err
-		}
+		s.compareForms()
 		var fs []func() error
 		for _, l := range s.lanes {
 			fs = append(fs, func() error { l.partition(); return nil })
@@ -443,7 +438,7 @@ func (s *Aggregate) Finish() ([]func() error, error) {
 			if len(s.lanes) == 0 {
 				break
 			}
-			if s.spills[k].Load() != nil {
+			if s.lazy[k].Load() {
 				for p := range mergeParts {
 					s.tables = append(s.tables, aggOut{k, nil, p})
 				}
@@ -468,7 +463,7 @@ func (s *Aggregate) Finish() ([]func() error, error) {
 	case 3:
 		for _, l := range s.lanes {
 			for k, t := range l.tables {
-				if s.spills[k].Load() == nil {
+				if !s.lazy[k].Load() {
 					t.free()
 				}
 			}
@@ -489,30 +484,18 @@ func (t *aggTable) free() {
 	t.charged = 0
 }
 
-// oneForm makes the tables of a set alike if one of them found keys that it could
-// not pack: partitions are cut by what the tables have.
-func (s *Aggregate) oneForm() error {
+// compareForms notes the sets whose tables differ in form: one found keys that it
+// could not pack, or no room for a dense array. Partitions are then not cut by what
+// the tables have.
+func (s *Aggregate) compareForms() {
+	s.mixed = make([]bool, len(s.spec.Sets))
 	for k := range s.spec.Sets {
-		packed, plain := false, false
-		for _, l := range s.lanes {
-			if g := l.tables[k].groups; g.packed != nil {
-				packed = true
-			} else {
-				plain = true
-			}
-		}
-		if !packed || !plain {
-			continue
-		}
-		for _, l := range s.lanes {
-			if g := l.tables[k].groups; g.packed != nil {
-				if err := g.toRows(); err != nil {
-					return err
-				}
-			}
+		first := s.lanes[0].tables[k].groups
+		for _, l := range s.lanes[1:] {
+			g := l.tables[k].groups
+			s.mixed[k] = s.mixed[k] || (g.packed == nil) != (first.packed == nil) || g.size != first.size
 		}
 	}
-	return nil
 }
 
 // partition lists the lane's groups by partition.
@@ -521,7 +504,7 @@ func (l *aggLane) partition() {
 		n := t.groups.N
 		of := make([]uint8, n)
 		if n > 0 && len(t.set) > 0 {
-			t.groups.partition(of, l.s.spills[k].Load() != nil)
+			t.groups.partition(of, l.s.lazy[k].Load() || l.s.mixed[k])
 		}
 		bounds := make([]int, mergeParts+1)
 		for _, p := range of {
@@ -548,7 +531,10 @@ func (s *Aggregate) merge(set, from, to int) error {
 	if err != nil {
 		return err
 	}
-	if to == from+1 && s.lanes[0].tables[set].groups.packed != nil {
+	switch {
+	case s.mixed[set]:
+		dst.groups.size = 0
+	case to == from+1:
 		dst.groups.part(from)
 	}
 	if err := s.mergeInto(dst, set, from, to); err != nil {

@@ -5,87 +5,258 @@ import (
 	"github.com/millrace/millrace/storage/vec"
 )
 
-// Spilling of aggregations. When memory is short, the lanes' tables of a set stay
-// as they are, and all further rows are written to partitions by their groups'
-// hash, as they came. A partition is then finished on its own, when its groups are
-// read: the lanes' groups of it, then its rows.
+// Partitioned aggregation. A table with many groups that come back seldom costs
+// twice: each row misses the cache, and lanes' tables must be merged. So a lane
+// whose table grows large without gathering many rows leaves it as it is, and sorts
+// all further rows into partitions by their groups' hash, as they came. When memory
+// is short a lane does the same at once, and the partitions go to files.
+//
+// A partition is finished on its own when its groups are read: the lanes' groups of
+// it, then its rows. It has one table, which fits the cache or at least memory.
 
 // headroom is the memory that must be left for a table to take another batch: what
 // fails in the middle of a batch cannot be undone.
 const headroom = 4 << 20
 
-// addOrSpill writes the batch to the set's partitions if it must; false: it belongs
-// into the table.
-func (l *aggLane) addOrSpill(set int, b *vec.Batch) (bool, error) {
+// A lane's table is left when it has manyGroups and took fewer than fewRows rows for
+// each.
+const (
+	manyGroups = 1 << 16
+	fewRows    = 8
+)
+
+// parted is a lane's rows by partition, in memory.
+type parted struct {
+	rows [spillParts]*Rows
+}
+
+// add gives a batch to a set: to the lane's table, or to the partitions.
+func (l *aggLane) add(set int, b *vec.Batch) error {
 	s, t := l.s, l.tables[set]
-	p := s.spills[set].Load()
-	if p == nil {
+	if len(t.set) == 0 {
+		return t.add(b)
+	}
+	if l.parted[set] == nil && s.spills[set].Load() == nil {
+		t.rowsIn += b.Rows()
 		full := s.run.ForceSpill && t.groups.N >= forcedRows
-		if !full {
+		if !full && s.run.CanSpill() {
 			if full = !s.acct.TryReserve(headroom); !full {
 				s.acct.Release(headroom)
 			}
 		}
-		if !full {
-			if err := t.find(b); err == nil {
-				return true, t.update(b)
-			} else if sqlstate.CodeOf(err) != sqlstate.OutOfMemory {
-				return true, err
+		switch {
+		case full:
+		case t.groups.N >= manyGroups && t.rowsIn < fewRows*t.groups.N && t.groups.size == 0:
+			l.parted[set] = &parted{}
+			s.lazy[set].Store(true)
+		default:
+			err := t.find(b)
+			if err == nil {
+				return t.update(b)
 			}
+			if !s.run.CanSpill() || sqlstate.CodeOf(err) != sqlstate.OutOfMemory {
+				return err
+			}
+			full = true
 		}
-		p = newPartitions(s.run, typesOfBatch(b), groupShift)
-		if !s.spills[set].CompareAndSwap(nil, p) {
-			p = s.spills[set].Load()
+		if full {
+			s.spill(set, b)
 		}
 	}
 	t.keyCols(b)
-	return true, p.write(&l.split, t.keys, b.Cols, b.Sel, b.N)
+	if p := s.spills[set].Load(); p != nil {
+		if err := l.flush(set, p); err != nil {
+			return err
+		}
+		return p.write(&l.split, t.keys, b.Cols, b.Sel, b.N)
+	}
+	return l.keepRows(set, b)
 }
 
-// remaking makes the table of a partition that spilled.
+// spill begins files for a set.
+func (s *Aggregate) spill(set int, b *vec.Batch) *partitions {
+	s.lazy[set].Store(true)
+	s.spills[set].CompareAndSwap(nil, newPartitions(s.run, typesOfBatch(b), groupShift))
+	return s.spills[set].Load()
+}
+
+// keepRows adds a batch to the lane's partitions in memory; what finds no room goes to
+// files with all before it.
+func (l *aggLane) keepRows(set int, b *vec.Batch) error {
+	s, ps, sp := l.s, l.parted[set], &l.split
+	n := b.Rows()
+	sp.hash = grown(sp.hash, n)
+	hashKeys(sp.hash, l.tables[set].keys, b.Sel, b.N)
+	sp.cut(sp.hash, groupShift, physicalRows(b.Sel, b.N))
+	for i := range spillParts {
+		sel := sp.sel[sp.count[i]:sp.count[i+1]]
+		if len(sel) == 0 {
+			continue
+		}
+		if ps.rows[i] == nil {
+			ps.rows[i] = NewRows(typesOfBatch(b), s.acct)
+		}
+		err := ps.rows[i].AppendCols(b.Cols, sel, 0)
+		if err == nil {
+			continue
+		}
+		if !s.run.CanSpill() || sqlstate.CodeOf(err) != sqlstate.OutOfMemory {
+			return err
+		}
+		p := s.spill(set, b)
+		rest := vec.Batch{Cols: b.Cols, N: b.N}
+		for k := i; k < spillParts; k++ {
+			if rest.Sel = sp.sel[sp.count[k]:sp.count[k+1]]; len(rest.Sel) > 0 {
+				if err := p.append(k, &rest); err != nil {
+					return err
+				}
+			}
+		}
+		return l.flush(set, p)
+	}
+	return nil
+}
+
+// flush writes the lane's partitions in memory to files.
+func (l *aggLane) flush(set int, p *partitions) error {
+	ps := l.parted[set]
+	if ps == nil {
+		return nil
+	}
+	for i, r := range ps.rows {
+		if r == nil {
+			continue
+		}
+		if err := eachBatch(r, func(b *vec.Batch) error { return p.append(i, b) }); err != nil {
+			return err
+		}
+		r.Free()
+		if err := l.s.run.Interrupted(); err != nil {
+			return err
+		}
+	}
+	l.parted[set] = nil
+	return nil
+}
+
+// eachBatch calls f for the rows of a store.
+func eachBatch(r *Rows, f func(*vec.Batch) error) error {
+	b := &vec.Batch{Cols: make([]*vec.Vec, len(r.T))}
+	for i := range b.Cols {
+		b.Cols[i] = &vec.Vec{}
+	}
+	for from := 0; from < r.N; from += vec.Size {
+		b.N, b.Sel = min(vec.Size, r.N-from), nil
+		for c, v := range b.Cols {
+			r.View(c, from, b.N, v)
+		}
+		if err := f(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remaking makes the table of a partition.
 type remaking struct {
-	s *Aggregate
-	t *aggTable
-	p *partitions
-	i int
-	r *partReader
+	s     *Aggregate
+	t     *aggTable
+	p     *partitions
+	set   int
+	part  int
+	r     *partReader
+	lane  int
+	at    int
+	batch vec.Batch
 }
 
 func (s *Aggregate) remake(set, part int) (*remaking, error) {
-	// Uncounted: it is a small part of what the lanes' tables hold, which are counted
-	// to the end.
-	t, err := s.newTable(s.spec.Sets[set], true, nil)
+	// When rows are in files memory is short, and uncounted then: a partition is a small
+	// part of what the lanes' tables hold, which are counted to the end.
+	acct := s.acct
+	p := s.spills[set].Load()
+	if p != nil {
+		acct = nil
+	}
+	t, err := s.newTable(s.spec.Sets[set], true, acct)
 	if err != nil {
 		return nil, err
 	}
 	t.groups.size = 0 // partitions are by hash, not by word
-	m := &remaking{s: s, t: t, p: s.spills[set].Load(), i: part}
-	if err := s.mergeInto(t, set, part, part+1); err != nil {
-		t.free()
-		return nil, err
+	m := &remaking{s: s, t: t, p: p, set: set, part: part}
+	// Room for the groups that there are, and as many rows again.
+	n := 0
+	for _, l := range s.lanes {
+		n += l.bounds[set][part+1] - l.bounds[set][part]
+		if ps := l.parted[set]; ps != nil && ps.rows[part] != nil {
+			n += ps.rows[part].N / 3
+		}
 	}
-	if m.r, err = m.p.read(part); err != nil {
+	t.groups.expect(n)
+	if err = s.mergeInto(t, set, part, part+1); err == nil && p != nil {
+		m.r, err = p.read(part)
+	}
+	if err != nil {
 		t.free()
 		return nil, err
 	}
 	return m, nil
 }
 
-// step takes a batch; true when the table is complete.
+// step takes some batches; true when the table is complete.
 func (m *remaking) step() (bool, error) {
-	if m.r != nil {
-		b, err := m.r.next()
+	for range 8 {
+		b, err := m.next()
 		if err != nil {
 			return false, err
 		}
-		if b != nil {
-			return false, m.t.add(b)
+		if b == nil {
+			return true, m.t.finish(m.s.run)
+		}
+		if err := m.t.add(b); err != nil {
+			return false, err
 		}
 	}
-	return true, m.t.finish(m.s.run)
+	return false, nil
+}
+
+// next is the partition's next batch: from the file, then from the lanes.
+func (m *remaking) next() (*vec.Batch, error) {
+	if m.r != nil {
+		b, err := m.r.next()
+		if b != nil || err != nil {
+			return b, err
+		}
+		m.r.close()
+		m.r = nil
+	}
+	for ; m.lane < len(m.s.lanes); m.lane, m.at = m.lane+1, 0 {
+		ps := m.s.lanes[m.lane].parted[m.set]
+		if ps == nil || ps.rows[m.part] == nil {
+			continue
+		}
+		r := ps.rows[m.part]
+		if m.at >= r.N {
+			r.Free()
+			continue
+		}
+		for len(m.batch.Cols) < len(r.T) {
+			m.batch.Cols = append(m.batch.Cols, &vec.Vec{})
+		}
+		m.batch.N, m.batch.Sel = min(vec.Size, r.N-m.at), nil
+		for c, v := range m.batch.Cols {
+			r.View(c, m.at, m.batch.N, v)
+		}
+		m.at += m.batch.N
+		return &m.batch, nil
+	}
+	return nil, nil
 }
 
 func (m *remaking) close() {
 	m.r.close()
-	m.p.drop(m.i)
+	m.r = nil
+	if m.p != nil {
+		m.p.drop(m.part)
+	}
 }

@@ -28,6 +28,7 @@ type Groups struct {
 
 	slots mem.Array[uint64]
 	mask  uint64
+	first int // slots to begin with
 	hash  mem.Array[uint64] // by group
 
 	packed *packing
@@ -63,8 +64,8 @@ func NewGroups(ts []types.T, acct *mem.Account) *Groups { return NewGroupsIn(ts,
 // denseGroupRatio words a group expected.
 const (
 	denseGroups     = 1 << 15
-	denseGroupRatio = 8
-	denseGroupMax   = 1 << 26
+	denseGroupRatio = 16
+	denseGroupMax   = 1 << 20
 )
 
 // NewGroupsIn is NewGroups with bounds of the keys, which may be nil, and about how
@@ -76,7 +77,7 @@ func NewGroupsIn(ts []types.T, bounds []KeyBounds, expect float64, acct *mem.Acc
 		g.rows = NewRows(ts, acct)
 		return g
 	}
-	if p := g.packed; p.width <= 26 && !p.noNull {
+	if p := g.packed; p.width <= 20 && !p.noNull {
 		size := uint64(1) << p.width
 		if len(ts) == 1 {
 			size = p.span[0] + 2
@@ -171,8 +172,12 @@ func (g *Groups) find(cols []*vec.Vec, sel []uint16, n int, gids []uint32) error
 // findDense looks the words in key up in the array.
 func (g *Groups) findDense(n int, gids []uint32) error {
 	if g.dense.Cap() == 0 {
-		if err := g.dense.Grow(int(g.size)); err != nil {
-			return err
+		if g.dense.Grow(int(g.size)) != nil {
+			g.size = 0 // no room for an array: a table then
+			if err := g.room(n); err != nil {
+				return err
+			}
+			return g.findPacked(nil, nil, n, gids)
 		}
 	}
 	if err := g.words.Grow(g.N + n + 1); err != nil {
@@ -236,6 +241,13 @@ func (g *Groups) toRows() error {
 	return nil
 }
 
+// expect makes room for about n groups in an empty table.
+func (g *Groups) expect(n int) {
+	for g.first = slotsMin; n*5 > g.first*3; {
+		g.first *= 2
+	}
+}
+
 // room makes the table fit for n more groups.
 func (g *Groups) room(n int) error {
 	want := g.N + n
@@ -252,7 +264,7 @@ func (g *Groups) room(n int) error {
 		return nil
 	}
 	if g.mask == 0 {
-		size = slotsMin
+		size = max(slotsMin, g.first)
 	}
 	for want*5 > size*3 {
 		if size < 16<<20 && g.N > 0 {
@@ -300,7 +312,7 @@ func (g *Groups) findPacked(cols []*vec.Vec, sel []uint16, n int, gids []uint32)
 		}
 		miss = append(miss, uint16(k))
 	}
-	if nv := g.packed.apart(cols); nv != nil {
+	if nv := g.packed.apart(cols); nv != nil { // not of a dense table
 		// A 64-bit key has no room for a null: nulls are a group beside the table.
 		m := 0
 		for _, k := range miss {

@@ -35,8 +35,6 @@ func newPartitions(run *Run, ts []types.T, shift uint) *partitions {
 	return &partitions{run: run, ts: ts, shift: shift}
 }
 
-func (p *partitions) of(h uint64) int { return int(h >> (p.shift & 63) & (spillParts - 1)) }
-
 func typesOfBatch(b *vec.Batch) []types.T {
 	ts := make([]types.T, len(b.Cols))
 	for i, c := range b.Cols {
@@ -50,6 +48,24 @@ type splitter struct {
 	hash  []uint64
 	count [spillParts + 1]int
 	sel   []uint16
+}
+
+// cut orders rows by partition: those of partition i are sel[count[i]:count[i+1]].
+func (s *splitter) cut(hash []uint64, shift uint, rows []uint16) {
+	clear(s.count[:])
+	for _, h := range hash {
+		s.count[h>>(shift&63)&(spillParts-1)+1]++
+	}
+	for i := range spillParts {
+		s.count[i+1] += s.count[i]
+	}
+	s.sel = grown(s.sel, len(rows))
+	at := s.count
+	for k, h := range hash {
+		i := h >> (shift & 63) & (spillParts - 1)
+		s.sel[at[i]] = rows[k]
+		at[i]++
+	}
 }
 
 // write writes the rows in sel (or 0..n-1) of the columns to their partitions; keys
@@ -69,21 +85,7 @@ func physicalRows(sel []uint16, n int) []uint16 {
 
 // writeHashed is write with the rows' hashes.
 func (p *partitions) writeHashed(s *splitter, hash []uint64, cols []*vec.Vec, sel []uint16, n int) error {
-	all := physicalRows(sel, n)
-	clear(s.count[:])
-	for _, h := range hash {
-		s.count[p.of(h)+1]++
-	}
-	for i := range spillParts {
-		s.count[i+1] += s.count[i]
-	}
-	s.sel = grown(s.sel, len(all))
-	at := s.count
-	for k, h := range hash {
-		i := p.of(h)
-		s.sel[at[i]] = all[k]
-		at[i]++
-	}
+	s.cut(hash, p.shift, physicalRows(sel, n))
 	b := vec.Batch{Cols: cols, N: n}
 	for i := range spillParts {
 		b.Sel = s.sel[s.count[i]:s.count[i+1]]
