@@ -28,7 +28,7 @@ type Groups struct {
 
 	slots mem.Array[uint64]
 	mask  uint64
-	first int // slots to begin with
+	first int               // slots to begin with
 	hash  mem.Array[uint64] // by group
 
 	packed *packing

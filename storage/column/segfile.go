@@ -32,8 +32,8 @@ type segFile struct {
 	inManifest atomic.Bool
 
 	// Guarded by the tablet's write lock.
-	staging    bool // a commit has staged deletes in the tail
-	foldAt     int  // length of the tail at which folding is tried again
+	staging bool // a commit has staged deletes in the tail
+	foldAt  int  // length of the tail at which folding is tried again
 	// sideDeletes names the deletes file of a side file until the manifest has both.
 	sideDeletes string
 	// floor is the watermark under which compaction gave up the rows' own commits.
