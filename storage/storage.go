@@ -37,6 +37,8 @@ type Store interface {
 	// all tables) until nothing is left to gain. Both return when done.
 	Flush(ctx context.Context) error
 	Compact(ctx context.Context, table uint32) error
+	// Notes are the durable notes (see Txn.Note) whose keys begin with prefix.
+	Notes(prefix string) (map[string][]byte, error)
 	// DiskBytes is the size on disk of one table, or for 0 of everything.
 	DiskBytes(table uint32) int64
 	// Close flushes what is cheap to flush, syncs the log and releases everything.
@@ -169,6 +171,12 @@ type Txn interface {
 	Write(ctx context.Context, m *Mutation) (int64, error)
 	// Change applies DDL.
 	Change(ctx context.Context, d *catalog.Delta) error
+	// Note keeps a value under a key with the commit; nil removes it. Notes are for
+	// background work whose state must agree with the rows that it wrote, like the
+	// positions of a subscription's source. They make no new catalog version, and
+	// snapshots do not see them; two transactions that note the same key do not
+	// conflict.
+	Note(key string, value []byte)
 	// AllocOIDs reserves n consecutive OIDs, never handed out again.
 	AllocOIDs(n int) uint32
 	// Savepoint marks the present state; RollbackTo undoes all after the mark.

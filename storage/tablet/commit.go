@@ -59,7 +59,7 @@ func (x *tx) Commit(ctx context.Context) (storage.CSN, error) {
 	if err := x.over(); err != nil {
 		return 0, err
 	}
-	if x.ddl == nil && !x.wrote() {
+	if x.ddl == nil && len(x.notes) == 0 && !x.wrote() {
 		x.end()
 		return 0, nil
 	}
@@ -365,6 +365,7 @@ func (c *commit) prepare(ctx context.Context) error {
 // encode writes the record but for its numbers.
 func (c *commit) encode() {
 	c.enc = wal.NewEncoder()
+	c.enc.Notes(c.x.noteSets()) // before the catalog's: see recovery.replay
 	if len(c.kvs) > 0 {
 		kvs := make([]wal.KV, len(c.kvs))
 		for i, kv := range c.kvs {
@@ -591,13 +592,16 @@ func (s *Store) onDurable(es []*wal.Entry) error {
 	for _, e := range es {
 		c := e.Tag.(*commit)
 		last = e.CSN
-		if len(c.kvs) == 0 {
+		if len(c.kvs) == 0 && len(c.x.notes) == 0 {
 			continue
 		}
 		if b == nil {
 			b = s.db.NewBatch()
 		}
 		if err := catstore.Apply(b, c.kvs); err != nil {
+			return err
+		}
+		if err := applyNotes(b, c.x.noteSets()); err != nil {
 			return err
 		}
 		if err := setCovered(b, e.CSN); err != nil {

@@ -227,8 +227,14 @@ func (r *recovery) openTable(t *catalog.Table, created storage.CSN) error {
 // replay does a logged commit again, each tablet only what its files lack.
 func (r *recovery) replay(e *wal.Entry) error {
 	var sh *shard
+	var notes []wal.KV // they come first, and go with the catalog's changes
 	err := wal.Decode(e.Payload(), &wal.Visitor{
-		Catalog: func(kvs []wal.KV) error { return r.catalog(kvs, e.CSN) },
+		Notes: func(kvs []wal.KV) error { notes = kvs; return nil },
+		Catalog: func(kvs []wal.KV) error {
+			n := notes
+			notes = nil
+			return r.catalog(kvs, n, e.CSN)
+		},
 		Truncated: func(oids []uint32) error {
 			for _, oid := range oids {
 				if err := r.empty(oid, e.CSN); err != nil {
@@ -251,6 +257,11 @@ func (r *recovery) replay(e *wal.Entry) error {
 	})
 	if err != nil {
 		return fmt.Errorf("replay of commit %d: %w", e.CSN, err)
+	}
+	if notes != nil && e.CSN > r.dbCovered {
+		if err := r.applySets(nil, notes, e.CSN); err != nil {
+			return err
+		}
 	}
 	r.s.marks.Start(e.CSN)
 	return r.relieve()
@@ -297,7 +308,7 @@ func (r *recovery) wants(oid uint32, index int, csn storage.CSN) *shard {
 	return g.shards[index]
 }
 
-func (r *recovery) catalog(kvs []wal.KV, csn storage.CSN) error {
+func (r *recovery) catalog(kvs, notes []wal.KV, csn storage.CSN) error {
 	if csn <= r.dbCovered {
 		return nil
 	}
@@ -312,17 +323,9 @@ func (r *recovery) catalog(kvs []wal.KV, csn storage.CSN) error {
 	before := r.version
 	r.version = before.Apply(d)
 	r.version.Number = number
-	b := r.s.db.NewBatch()
-	if err := catstore.Apply(b, sets); err != nil {
+	if err := r.applySets(sets, notes, csn); err != nil {
 		return err
 	}
-	if err := setCovered(b, csn); err != nil {
-		return err
-	}
-	if err := b.Commit(pebble.NoSync); err != nil {
-		return err
-	}
-	r.s.dbApplied = csn
 	for oid, t := range d.Tables {
 		old := before.Table(oid)
 		was := old != nil && old.Kind == catalog.KindTable
@@ -346,6 +349,26 @@ func (r *recovery) catalog(kvs []wal.KV, csn storage.CSN) error {
 			}
 		}
 	}
+	return nil
+}
+
+// applySets puts what a record has for Pebble into it, in one batch with the commit
+// that is then covered.
+func (r *recovery) applySets(sets []catstore.KV, notes []wal.KV, csn storage.CSN) error {
+	b := r.s.db.NewBatch()
+	if err := catstore.Apply(b, sets); err != nil {
+		return err
+	}
+	if err := applyNotes(b, notes); err != nil {
+		return err
+	}
+	if err := setCovered(b, csn); err != nil {
+		return err
+	}
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return err
+	}
+	r.s.dbApplied = csn
 	return nil
 }
 

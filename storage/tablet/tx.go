@@ -28,6 +28,7 @@ type tx struct {
 	base *catalog.Version
 	cat  *catalog.Version
 
+	notes map[string][]byte // nil values remove
 	own   map[uint32]*ownTable
 	order []uint32 // tables as first written
 	ord   uint32
@@ -44,6 +45,7 @@ type mark struct {
 	ord    uint32
 	ddl    *catalog.Delta
 	seen   map[uint32]*catalog.Table
+	notes  map[string][]byte
 	tables map[uint32]tableMark
 }
 
@@ -281,7 +283,7 @@ func checkNames(v *catalog.Version, d *catalog.Delta) error {
 
 // Savepoint implements storage.Txn.
 func (x *tx) Savepoint() int {
-	m := mark{ord: x.ord, ddl: x.ddl, seen: x.seen, tables: map[uint32]tableMark{}}
+	m := mark{ord: x.ord, ddl: x.ddl, seen: x.seen, notes: maps.Clone(x.notes), tables: map[uint32]tableMark{}}
 	for oid, o := range x.own {
 		tm, err := o.mark()
 		if err != nil {
@@ -305,6 +307,7 @@ func (x *tx) RollbackTo(k int) error {
 	x.marks = x.marks[:k+1] // the mark itself stays, as in PostgreSQL
 	x.ord = m.ord
 	x.ddl, x.seen, x.cat = m.ddl, m.seen, nil
+	x.notes = maps.Clone(m.notes)
 	var order []uint32
 	for _, oid := range x.order {
 		tm, had := m.tables[oid]

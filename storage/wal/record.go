@@ -22,6 +22,7 @@ const (
 	secTruncated = 2
 	secChunk     = 3
 	secFile      = 4
+	secNotes     = 5
 )
 
 // Flags of a chunk.
@@ -32,7 +33,7 @@ const (
 	flagDense = 8
 )
 
-// KV is a catalog change: a nil value removes the key.
+// KV is a catalog change or a note: a nil value removes the key.
 type KV struct{ Key, Value []byte }
 
 // SideFile names a segment file that has rows of a large commit, after those of the
@@ -83,11 +84,16 @@ func (e *Encoder) end(at int) {
 }
 
 // Catalog adds catalog changes.
-func (e *Encoder) Catalog(kvs []KV) {
+func (e *Encoder) Catalog(kvs []KV) { e.pairs(secCatalog, kvs) }
+
+// Notes adds changes of notes.
+func (e *Encoder) Notes(kvs []KV) { e.pairs(secNotes, kvs) }
+
+func (e *Encoder) pairs(kind byte, kvs []KV) {
 	if len(kvs) == 0 {
 		return
 	}
-	at := e.section(secCatalog)
+	at := e.section(kind)
 	for _, kv := range kvs {
 		e.bytes(kv.Key)
 		if kv.Value == nil {
@@ -293,6 +299,7 @@ func (e *Encoder) dictColumn(v *vec.Vec, n int) {
 // Visitor receives the sections of a record. A nil function skips its sections.
 type Visitor struct {
 	Catalog   func(kvs []KV) error
+	Notes     func(kvs []KV) error
 	Truncated func(tables []uint32) error
 	File      func(f *SideFile) error
 	// Want is asked for each chunk: the table to read it for, with the columns that
@@ -318,7 +325,9 @@ func Decode(b []byte, v *Visitor) error {
 		var err error
 		switch kind {
 		case secCatalog:
-			err = decodeCatalog(&body, v)
+			err = decodePairs(&body, v.Catalog)
+		case secNotes:
+			err = decodePairs(&body, v.Notes)
 		case secTruncated:
 			var ts []uint32
 			for len(body.b) > 0 && !body.bad {
@@ -353,7 +362,7 @@ func Decode(b []byte, v *Visitor) error {
 	return nil
 }
 
-func decodeCatalog(r *reader, v *Visitor) error {
+func decodePairs(r *reader, visit func([]KV) error) error {
 	var kvs []KV
 	for len(r.b) > 0 && !r.bad {
 		kv := KV{Key: r.take(int(r.uvarint()))}
@@ -365,10 +374,10 @@ func decodeCatalog(r *reader, v *Visitor) error {
 		}
 		kvs = append(kvs, kv)
 	}
-	if v.Catalog == nil || r.bad {
+	if visit == nil || r.bad {
 		return nil
 	}
-	return v.Catalog(kvs)
+	return visit(kvs)
 }
 
 func decodeChunk(r *reader, v *Visitor) error {

@@ -53,6 +53,7 @@ func countAll() *Visitor {
 func TestRecord(t *testing.T) {
 	e := NewEncoder()
 	sample(e)
+	e.Notes([]KV{{[]byte("sub/1"), []byte{1, 2}}, {[]byte("old"), nil}})
 	now := &catalog.Table{OID: 16384, PK: []int{0}, Columns: []catalog.Column{
 		{ID: 1, T: types.Int4}, {ID: 6, T: types.Int8, Missing: types.NewInt(77)}, {ID: 5, T: types.Decimal(10, 2)}, {ID: 2, T: types.Text},
 	}}
@@ -62,6 +63,12 @@ func TestRecord(t *testing.T) {
 		Catalog: func(kvs []KV) error {
 			for _, kv := range kvs {
 				add("catalog %s=%q %v", kv.Key, kv.Value, kv.Value == nil)
+			}
+			return nil
+		},
+		Notes: func(kvs []KV) error {
+			for _, kv := range kvs {
+				add("note %s=%q %v", kv.Key, kv.Value, kv.Value == nil)
 			}
 			return nil
 		},
@@ -107,6 +114,7 @@ func TestRecord(t *testing.T) {
 		`  true/1/`, `  true/2/`, `  true/3/`,
 		`chunk shard 1 op 3 ord [7 8 9]`, `  true/1/`, `  true/2/`, `  true/3/`,
 		`file {Table:16384 Shard:2 Rows:1048576 Size:12345 Name:00000001.seg Deletes:00000002.del}`,
+		`note sub/1="\x01\x02" false`, `note old="" true`,
 	}
 	if fmt.Sprint(log) != fmt.Sprint(want) {
 		for i := range max(len(log), len(want)) {
@@ -128,6 +136,7 @@ func TestRecord(t *testing.T) {
 func TestRecordGarbage(t *testing.T) {
 	e := NewEncoder()
 	sample(e)
+	e.Notes([]KV{{[]byte("sub/1"), []byte{1, 2}}, {[]byte("old"), nil}})
 	b := e.Buf[Headroom:]
 	for i := range b {
 		_ = Decode(b[:i], countAll())
