@@ -121,6 +121,28 @@ type Database struct {
 	Owner uint32
 }
 
+// Subscription keeps a table fed from a stream outside: CREATE SUBSCRIPTION.
+type Subscription struct {
+	OID     uint32
+	Name    string
+	Owner   uint32
+	Enabled bool
+	// Conn is the connection string with secrets masked. Secrets has them, and those
+	// of the options, sealed: what reads the catalog cannot read them.
+	Conn    string
+	Secrets []byte
+	// Publications are the names of what is read (topics).
+	Publications []string
+	// Options are those of WITH, but for enabled and secrets.
+	Options map[string]string
+	// Target is the table that is fed, and ErrorTable the one for messages that could
+	// not be applied.
+	Target, ErrorTable uint32
+	// Version counts changes of this object; whoever runs it starts anew at each.
+	Version uint64
+	Comment string
+}
+
 // Well-known OIDs. User objects begin at FirstUserOID.
 const (
 	PgCatalogOID         = 11

@@ -19,6 +19,8 @@ type Version struct {
 	roles        map[uint32]*Role
 	roleByName   map[string]*Role
 	databases    map[uint32]*Database
+	subs         map[uint32]*Subscription
+	subByName    map[string]*Subscription
 }
 
 type tableName struct {
@@ -32,7 +34,10 @@ type Delta struct {
 	Tables    map[uint32]*Table
 	Roles     map[uint32]*Role
 	Databases map[uint32]*Database
-	NextOID   uint32 // 0: unchanged
+
+	Subscriptions map[uint32]*Subscription
+
+	NextOID uint32 // 0: unchanged
 	// Truncated lists tables whose rows vanish at the commit; Rewritten lists
 	// tables whose stored rows are replaced.
 	Truncated []uint32
@@ -40,7 +45,7 @@ type Delta struct {
 
 // Empty says whether d changes nothing.
 func (d *Delta) Empty() bool {
-	return d == nil || len(d.Schemas)+len(d.Tables)+len(d.Roles)+len(d.Databases)+len(d.Truncated) == 0 && d.NextOID == 0
+	return d == nil || len(d.Schemas)+len(d.Tables)+len(d.Roles)+len(d.Databases)+len(d.Subscriptions)+len(d.Truncated) == 0 && d.NextOID == 0
 }
 
 // NewVersion makes an empty catalog.
@@ -51,6 +56,7 @@ func NewVersion() *Version {
 		tables: map[uint32]*Table{}, tableByName: map[tableName]*Table{},
 		roles: map[uint32]*Role{}, roleByName: map[string]*Role{},
 		databases: map[uint32]*Database{},
+		subs:      map[uint32]*Subscription{}, subByName: map[string]*Subscription{},
 	}
 }
 
@@ -78,6 +84,7 @@ func (v *Version) Apply(d *Delta) *Version {
 		Number: v.Number + 1, NextOID: max(v.NextOID, d.NextOID),
 		schemas: v.schemas, schemaByName: v.schemaByName, tables: v.tables, tableByName: v.tableByName,
 		roles: v.roles, roleByName: v.roleByName, databases: v.databases,
+		subs: v.subs, subByName: v.subByName,
 	}
 	if len(d.Schemas) > 0 {
 		n.schemas, n.schemaByName = maps.Clone(v.schemas), maps.Clone(v.schemaByName)
@@ -94,6 +101,10 @@ func (v *Version) Apply(d *Delta) *Version {
 	if len(d.Databases) > 0 {
 		n.databases = maps.Clone(v.databases)
 		replace(n.databases, d.Databases, map[string]*Database{}, func(d *Database) string { return d.Name })
+	}
+	if len(d.Subscriptions) > 0 {
+		n.subs, n.subByName = maps.Clone(v.subs), maps.Clone(v.subByName)
+		replace(n.subs, d.Subscriptions, n.subByName, func(s *Subscription) string { return s.Name })
 	}
 	return n
 }
@@ -146,6 +157,15 @@ func (v *Version) DatabaseNamed(name string) *Database {
 	}
 	return nil
 }
+
+// Subscription finds a subscription by OID.
+func (v *Version) Subscription(oid uint32) *Subscription { return v.subs[oid] }
+
+// SubscriptionNamed finds a subscription by name.
+func (v *Version) SubscriptionNamed(name string) *Subscription { return v.subByName[name] }
+
+// Subscriptions lists all subscriptions by OID.
+func (v *Version) Subscriptions() []*Subscription { return sorted(v.subs) }
 
 // Schemas, Tables, Roles and Databases list all objects by OID.
 func (v *Version) Schemas() []*Schema { return sorted(v.schemas) }

@@ -4,7 +4,8 @@
 // Pebble by whoever owns the log; this package has no durability of its own.
 //
 // A value is a version byte and the object as JSON, so that fields can be added.
-// The only secrets among objects are SCRAM verifiers of roles.
+// The only secrets among objects are SCRAM verifiers of roles, and those of
+// subscriptions, which are sealed.
 package store
 
 import (
@@ -30,6 +31,8 @@ const (
 	kindTable    = 't'
 	kindRole     = 'r'
 	kindDatabase = 'd'
+
+	kindSubscription = 'u'
 )
 
 // KV is a change of one key; a nil value removes it.
@@ -105,6 +108,11 @@ func Sets(d *catalog.Delta, after *catalog.Version) ([]KV, error) {
 			err = add(kindDatabase, oid, o == nil, o)
 		}
 	}
+	for oid, o := range d.Subscriptions {
+		if err == nil {
+			err = add(kindSubscription, oid, o == nil, o)
+		}
+	}
 	return out, err
 }
 
@@ -156,7 +164,8 @@ func fromRole(r *catalog.Role) *role {
 // catalog's number afterwards, 0 when the changes do not say.
 func Delta(kvs []KV) (d *catalog.Delta, number uint64, err error) {
 	d = &catalog.Delta{Schemas: map[uint32]*catalog.Schema{}, Tables: map[uint32]*catalog.Table{},
-		Roles: map[uint32]*catalog.Role{}, Databases: map[uint32]*catalog.Database{}}
+		Roles: map[uint32]*catalog.Role{}, Databases: map[uint32]*catalog.Database{},
+		Subscriptions: map[uint32]*catalog.Subscription{}}
 	for _, kv := range kvs {
 		if len(kv.Key) != 6 || kv.Key[0] != Prefix {
 			return nil, 0, fmt.Errorf("catalog key %q is malformed", kv.Key)
@@ -180,6 +189,8 @@ func Delta(kvs []KV) (d *catalog.Delta, number uint64, err error) {
 			})
 		case kindDatabase:
 			err = put(d.Databases, oid, kv.Value, func(d *catalog.Database) *catalog.Database { return d })
+		case kindSubscription:
+			err = put(d.Subscriptions, oid, kv.Value, func(s *catalog.Subscription) *catalog.Subscription { return s })
 		default:
 			err = fmt.Errorf("catalog entry has an unknown kind %q", kv.Key[1])
 		}

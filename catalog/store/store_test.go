@@ -45,6 +45,10 @@ func TestRoundTrip(t *testing.T) {
 		{Roles: map[uint32]*catalog.Role{16400: {OID: 16400, Name: "r", Password: "SCRAM-SHA-256$4096:x", ValidUntil: types.NewInt(7),
 			Config: map[string]string{"search_path": "x"}, MemberOf: []uint32{10}}}, NextOID: 16401},
 		{Tables: map[uint32]*catalog.Table{16390: nil}},
+		{Subscriptions: map[uint32]*catalog.Subscription{16401: {OID: 16401, Name: "s", Owner: 10, Enabled: true, Conn: "kafka://u:***@h",
+			Secrets: []byte{0, 255}, Publications: []string{"a", "b"}, Options: map[string]string{"format": "json"}, Target: 16384, Version: 2},
+			16402: {OID: 16402, Name: "gone"}}, NextOID: 16403},
+		{Subscriptions: map[uint32]*catalog.Subscription{16402: nil}},
 	} {
 		v = v.Apply(d)
 		kvs, err := Sets(d, v)
@@ -64,7 +68,7 @@ func TestRoundTrip(t *testing.T) {
 		}
 		if got.Number != v.Number || got.NextOID != v.NextOID || !reflect.DeepEqual(got.Tables(), v.Tables()) ||
 			!reflect.DeepEqual(got.Roles(), v.Roles()) || !reflect.DeepEqual(got.Schemas(), v.Schemas()) ||
-			!reflect.DeepEqual(got.Databases(), v.Databases()) {
+			!reflect.DeepEqual(got.Databases(), v.Databases()) || !reflect.DeepEqual(got.Subscriptions(), v.Subscriptions()) {
 			t.Fatalf("the stored catalog differs after delta %+v", d)
 		}
 	}

@@ -184,8 +184,24 @@ func (x *tx) Change(ctx context.Context, d *catalog.Delta) error {
 			}
 		}
 	}
+	for oid, o := range d.Subscriptions {
+		names := []*catalog.Subscription{o, before.Subscription(oid)}
+		for _, o := range names {
+			if o == nil {
+				continue
+			}
+			if _, err := x.s.locks.LockKey(ctx, x.owner, nameKey('u', 0, o.Name)); err != nil {
+				return err
+			}
+		}
+	}
 	// The locks are held now; what they guard may have changed while we waited.
 	now := x.s.hist.newest()
+	for oid := range d.Subscriptions {
+		if now.Subscription(oid) != before.Subscription(oid) && (x.ddl == nil || x.ddl.Subscriptions[oid] == nil) {
+			return errConcurrentDDL
+		}
+	}
 	for oid := range d.Tables {
 		if _, own := x.seen[oid]; !own && now.Table(oid) != before.Table(oid) {
 			return errConcurrentDDL
@@ -199,6 +215,7 @@ func (x *tx) Change(ctx context.Context, d *catalog.Delta) error {
 	merged.Tables = merge(merged.Tables, d.Tables)
 	merged.Roles = merge(merged.Roles, d.Roles)
 	merged.Databases = merge(merged.Databases, d.Databases)
+	merged.Subscriptions = merge(merged.Subscriptions, d.Subscriptions)
 	merged.NextOID = max(merged.NextOID, d.NextOID)
 	merged.Truncated = append(merged.Truncated[:len(merged.Truncated):len(merged.Truncated)], d.Truncated...)
 	if err := checkNames(now, merged); err != nil {
@@ -275,6 +292,16 @@ func checkNames(v *catalog.Version, d *catalog.Delta) error {
 		if p := v.RoleNamed(o.Name); p != nil && p.OID != oid {
 			if n, changed := d.Roles[p.OID]; !changed || n != nil && n.Name == p.Name {
 				return sqlstate.Errorf(sqlstate.DuplicateObject, "role %q already exists", o.Name)
+			}
+		}
+	}
+	for oid, o := range d.Subscriptions {
+		if o == nil {
+			continue
+		}
+		if p := v.SubscriptionNamed(o.Name); p != nil && p.OID != oid {
+			if n, changed := d.Subscriptions[p.OID]; !changed || n != nil && n.Name == p.Name {
+				return sqlstate.Errorf(sqlstate.DuplicateObject, "subscription %q already exists", o.Name)
 			}
 		}
 	}
