@@ -347,13 +347,13 @@ func (r *router) route(cols []*vec.Vec, sel []uint16, n int) {
 	}
 	if sel != nil {
 		for _, i := range sel {
-			k := shardOf(h[i], r.n)
+			k := types.ShardOfHash(h[i], r.n)
 			r.sel[k] = append(r.sel[k], i)
 		}
 		return
 	}
 	for i := range h {
-		k := shardOf(h[i], r.n)
+		k := types.ShardOfHash(h[i], r.n)
 		r.sel[k] = append(r.sel[k], uint16(i))
 	}
 }

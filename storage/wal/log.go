@@ -9,6 +9,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"github.com/millrace/millrace/storage"
@@ -63,6 +64,8 @@ type Options struct {
 // concurrent use.
 type Log struct {
 	opts Options
+
+	trimming sync.Mutex // held by the one Trim that runs
 
 	mu       sync.Mutex
 	err      error
@@ -407,24 +410,28 @@ func (l *Log) Files() []FileInfo {
 // Trim removes files whose records are all at or below csn. The file that is
 // written stays.
 func (l *Log) Trim(csn storage.CSN) error {
-	var names []string
-	l.mu.Lock()
-	for len(l.files) > 1 && l.files[1].start <= uint64(csn)+1 {
-		names = append(names, fileName(l.files[0].number))
-		l.files = l.files[1:]
-	}
-	l.mu.Unlock()
-	// Oldest first, each removal synced before the next, so that a crash never
-	// leaves a gap in the sequence.
-	for _, n := range names {
-		if err := l.opts.Dir.Remove(n); err != nil {
+	// Oldest first, each removal synced before the next, so that neither a crash nor a
+	// failed removal leaves a gap in the sequence: one that failed is tried again first.
+	l.trimming.Lock()
+	defer l.trimming.Unlock()
+	for {
+		l.mu.Lock()
+		if len(l.files) < 2 || l.files[1].start > uint64(csn)+1 {
+			l.mu.Unlock()
+			return nil
+		}
+		name := fileName(l.files[0].number)
+		l.mu.Unlock()
+		if err := l.opts.Dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		if err := l.opts.Dir.Sync(); err != nil {
 			return err
 		}
+		l.mu.Lock()
+		l.files = l.files[1:]
+		l.mu.Unlock()
 	}
-	return nil
 }
 
 // Close syncs what is queued and closes the file.

@@ -109,6 +109,46 @@ func TestGroupCommit(t *testing.T) {
 	l.Close()
 }
 
+// TestTrimFails has trims fail half way, and run beside each other: the files left
+// are always without a gap.
+func TestTrimFails(t *testing.T) {
+	for seed := uint64(0); seed < 40; seed++ {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		m := blob.NewMem()
+		l, _, _ := open(t, m.Root(), Options{FileBytes: 200})
+		for i := range 40 {
+			e := entry(record(i), 1)
+			if err := l.Append(e); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Wait(e.CSN); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.Inject(func(_ int64, op blob.OpKind, _ string) error {
+			if (op == blob.OpSyncDir || op == blob.OpRemove) && rng.IntN(4) == 0 {
+				return syscall.EIO
+			}
+			return nil
+		})
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				for k := storage.CSN(1); k < 8; k++ {
+					_ = l.Trim(l.Appended() * k / 8)
+				}
+			}()
+		}
+		wg.Wait()
+		m.Stop()
+		_ = l.Close()
+		l, _, _ = open(t, m.Crash(seed).Root(), Options{})
+		l.Close()
+	}
+}
+
 // TestCrash crashes the disk with records in every state.
 func TestCrash(t *testing.T) {
 	for seed := uint64(0); seed < 150; seed++ {
