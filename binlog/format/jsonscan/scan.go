@@ -65,13 +65,16 @@ type Scanner struct {
 }
 
 // Reset begins at the start of src, which stays unchanged while it is read.
-func (s *Scanner) Reset(src []byte) {
-	s.src, s.pos, s.depth, s.err = src, 0, 0, nil
+func (s *Scanner) Reset(src []byte) { s.ResetAt(src, 0) }
+
+// ResetAt begins at an offset of src; what lies before it is known to be valid UTF-8.
+func (s *Scanner) ResetAt(src []byte, offset int) {
+	s.src, s.pos, s.depth, s.err = src, offset, 0, nil
 	switch {
 	case len(src) > math.MaxInt32:
 		s.fail(0, "the text is too long")
-	case !utf8.Valid(src):
-		i := 0
+	case !utf8.Valid(src[offset:]):
+		i := offset
 		for i < len(src) {
 			r, n := utf8.DecodeRune(src[i:])
 			if r == utf8.RuneError && n == 1 {
@@ -85,6 +88,18 @@ func (s *Scanner) Reset(src []byte) {
 
 // Sub begins at the start of a span of a text that was Reset before: valid UTF-8.
 func (s *Scanner) Sub(src []byte) { s.src, s.pos, s.depth, s.err = src, 0, 0, nil }
+
+// Seek goes to a byte of the text that was read before: the start of a value, to
+// read it again (Start), or an Offset, to go on from there. Calls come in such pairs.
+func (s *Scanner) Seek(offset int) { s.pos = offset }
+
+// Start is where the value begins in the text; of a string, its opening quote.
+func (v Value) Start() int {
+	if v.Kind == String {
+		return int(v.From) - 1
+	}
+	return int(v.From)
+}
 
 // Source is the text.
 func (s *Scanner) Source() []byte { return s.src }

@@ -17,7 +17,7 @@ func TextAppender(t types.T, env *types.Env) Appender {
 		return func(v *vec.Vec, b []byte) error {
 			x, err := types.ParseBool(b)
 			if err == nil {
-				pushBool(v, x)
+				PushBool(v, x)
 			}
 			return err
 		}
@@ -25,7 +25,7 @@ func TextAppender(t types.T, env *types.Env) Appender {
 		return func(v *vec.Vec, b []byte) error {
 			x, err := types.ParseInt2(b)
 			if err == nil {
-				pushI16(v, x)
+				PushI16(v, x)
 			}
 			return err
 		}
@@ -35,7 +35,7 @@ func TextAppender(t types.T, env *types.Env) Appender {
 			return func(v *vec.Vec, b []byte) error {
 				x, err := types.ParseInt4(b)
 				if err == nil {
-					pushI32(v, x)
+					PushI32(v, x)
 				}
 				return err
 			}
@@ -43,7 +43,7 @@ func TextAppender(t types.T, env *types.Env) Appender {
 			return func(v *vec.Vec, b []byte) error {
 				x, err := types.ParseDate(b, env)
 				if err == nil {
-					pushI32(v, x)
+					PushI32(v, x)
 				}
 				return err
 			}
@@ -51,7 +51,7 @@ func TextAppender(t types.T, env *types.Env) Appender {
 		return func(v *vec.Vec, b []byte) error {
 			x, err := types.ParseI32(t, b, env)
 			if err == nil {
-				pushI32(v, x)
+				PushI32(v, x)
 			}
 			return err
 		}
@@ -61,7 +61,7 @@ func TextAppender(t types.T, env *types.Env) Appender {
 			return func(v *vec.Vec, b []byte) error {
 				x, err := types.ParseInt8(b)
 				if err == nil {
-					pushI64(v, x)
+					PushI64(v, x)
 				}
 				return err
 			}
@@ -69,7 +69,7 @@ func TextAppender(t types.T, env *types.Env) Appender {
 			return func(v *vec.Vec, b []byte) error {
 				x, err := types.ParseDecimal64(b, t)
 				if err == nil {
-					pushI64(v, x)
+					PushI64(v, x)
 				}
 				return err
 			}
@@ -77,7 +77,7 @@ func TextAppender(t types.T, env *types.Env) Appender {
 		return func(v *vec.Vec, b []byte) error {
 			x, err := types.ParseI64(t, b, env)
 			if err == nil {
-				pushI64(v, x)
+				PushI64(v, x)
 			}
 			return err
 		}
@@ -85,7 +85,7 @@ func TextAppender(t types.T, env *types.Env) Appender {
 		return func(v *vec.Vec, b []byte) error {
 			x, err := types.ParseDecimal128(b, t)
 			if err == nil {
-				pushI128(v, x)
+				PushI128(v, x)
 			}
 			return err
 		}
@@ -93,7 +93,7 @@ func TextAppender(t types.T, env *types.Env) Appender {
 		return func(v *vec.Vec, b []byte) error {
 			x, err := types.ParseFloat4(b)
 			if err == nil {
-				pushF32(v, x)
+				PushF32(v, x)
 			}
 			return err
 		}
@@ -101,7 +101,7 @@ func TextAppender(t types.T, env *types.Env) Appender {
 		return func(v *vec.Vec, b []byte) error {
 			x, err := types.ParseFloat8(b)
 			if err == nil {
-				pushF64(v, x)
+				PushF64(v, x)
 			}
 			return err
 		}
@@ -109,7 +109,7 @@ func TextAppender(t types.T, env *types.Env) Appender {
 		return func(v *vec.Vec, b []byte) error {
 			x, err := types.ParseFixed16(t, b, env)
 			if err == nil {
-				pushFix(v, x)
+				PushFix(v, x)
 			}
 			return err
 		}
@@ -164,7 +164,7 @@ func BinaryAppender(t types.T, env *types.Env) Appender {
 			if err := wantLen(b, 1); err != nil {
 				return err
 			}
-			pushBool(v, b[0] != 0)
+			PushBool(v, b[0] != 0)
 			return nil
 		}
 	case types.LayoutI16:
@@ -172,14 +172,14 @@ func BinaryAppender(t types.T, env *types.Env) Appender {
 			if err := wantLen(b, 2); err != nil {
 				return err
 			}
-			pushI16(v, int16(be.Uint16(b)))
+			PushI16(v, int16(be.Uint16(b)))
 			return nil
 		}
 	case types.LayoutI32:
 		return func(v *vec.Vec, b []byte) error {
 			x, err := types.ReadI32(t, b)
 			if err == nil {
-				pushI32(v, x)
+				PushI32(v, x)
 			}
 			return err
 		}
@@ -187,7 +187,7 @@ func BinaryAppender(t types.T, env *types.Env) Appender {
 		return func(v *vec.Vec, b []byte) error {
 			x, err := types.ReadI64(t, b)
 			if err == nil {
-				pushI64(v, x)
+				PushI64(v, x)
 			}
 			return err
 		}
@@ -195,7 +195,7 @@ func BinaryAppender(t types.T, env *types.Env) Appender {
 		return func(v *vec.Vec, b []byte) error {
 			x, err := types.ReadDecimal(t, b)
 			if err == nil {
-				pushI128(v, x)
+				PushI128(v, x)
 			}
 			return err
 		}
@@ -204,7 +204,7 @@ func BinaryAppender(t types.T, env *types.Env) Appender {
 			if err := wantLen(b, 4); err != nil {
 				return err
 			}
-			pushF32(v, math.Float32frombits(be.Uint32(b)))
+			PushF32(v, math.Float32frombits(be.Uint32(b)))
 			return nil
 		}
 	case types.LayoutF64:
@@ -212,14 +212,14 @@ func BinaryAppender(t types.T, env *types.Env) Appender {
 			if err := wantLen(b, 8); err != nil {
 				return err
 			}
-			pushF64(v, math.Float64frombits(be.Uint64(b)))
+			PushF64(v, math.Float64frombits(be.Uint64(b)))
 			return nil
 		}
 	case types.LayoutFixed16:
 		return func(v *vec.Vec, b []byte) error {
 			x, err := types.ReadFixed16(t, b)
 			if err == nil {
-				pushFix(v, x)
+				PushFix(v, x)
 			}
 			return err
 		}

@@ -33,7 +33,8 @@ func push(v *vec.Vec) {
 	}
 }
 
-func pushBool(v *vec.Vec, x bool) {
+// PushBool appends a value to a flat vector.
+func PushBool(v *vec.Vec, x bool) {
 	if v.N >= len(v.Bits)*64 {
 		v.Grow(v.N + 1)
 	}
@@ -41,7 +42,8 @@ func pushBool(v *vec.Vec, x bool) {
 	push(v)
 }
 
-func pushI16(v *vec.Vec, x int16) {
+// PushI16 appends a value to a flat vector.
+func PushI16(v *vec.Vec, x int16) {
 	if v.N >= len(v.I16) {
 		v.Grow(v.N + 1)
 	}
@@ -49,7 +51,8 @@ func pushI16(v *vec.Vec, x int16) {
 	push(v)
 }
 
-func pushI32(v *vec.Vec, x int32) {
+// PushI32 appends a value to a flat vector.
+func PushI32(v *vec.Vec, x int32) {
 	if v.N >= len(v.I32) {
 		v.Grow(v.N + 1)
 	}
@@ -57,7 +60,8 @@ func pushI32(v *vec.Vec, x int32) {
 	push(v)
 }
 
-func pushI64(v *vec.Vec, x int64) {
+// PushI64 appends a value to a flat vector.
+func PushI64(v *vec.Vec, x int64) {
 	if v.N >= len(v.I64) {
 		v.Grow(v.N + 1)
 	}
@@ -65,7 +69,8 @@ func pushI64(v *vec.Vec, x int64) {
 	push(v)
 }
 
-func pushI128(v *vec.Vec, x types.Int128) {
+// PushI128 appends a value to a flat vector.
+func PushI128(v *vec.Vec, x types.Int128) {
 	if v.N >= len(v.I128) {
 		v.Grow(v.N + 1)
 	}
@@ -73,7 +78,8 @@ func pushI128(v *vec.Vec, x types.Int128) {
 	push(v)
 }
 
-func pushF32(v *vec.Vec, x float32) {
+// PushF32 appends a value to a flat vector.
+func PushF32(v *vec.Vec, x float32) {
 	if v.N >= len(v.F32) {
 		v.Grow(v.N + 1)
 	}
@@ -81,7 +87,8 @@ func pushF32(v *vec.Vec, x float32) {
 	push(v)
 }
 
-func pushF64(v *vec.Vec, x float64) {
+// PushF64 appends a value to a flat vector.
+func PushF64(v *vec.Vec, x float64) {
 	if v.N >= len(v.F64) {
 		v.Grow(v.N + 1)
 	}
@@ -89,7 +96,8 @@ func pushF64(v *vec.Vec, x float64) {
 	push(v)
 }
 
-func pushFix(v *vec.Vec, x types.Fixed16) {
+// PushFix appends a value to a flat vector.
+func PushFix(v *vec.Vec, x types.Fixed16) {
 	if v.N >= len(v.Fix) {
 		v.Grow(v.N + 1)
 	}
