@@ -16,6 +16,7 @@ var version = "dev"
 // commands are the subcommands.
 type commands struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Inspect inspectCmd `cmd:"" help:"Print where the bytes of the tables' files are."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -396,6 +396,9 @@ func (b *binder) role(r *pg.RoleSpec) (string, error) {
 func (b *binder) setTableProperty(f *pg.FuncCall) (*plan.Statement, error) {
 	ns := names(f.Funcname)
 	name := strings.ToLower(ns[len(ns)-1])
+	if name == "hg_compact" && len(f.Args) <= 1 {
+		return b.compactTable(f)
+	}
 	if name != "set_table_property" && name != "update_table_property" {
 		q := &query{b: b}
 		in := &invocation{call: f, name: strings.Join(ns, "."), loc: f.Location}
@@ -413,7 +416,48 @@ func (b *binder) setTableProperty(f *pg.FuncCall) (*plan.Statement, error) {
 	if len(f.Args) != 3 {
 		return nil, b.errf(f.Location, sqlstate.UndefinedFunction, "procedure %s takes a table, a property and a value", name)
 	}
-	var args [3]string
+	args, err := b.constStrings(f, name)
+	if err != nil {
+		return nil, err
+	}
+	t, err := b.tableNamed(args[0], location(f.Args[0]))
+	if err != nil {
+		return nil, err
+	}
+	b.use(t, "")
+	work := *t
+	work.Props = map[string]string{}
+	for k, v := range t.Props {
+		work.Props[k] = v
+	}
+	if err := SetProp(&work, args[1], args[2], b.env.Settings); err != nil {
+		return nil, err
+	}
+	return &plan.Statement{Tag: "CALL", Writes: true,
+		Utility: &plan.SetTableProperty{Table: t, Key: PropName(args[1]), Value: args[2]}}, nil
+}
+
+// compactTable is CALL hg_compact('t'), or of all tables without an argument: it
+// does what VACUUM does.
+func (b *binder) compactTable(f *pg.FuncCall) (*plan.Statement, error) {
+	u := &plan.Analyze{Vacuum: true}
+	if len(f.Args) == 1 {
+		args, err := b.constStrings(f, "hg_compact")
+		if err != nil {
+			return nil, err
+		}
+		t, err := b.tableNamed(args[0], location(f.Args[0]))
+		if err != nil {
+			return nil, err
+		}
+		u.Tables = []uint32{t.OID}
+	}
+	return &plan.Statement{Tag: "CALL", Utility: u}, nil
+}
+
+// constStrings are the arguments of a procedure that takes constant strings.
+func (b *binder) constStrings(f *pg.FuncCall, name string) ([]string, error) {
+	args := make([]string, len(f.Args))
 	for i, n := range f.Args {
 		q := &query{b: b}
 		var e expr.Expr
@@ -432,9 +476,14 @@ func (b *binder) setTableProperty(f *pg.FuncCall) (*plan.Statement, error) {
 		}
 		args[i] = c.D.S
 	}
-	parts, err := splitName(args[0])
+	return args, nil
+}
+
+// tableNamed is the table that a string names, schema and quotes as in SQL.
+func (b *binder) tableNamed(name string, loc int32) (*catalog.Table, error) {
+	parts, err := splitName(name)
 	if err != nil {
-		return nil, b.locate(err, location(f.Args[0]))
+		return nil, b.locate(err, loc)
 	}
 	schema := ""
 	if len(parts) > 1 {
@@ -447,17 +496,7 @@ func (b *binder) setTableProperty(f *pg.FuncCall) (*plan.Statement, error) {
 	if t.Kind != catalog.KindTable {
 		return nil, b.errf(-1, sqlstate.WrongObjectType, "\"%s\" is not a table", t.Name)
 	}
-	b.use(t, "")
-	work := *t
-	work.Props = map[string]string{}
-	for k, v := range t.Props {
-		work.Props[k] = v
-	}
-	if err := SetProp(&work, args[1], args[2], b.env.Settings); err != nil {
-		return nil, err
-	}
-	return &plan.Statement{Tag: "CALL", Writes: true,
-		Utility: &plan.SetTableProperty{Table: t, Key: PropName(args[1]), Value: args[2]}}, nil
+	return t, nil
 }
 
 // splitName takes a possibly qualified and quoted name apart.

@@ -2,7 +2,6 @@ package column
 
 import (
 	"context"
-	"math/bits"
 	"slices"
 
 	"github.com/millrace/millrace/catalog/types"
@@ -12,82 +11,20 @@ import (
 	"github.com/millrace/millrace/storage/vec"
 )
 
-const (
-	// tierFiles of about one size are merged when compaction is due; tierMax files
-	// at most at once.
-	tierFiles = 4
-	tierMax   = 32
-	// A segment with more than 1/deadShare of its rows dead is rewritten.
-	deadShare = 4
-)
-
-// CompactionDue says whether there are so many small segments, or so many dead
-// rows in one, that merging them pays.
-func (t *Tablet) CompactionDue() bool {
-	t.mu.Lock()
-	segs := slices.Clone(t.cur.segs)
-	t.mu.Unlock()
-	return len(t.pickDue(segs)) > 0
-}
-
-// Compact merges segments of one tier, or what else there is to gain: small
-// segments into full ones, and segments with many dead rows. Rows that no snapshot
-// can see any more go. Nil when nothing is left to gain.
-func (t *Tablet) Compact(ctx context.Context) (*Edit, error) {
-	if err := t.acquireMaint(ctx); err != nil {
+// Compact merges segments that the aim selects, drops rows that no snapshot can see
+// any more, and gives what it writes the form that stays. Nil when nothing is left
+// to gain. Flushes and commits go on meanwhile; of compactions there is one at a
+// time. pace, unless nil, is called again and again between pieces of work, to sleep
+// or to stop it.
+func (t *Tablet) Compact(ctx context.Context, aim Aim, pace func(context.Context) error) (*Edit, error) {
+	if err := acquire(ctx, t.merging); err != nil {
 		return nil, err
 	}
-	e, err := t.compact(ctx)
+	e, err := t.compact(ctx, aim, pace)
 	if e == nil || err != nil {
-		t.releaseMaint()
+		<-t.merging
 	}
 	return e, err
-}
-
-// small says whether a segment can be merged: it is neither nearly full nor wide.
-func (t *Tablet) small(s *segFile) bool {
-	return s.info.Rows < t.cfg.Limits.SegmentRows*3/4 && s.info.Size < segmentBytesMax*3/4
-}
-
-// pickDue lists segments of the fullest tier that has enough, else one with many
-// dead rows.
-func (t *Tablet) pickDue(segs []*segFile) []*segFile {
-	var tiers [33][]*segFile
-	for _, s := range segs {
-		if s.mergeable() && t.small(s) {
-			k := bits.Len(uint(s.info.Rows)) / 2
-			tiers[k] = append(tiers[k], s)
-		}
-	}
-	for _, tier := range tiers {
-		if len(tier) >= tierFiles {
-			return tier[:min(len(tier), tierMax)]
-		}
-	}
-	oldest, _ := t.watermark()
-	for _, s := range segs {
-		if s.mergeable() && s.del.Load().upTo(oldest).count() > s.info.Rows/deadShare {
-			return []*segFile{s}
-		}
-	}
-	return nil
-}
-
-// pick is pickDue, else all small segments when there are several.
-func (t *Tablet) pick(segs []*segFile) []*segFile {
-	if in := t.pickDue(segs); in != nil {
-		return in
-	}
-	var in []*segFile
-	for _, s := range segs {
-		if s.mergeable() && t.small(s) && len(in) < tierMax {
-			in = append(in, s)
-		}
-	}
-	if len(in) < 2 {
-		return nil
-	}
-	return in
 }
 
 // mergeable segments are in the manifest and were not found damaged.
@@ -104,15 +41,13 @@ type merging struct {
 	w      *segWriter
 	out    []*segFile
 	floor  uint64
+	pace   func(context.Context) error
 }
 
-func (t *Tablet) compact(ctx context.Context) (*Edit, error) {
-	t.wmu.Lock()
-	v := t.pin()
-	f := t.f
-	m := &merging{t: t, sch: v.sch, in: t.pick(v.segs)}
-	t.wmu.Unlock()
+func (t *Tablet) compact(ctx context.Context, aim Aim, pace func(context.Context) error) (*Edit, error) {
+	v := t.pin() // its files stay
 	defer t.unpin(v)
+	m := &merging{t: t, sch: v.sch, in: t.pick(v.segs, aim), pace: pace}
 	if len(m.in) == 0 {
 		return nil, nil
 	}
@@ -120,8 +55,31 @@ func (t *Tablet) compact(ctx context.Context) (*Edit, error) {
 		m.abort()
 		return nil, err
 	}
+	e, err := m.edit(ctx)
+	if e == nil || err != nil {
+		m.abort()
+	}
+	return e, err
+}
+
+// edit makes the edit that replaces the inputs; nil when they were truncated
+// meanwhile. From here on no flush runs until the edit's end.
+func (m *merging) edit(ctx context.Context) (*Edit, error) {
+	t := m.t
+	if err := t.acquireMaint(ctx); err != nil {
+		return nil, err
+	}
+	t.wmu.Lock()
+	v := t.pin()
+	f := t.f
+	t.wmu.Unlock()
+	defer t.unpin(v)
+	if !slices.Contains(v.segs, m.in[0]) {
+		t.releaseMaint()
+		return nil, nil
+	}
 	drop := map[*segFile]bool{}
-	e := &Edit{F: f, tablet: t, undo: m.abort, install: m.install}
+	e := &Edit{F: f, tablet: t, undo: m.abort, install: m.install, merging: true}
 	for _, s := range m.in {
 		drop[s] = true
 		e.Drop = append(e.Drop, s.info.File)
@@ -141,11 +99,22 @@ func (t *Tablet) compact(ctx context.Context) (*Edit, error) {
 	}
 	name, err := t.writeDeletes(f, dead)
 	if err != nil {
-		m.abort()
+		t.releaseMaint()
 		return nil, err
 	}
 	e.Deletes = name
 	return e, nil
+}
+
+// rest gives way to what matters more than compaction.
+func (m *merging) rest(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if m.pace == nil {
+		return nil
+	}
+	return m.pace(ctx)
 }
 
 // merge writes the inputs' rows, in order, to new files.
@@ -154,6 +123,9 @@ func (m *merging) merge(ctx context.Context) error {
 	oldest, live := t.watermark()
 	refs := uint32(0)
 	for _, s := range m.in {
+		if err := m.rest(ctx); err != nil {
+			return err
+		}
 		m.chunks = append(m.chunks, refs)
 		var keep []uint32
 		err := s.guard(func() (err error) {
@@ -174,7 +146,7 @@ func (m *merging) merge(ctx context.Context) error {
 		m.remap = append(m.remap, remap)
 		m.floor = max(m.floor, min(s.csnMax(), uint64(oldest)))
 	}
-	order, err := m.order(refs)
+	order, err := m.order(ctx, refs)
 	if err != nil {
 		return err
 	}
@@ -246,7 +218,7 @@ func (m *merging) survivors(s *segFile, oldest storage.CSN, live []storage.CSN) 
 // order puts the rows into the table's order and says what they are sorted by.
 // Files of a table without an order stay one after the other, unless all are sorted
 // by key: then so is their merger.
-func (m *merging) order(refs uint32) ([]segment.SortColumn, error) {
+func (m *merging) order(ctx context.Context, refs uint32) ([]segment.SortColumn, error) {
 	order := m.sch.sortOrder()
 	if len(order) == 0 {
 		order = m.sch.keyOrder()
@@ -267,6 +239,9 @@ func (m *merging) order(refs uint32) ([]segment.SortColumn, error) {
 	for i, c := range order {
 		cols[i] = sortCol{t: m.sch.cols[m.sch.find(c.ID)], desc: c.Desc, vecs: make([]*vec.Vec, refs)}
 		for k, s := range m.in {
+			if err := m.rest(ctx); err != nil {
+				return nil, err
+			}
 			if err := m.loadColumn(s, c.ID, cols[i].vecs[m.chunks[k]:]); err != nil {
 				return nil, err
 			}
@@ -370,6 +345,7 @@ func (in *mergeInput) born(i int) uint64 {
 // rows that ascends, since the inputs are in the same order.
 func (m *merging) write(ctx context.Context, order []segment.SortColumn, oldest uint64) error {
 	m.w = m.t.newSegWriter(m.sch, order, encoding.S2)
+	m.w.settled = true
 	ins := make([]*mergeInput, len(m.in))
 	for i, s := range m.in {
 		ins[i] = m.openInput(s)
@@ -384,7 +360,7 @@ func (m *merging) write(ctx context.Context, order []segment.SortColumn, oldest 
 	}
 	places := make([]at, 0, vec.Size)
 	for from := 0; from < len(m.rows); from += vec.Size {
-		if err := context.Cause(ctx); err != nil {
+		if err := m.rest(ctx); err != nil {
 			return err
 		}
 		rows := m.rows[from:min(from+vec.Size, len(m.rows))]
@@ -479,7 +455,7 @@ func (m *merging) install() {
 		s.inManifest.Store(true)
 	}
 	if !slices.Contains(v.segs, m.in[0]) {
-		// Truncated meanwhile; the manifest has dropped the inputs already.
+		// Truncated since the edit was made; the manifest has dropped the inputs already.
 		for _, s := range m.in {
 			s.inManifest.Store(false)
 		}

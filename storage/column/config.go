@@ -65,6 +65,10 @@ type SegmentInfo struct {
 	// added to the row ids, which are relative in such a file.
 	Base uint64
 	CSN  storage.CSN
+	// Settled files were written by compaction, in the form that stays. Full ones
+	// ended because they had reached a limit: merging them again gains nothing.
+	Settled bool `json:",omitempty"`
+	Full    bool `json:",omitempty"`
 }
 
 // Edit is a change of a tablet's files, made by Flush or Compact. Its files are
@@ -82,6 +86,7 @@ type Edit struct {
 	// install swaps the files in, with the write lock held; undo removes them.
 	install func()
 	undo    func()
+	merging bool // of a compaction
 	done    bool
 }
 

@@ -22,8 +22,15 @@ func (e *Edit) Install() {
 	if old != "" && old != e.Deletes {
 		_ = t.cfg.Files.Remove(old)
 	}
-	t.releaseMaint()
+	e.release()
 	t.dropOld()
+}
+
+func (e *Edit) release() {
+	e.tablet.releaseMaint()
+	if e.merging {
+		<-e.tablet.merging
+	}
 }
 
 // Discard removes the edit's files; the tablet stays as it was.
@@ -36,7 +43,7 @@ func (e *Edit) Discard() {
 	if e.Deletes != "" {
 		_ = e.tablet.cfg.Files.Remove(e.Deletes)
 	}
-	e.tablet.releaseMaint()
+	e.release()
 }
 
 // death is a deleted row that a new file still has.

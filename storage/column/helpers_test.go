@@ -215,7 +215,7 @@ func (h *harness) flush() *Edit {
 
 func (h *harness) compact() *Edit {
 	h.t.Helper()
-	e, err := h.tab.Compact(context.Background())
+	e, err := h.tab.Compact(context.Background(), Pack, nil)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -165,28 +165,30 @@ func TestConcurrent(t *testing.T) {
 			tab.Stats()
 		})
 	}
-	work(func(r *rand.Rand) {
-		var e *Edit
-		var err error
-		if r.IntN(3) > 0 {
-			e, err = tab.Flush(context.Background(), nil)
-		} else {
-			e, err = tab.Compact(context.Background())
-		}
-		if err != nil {
-			t.Error(err)
-		}
-		if e == nil {
-			return
-		}
-		if r.IntN(5) == 0 {
-			e.Discard()
-			return
-		}
-		latch.Lock()
-		e.Install()
-		latch.Unlock()
-	})
+	// Flushes and compactions run side by side, and their edits come in any order.
+	for _, run := range []func(*rand.Rand) (*Edit, error){
+		func(*rand.Rand) (*Edit, error) { return tab.Flush(context.Background(), nil) },
+		func(r *rand.Rand) (*Edit, error) {
+			return tab.Compact(context.Background(), Aim(r.IntN(3)), nil)
+		},
+	} {
+		work(func(r *rand.Rand) {
+			e, err := run(r)
+			if err != nil {
+				t.Error(err)
+			}
+			if e == nil {
+				return
+			}
+			if r.IntN(5) == 0 {
+				e.Discard()
+				return
+			}
+			latch.Lock()
+			e.Install()
+			latch.Unlock()
+		})
+	}
 	var writers sync.WaitGroup
 	for w := uint64(0); w < 2; w++ {
 		writers.Add(1)

@@ -19,6 +19,7 @@ type segWriter struct {
 	schema   segment.Schema
 	opts     segment.Options
 	rowsMax  int
+	settled  bool // what the files' infos say
 
 	w      *segment.Writer
 	name   string
@@ -49,7 +50,7 @@ func (t *Tablet) newSegWriter(sch *schema, sort []segment.SortColumn, codec enco
 func (w *segWriter) append(b *vec.Batch, csns []uint64) error {
 	for from, n := 0, b.N; from < n; {
 		if w.w != nil && (w.w.Rows() >= w.rowsMax || w.w.Bytes() >= segmentBytesMax) {
-			if err := w.end(); err != nil {
+			if err := w.end(true); err != nil {
 				return err
 			}
 		}
@@ -88,7 +89,7 @@ func (w *segWriter) begin() error {
 }
 
 // end finishes the open file: written, synced and under its name.
-func (w *segWriter) end() error {
+func (w *segWriter) end(full bool) error {
 	meta, err := w.w.Finish()
 	if err == nil {
 		err = w.buf.Flush()
@@ -107,14 +108,15 @@ func (w *segWriter) end() error {
 		_ = w.files.Remove(w.name + blob.TempSuffix)
 		return err
 	}
-	w.infos = append(w.infos, SegmentInfo{File: w.name, Size: meta.Bytes, Rows: meta.Rows})
+	full = full || meta.Rows >= w.rowsMax
+	w.infos = append(w.infos, SegmentInfo{File: w.name, Size: meta.Bytes, Rows: meta.Rows, Settled: w.settled, Full: full})
 	return nil
 }
 
 // finish ends the last file and syncs the directory.
 func (w *segWriter) finish() error {
 	if w.w != nil {
-		if err := w.end(); err != nil {
+		if err := w.end(false); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package column
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/millrace/millrace/catalog"
@@ -18,10 +19,12 @@ type Tablet struct {
 	cfg Config
 
 	// wmu is the write lock: held from Stage to Stamp or Abort, and while a version
-	// is replaced. maint is held from the start of a flush or compaction to its
-	// edit's end.
-	wmu   sync.Mutex
-	maint chan struct{}
+	// is replaced. maint is held from the start of a flush, or from when a compaction
+	// has written its files, to the edit's end; merging by a compaction from its
+	// start, and taken before maint.
+	wmu     sync.Mutex
+	maint   chan struct{}
+	merging chan struct{}
 
 	mu  sync.Mutex // guards what follows, for moments
 	cur *version
@@ -41,7 +44,7 @@ var _ storage.Tablet = (*Tablet)(nil)
 // Open makes a tablet from what the manifest knows of it.
 func Open(cfg Config) (*Tablet, error) {
 	cfg.Limits.defaults()
-	t := &Tablet{cfg: cfg, maint: make(chan struct{}, 1), f: cfg.State.F, deletes: cfg.State.Deletes}
+	t := &Tablet{cfg: cfg, maint: make(chan struct{}, 1), merging: make(chan struct{}, 1), f: cfg.State.F, deletes: cfg.State.Deletes}
 	sch := newSchema(cfg.Table)
 	v := &version{sch: sch, mems: []*memtable{t.newMemtable(sch)}}
 	masks := map[string]mask{}
@@ -115,6 +118,14 @@ func (t *Tablet) Full() bool {
 		bytes += m.bytes.Load()
 	}
 	return rows >= t.cfg.Limits.FlushRows || bytes >= t.cfg.Limits.FlushBytes
+}
+
+// Adopted says whether there are files of large commits that no edit has named yet:
+// a flush hands them over to the manifest, and so to compaction.
+func (t *Tablet) Adopted() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(t.cur.segs, func(s *segFile) bool { return !s.inManifest.Load() })
 }
 
 // OldestUnflushed is the first commit that only memory (and the log) has, 0 for
@@ -281,14 +292,16 @@ func (t *Tablet) Close() error {
 	return nil
 }
 
-// acquireMaint waits for a running flush or compaction.
-func (t *Tablet) acquireMaint(ctx context.Context) error {
+// acquireMaint waits for a running flush, or for the end of a compaction.
+func (t *Tablet) acquireMaint(ctx context.Context) error { return acquire(ctx, t.maint) }
+
+func (t *Tablet) releaseMaint() { <-t.maint }
+
+func acquire(ctx context.Context, c chan struct{}) error {
 	select {
-	case t.maint <- struct{}{}:
+	case c <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
-
-func (t *Tablet) releaseMaint() { <-t.maint }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,6 +74,8 @@ func (m *maintainer) compactions() {
 	defer m.wg.Done()
 	t := time.NewTicker(10 * maintainEvery)
 	defer t.Stop()
+	quiet := map[*shard]quietness{}
+	p := new(pacer)
 	for {
 		select {
 		case <-m.s.ctx.Done():
@@ -80,15 +83,39 @@ func (m *maintainer) compactions() {
 		case <-t.C:
 		case <-m.merge:
 		}
-		for _, sh := range m.s.allShards() {
-			if !sh.col.CompactionDue() {
+		shards := m.s.allShards()
+		for sh := range quiet {
+			if !slices.Contains(shards, sh) {
+				delete(quiet, sh)
+			}
+		}
+		for _, sh := range shards {
+			aim := column.Tidy
+			if q := quiet[sh]; q.since.IsZero() || q.gen != sh.col.Generation() {
+				quiet[sh] = quietness{sh.col.Generation(), time.Now()}
+			} else if time.Since(q.since) >= m.s.opts.SettleAfter {
+				aim = column.Settle
+			}
+			if !sh.col.CompactionDue(aim) {
 				continue
 			}
-			if _, err := m.s.compactShard(m.s.ctx, sh); err != nil && m.s.ctx.Err() == nil {
+			did, err := m.s.compactShard(m.s.ctx, sh, aim, p.pace)
+			switch {
+			case err != nil && m.s.ctx.Err() == nil:
 				m.s.opts.Logger.Error("compaction failed", "table", sh.oid, "shard", sh.index, "err", err)
+			case did && aim == column.Settle:
+				// Its own work is no reason to wait again.
+				quiet[sh] = quietness{sh.col.Generation(), quiet[sh].since}
+				signal(m.merge)
 			}
 		}
 	}
+}
+
+// quietness is since when a tablet's files have not changed.
+type quietness struct {
+	gen   uint64
+	since time.Time
 }
 
 // wake lets waiting writers look again; err is why that may be in vain.
@@ -166,7 +193,7 @@ func (s *Store) maintain(ctx context.Context) error {
 	hold := s.holdback()
 	for _, sh := range s.allShards() {
 		o := sh.col.OldestUnflushed()
-		if !sh.col.Full() && (o == 0 || o >= hold) {
+		if !sh.col.Full() && !sh.col.Adopted() && (o == 0 || o >= hold) {
 			continue
 		}
 		if err := s.flushShard(ctx, sh); err != nil {
@@ -261,11 +288,11 @@ func (s *Store) install(sh *shard, e *column.Edit) error {
 	return nil
 }
 
-// compactShard merges segments of a tablet once, if there is something to gain.
-func (s *Store) compactShard(ctx context.Context, sh *shard) (did bool, err error) {
+// compactShard merges segments of a tablet once, if its aim is not reached.
+func (s *Store) compactShard(ctx context.Context, sh *shard, aim column.Aim, pace func(context.Context) error) (did bool, err error) {
 	ctx, cancel := s.until(ctx)
 	defer cancel()
-	e, err := sh.col.Compact(ctx)
+	e, err := sh.col.Compact(ctx, aim, pace)
 	if err != nil || e == nil {
 		return false, err
 	}
@@ -308,7 +335,7 @@ func (s *Store) Compact(ctx context.Context, oid uint32) error {
 			return err
 		}
 		for {
-			did, err := s.compactShard(ctx, sh)
+			did, err := s.compactShard(ctx, sh, column.Pack, nil)
 			if err != nil {
 				return err
 			}

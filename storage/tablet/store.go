@@ -57,6 +57,9 @@ type Options struct {
 	LogFileBytes, LogBytesMax int64
 	// Limits are the sizes at which tablets act.
 	Limits column.Limits
+	// SettleAfter is how long a tablet's files must have stayed the same before
+	// compaction gives them their lasting form; 0: 10 s.
+	SettleAfter time.Duration
 	// Manual turns background flushes and compactions off, for tests.
 	Manual bool
 	// LockTimeout bounds waits for key locks; 0: none.
@@ -84,6 +87,9 @@ func (o *Options) defaults() {
 	}
 	if o.LogBytesMax == 0 {
 		o.LogBytesMax = 2 << 30
+	}
+	if o.SettleAfter == 0 {
+		o.SettleAfter = 10 * time.Second
 	}
 	if o.Limits.FlushBytes == 0 {
 		o.Limits.FlushBytes = min(64<<20, max(o.MemoryLimit/8, 1<<20))

@@ -61,6 +61,13 @@ const (
 	Zstd    Codec = 2
 )
 
+func (c Codec) String() string {
+	if names := [...]string{"none", "s2", "zstd"}; int(c) < len(names) {
+		return names[c]
+	}
+	return fmt.Sprintf("codec(%d)", uint8(c))
+}
+
 // ErrCorrupt is what every complaint about encoded bytes wraps.
 var ErrCorrupt = errors.New("encoded column is corrupt")
 

@@ -1,0 +1,135 @@
+package column
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+)
+
+// Aim is how far a compaction goes.
+type Aim uint8
+
+const (
+	// Tidy does what reads soon repay: it merges files when there are many of one
+	// size, and rewrites those with many dead rows.
+	Tidy Aim = iota
+	// Settle is for a tablet that has not grown for a while: besides, it gives young
+	// files their lasting form, together with smaller ones where that costs little.
+	// A tablet settled once is at rest until something is written.
+	Settle
+	// Pack leaves at most one file that is not full, and hardly a dead row.
+	Pack
+)
+
+const (
+	// tierFiles of about one size are merged when compaction is due; tierMax files
+	// at most at once, and as many rows as fill
+	// mergeFactor segments. A settled file joins young ones when it has at most
+	// settleFactor times their rows.
+	tierFiles    = 4
+	tierMax      = 32
+	mergeFactor  = 2
+	settleFactor = 4
+)
+
+// deadShare: a file with more than this part of its rows dead is rewritten.
+var deadShare = [...]int{Tidy: 4, Settle: 8, Pack: 20}
+
+// CompactionDue says whether there is something to gain for a compaction.
+func (t *Tablet) CompactionDue(aim Aim) bool {
+	t.mu.Lock()
+	segs := slices.Clone(t.cur.segs)
+	t.mu.Unlock()
+	return len(t.pick(segs, aim)) > 0
+}
+
+// Generation changes whenever files of the tablet come or go.
+func (t *Tablet) Generation() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cur.segGen
+}
+
+// small says whether a segment can be merged: it is neither nearly full nor wide.
+func (t *Tablet) small(s *segFile) bool {
+	return !s.info.Full && s.info.Rows < t.cfg.Limits.SegmentRows*3/4 && s.info.Size < segmentBytesMax*3/4
+}
+
+// pick lists the segments to merge next; none when the aim is reached.
+func (t *Tablet) pick(segs []*segFile, aim Aim) []*segFile {
+	var tiers [33][]*segFile
+	var small, large []*segFile // that can be merged, and young ones that cannot
+	for _, s := range segs {
+		switch {
+		case !s.mergeable():
+		case t.small(s):
+			k := bits.Len(uint(s.info.Rows)) / 2
+			tiers[k] = append(tiers[k], s)
+			small = append(small, s)
+		case !s.info.Settled:
+			large = append(large, s)
+		}
+	}
+	for _, tier := range tiers {
+		if len(tier) >= tierFiles {
+			return t.window(tier)
+		}
+	}
+	oldest, _ := t.watermark()
+	for _, s := range segs {
+		if s.mergeable() && s.del.Load().upTo(oldest).count() > s.info.Rows/deadShare[aim] {
+			return []*segFile{s}
+		}
+	}
+	switch aim {
+	case Settle:
+		if in := t.unsettled(small); in != nil {
+			return in
+		}
+	case Pack:
+		if len(small) > 1 || len(small) == 1 && !small[0].info.Settled {
+			return t.window(small)
+		}
+	}
+	if aim != Tidy && len(large) > 0 {
+		return large[:1]
+	}
+	return nil
+}
+
+// unsettled lists the young ones among small files, and settled ones that have
+// about as many rows: so each row is rewritten only a few times.
+func (t *Tablet) unsettled(small []*segFile) []*segFile {
+	rows := 0
+	for _, s := range small {
+		if !s.info.Settled {
+			rows += s.info.Rows
+		}
+	}
+	if rows == 0 {
+		return nil
+	}
+	bySize := slices.Clone(small)
+	slices.SortStableFunc(bySize, func(a, b *segFile) int { return cmp.Compare(a.info.Rows, b.info.Rows) })
+	take := map[*segFile]bool{}
+	for _, s := range bySize {
+		if !s.info.Settled {
+			take[s] = true
+		} else if s.info.Rows <= settleFactor*rows {
+			take[s] = true
+			rows += s.info.Rows
+		}
+	}
+	return t.window(slices.DeleteFunc(slices.Clone(small), func(s *segFile) bool { return !take[s] }))
+}
+
+// window is as many of the files as are merged at once, in their order.
+func (t *Tablet) window(segs []*segFile) []*segFile {
+	rows := 0
+	for i, s := range segs {
+		if rows += s.info.Rows; i == tierMax || i > 1 && rows > mergeFactor*t.cfg.Limits.SegmentRows {
+			return segs[:i]
+		}
+	}
+	return segs
+}
