@@ -50,8 +50,7 @@ func (s *Write) conflict(rows *vec.Batch) error {
 	}
 	if len(first) < rows.Rows() {
 		if !c.DoNothing {
-			return sqlstate.Errorf(sqlstate.CardinalityViolation, "ON CONFLICT DO UPDATE command cannot affect row a second time").
-				WithHint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
+			return ErrTwice()
 		}
 		rows.Sel = first
 	}
@@ -82,6 +81,12 @@ func (s *Write) conflict(rows *vec.Batch) error {
 		rows = left
 	}
 	return sqlstate.Errorf(sqlstate.SerializationFailure, "could not serialize access due to concurrent update")
+}
+
+// ErrTwice is what DO UPDATE makes of a key that a statement proposes twice.
+func ErrTwice() error {
+	return sqlstate.Errorf(sqlstate.CardinalityViolation, "ON CONFLICT DO UPDATE command cannot affect row a second time").
+		WithHint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
 }
 
 // settle writes rows by what there is in rel. If inserting fails, nothing of left

@@ -131,6 +131,9 @@ func (t *interned) parseBind(p []byte, b *bind) bool {
 	b.paramFormats = t.formatList(&m)
 	n := int(uint16(m.int16()))
 	b.params = b.params[:0]
+	if n > cap(b.params) && 4*n <= len(m.b) {
+		b.params = make([][]byte, 0, n)
+	}
 	for i := 0; i < n && !m.bad; i++ {
 		size := m.int32()
 		switch {

@@ -219,7 +219,7 @@ func (c *conn) bindPortal(ctx context.Context, p []byte) error {
 		return violation("invalid message format")
 	}
 	err := c.sess.Bind(ctx, b.portal, b.stmt, b.paramFormats, b.params, b.resultFormats)
-	if cap(b.params) > internMax {
+	if cap(b.params) > paramsKept {
 		b.params = nil
 	}
 	if err != nil {
@@ -228,6 +228,9 @@ func (c *conn) bindPortal(ctx context.Context, p []byte) error {
 	c.w.empty('2')
 	return nil
 }
+
+// paramsKept is how many parameters of a Bind a connection keeps room for.
+const paramsKept = 16 << 10
 
 func (c *conn) describe(ctx context.Context, p []byte) error {
 	m := body{b: p}

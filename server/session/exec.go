@@ -138,6 +138,9 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 		return false, out.CommandComplete(q.tag(0))
 	}
 	if q.exec == nil {
+		if done, err := s.runDirect(ctx, q, out); done || err != nil {
+			return false, err
+		}
 		if q.exec, err = s.start(ctx, p, q.params); err != nil {
 			return false, err
 		}

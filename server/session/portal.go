@@ -18,6 +18,7 @@ type portal struct {
 	params  []types.Datum
 	formats []int16
 	cols    []pgwire.Column
+	direct  *directRows // of a direct insert, which has its parameters
 	exec    *execution
 	done    bool
 	cursor  *cursor // of DECLARE; nil for a portal of Bind
@@ -31,6 +32,8 @@ func (q *portal) close() {
 	if q.cursor != nil {
 		q.cursor.close()
 	}
+	q.direct.release()
+	q.direct = nil
 }
 
 func (s *Session) closePortal(name string) {
@@ -82,29 +85,15 @@ func (s *Session) Bind(ctx context.Context, name, stmt string, paramFormats []in
 	if len(paramFormats) > 1 && len(paramFormats) != len(params) {
 		return s.fail(sqlstate.Errorf(sqlstate.ProtocolViolation, "bind message has %d parameter formats but %d parameters", len(paramFormats), len(params)))
 	}
-	if len(params) > 0 {
-		q.params = make([]types.Datum, len(params))
-	}
-	for i, b := range params {
-		if b == nil {
-			continue
-		}
-		f := int16(0)
-		if len(paramFormats) == 1 {
-			f = paramFormats[0]
-		} else if len(paramFormats) > 1 {
-			f = paramFormats[i]
-		}
-		if q.params[i], err = s.param(p, i, f, b); err != nil {
-			e := *sqlstate.From(err)
-			if e.Where == "" {
-				e.Where = "unnamed portal parameter $" + itoa(i+1)
-				if name != "" {
-					e.Where = "portal \"" + name + "\" parameter $" + itoa(i+1)
-				}
+	if i, err := s.bindParams(q, paramFormats, params); err != nil {
+		e := *sqlstate.From(err)
+		if e.Where == "" {
+			e.Where = "unnamed portal parameter $" + itoa(i+1)
+			if name != "" {
+				e.Where = "portal \"" + name + "\" parameter $" + itoa(i+1)
 			}
-			return s.fail(&e)
 		}
+		return s.fail(&e)
 	}
 	q.cols = s.columnsOf(p)
 	if len(resultFormats) > 1 && len(resultFormats) != len(q.cols) {
@@ -116,6 +105,36 @@ func (s *Session) Bind(ctx context.Context, name, stmt string, paramFormats []in
 	}
 	s.portals[name] = q
 	return nil
+}
+
+// bindParams reads the parameters of Bind. With an error it says of which.
+func (s *Session) bindParams(q *portal, formats []int16, params [][]byte) (at int, err error) {
+	if d := q.stmt.direct; d != nil && len(params) > 0 && d.d.Params() == len(params) {
+		return s.fillDirect(q, formats, params)
+	}
+	if len(params) > 0 {
+		q.params = make([]types.Datum, len(params))
+	}
+	for i, b := range params {
+		if b == nil {
+			continue
+		}
+		if q.params[i], err = s.param(q.stmt, i, formatOf(formats, i), b); err != nil {
+			return i, err
+		}
+	}
+	return 0, nil
+}
+
+// formatOf is the format of value i: one for all, or one each, or text.
+func formatOf(formats []int16, i int) int16 {
+	switch len(formats) {
+	case 0:
+		return 0
+	case 1:
+		return formats[0]
+	}
+	return formats[i]
 }
 
 func (s *Session) param(p *prepared, i int, format int16, b []byte) (types.Datum, error) {

@@ -35,6 +35,7 @@ type prepared struct {
 	version uint64 // of the catalog
 	path    string
 	off     string
+	direct  *direct // nil when the plan needs a pipeline
 }
 
 // plannedFor gives a plan of p that holds now.
@@ -54,6 +55,7 @@ func (s *Session) plannedFor(p *prepared) (*plan.Statement, error) {
 	}
 	p.plan, p.version, p.path, p.off = st, cat.Number, path, off
 	p.cols = wireColumns(st.Columns)
+	p.direct = newDirect(st)
 	p.oids = p.oids[:0]
 	for _, t := range st.Params {
 		p.oids = append(p.oids, t.OID)

@@ -20,6 +20,7 @@ type segLookup struct {
 	csn     *segment.ColReader
 	vecs    []*vec.Vec
 	csnVec  vec.Vec
+	readers []*segment.ColReader // of which keyCols and csn are made
 
 	want   []uint32 // keys that may be there
 	hashes []uint32
@@ -39,18 +40,20 @@ func (l *segLookup) bind(s *segFile, keys int) bool {
 		l.scratch = new(encoding.Scratch)
 	}
 	l.seg, l.keyCols, l.csn = s, l.keyCols[:0], nil
-	for _, id := range s.r.Key() {
-		c, ok := s.r.ColumnOn(id, l.scratch)
-		if !ok {
+	for len(l.readers) < len(s.r.Key())+1 {
+		l.readers = append(l.readers, new(segment.ColReader))
+	}
+	for i, id := range s.r.Key() {
+		if !s.r.ColumnInto(l.readers[i], id, l.scratch) {
 			return false
 		}
-		l.keyCols = append(l.keyCols, c)
+		l.keyCols = append(l.keyCols, l.readers[i])
 	}
 	for len(l.vecs) < len(l.keyCols) {
 		l.vecs = append(l.vecs, new(vec.Vec))
 	}
-	if s.info.CSN == 0 {
-		l.csn, _ = s.r.ColumnOn(csnColumnID, l.scratch)
+	if k := len(l.keyCols); s.info.CSN == 0 && s.r.ColumnInto(l.readers[k], csnColumnID, l.scratch) {
+		l.csn = l.readers[k]
 	}
 	return len(l.keyCols) == keys
 }
@@ -58,6 +61,9 @@ func (l *segLookup) bind(s *segFile, keys int) bool {
 // release forgets the segment and keeps the memory.
 func (l *segLookup) release() {
 	clear(l.keyCols)
+	for _, c := range l.readers {
+		*c = segment.ColReader{}
+	}
 	l.seg, l.keyCols, l.csn = nil, l.keyCols[:0], nil
 }
 

@@ -33,11 +33,20 @@ func (r *Reader) Column(id int32) (*ColReader, bool) {
 
 // ColumnOn is Column with working memory shared by the columns of one goroutine.
 func (r *Reader) ColumnOn(id int32, s *encoding.Scratch) (*ColReader, bool) {
-	c, ok := r.byID[id]
-	if !ok {
+	c := new(ColReader)
+	if !r.ColumnInto(c, id, s) {
 		return nil, false
 	}
-	return &ColReader{r: r, col: c, block: -1, s: s, csn: id == CSNColumn && r.foot.relativeCSN}, true
+	return c, true
+}
+
+// ColumnInto is ColumnOn with a reader that is used again.
+func (r *Reader) ColumnInto(cr *ColReader, id int32, s *encoding.Scratch) bool {
+	c, ok := r.byID[id]
+	if ok {
+		*cr = ColReader{r: r, col: c, block: -1, s: s, csn: id == CSNColumn && r.foot.relativeCSN}
+	}
+	return ok
 }
 
 // T is the column's type in the file.

@@ -353,12 +353,24 @@ func (v *Vec) Copy(src *Vec, sel []uint16, n int) {
 	case types.LayoutFixed16:
 		copyRows(v.Fix[base:base+n], s.Fix, src, sel)
 	default:
+		long := 0
 		for k := 0; k < n; k++ {
 			w := s.Views[at(k)]
-			if w.Len > InlineMax {
-				w = v.store(s.Long(w))
-			}
 			v.Views[base+k] = w
+			if w.Len > InlineMax {
+				long += int(w.Len)
+			}
+		}
+		if long == 0 {
+			break
+		}
+		if long <= arenaMaxBytes {
+			v.room(long)
+		}
+		for k, w := range v.Views[base : base+n] {
+			if w.Len > InlineMax {
+				v.Views[base+k] = v.store(s.Long(w))
+			}
 		}
 	}
 	v.N += n

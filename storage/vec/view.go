@@ -87,18 +87,29 @@ func (v *Vec) StoreBytes(b []byte) View {
 	return v.store(b)
 }
 
-const arenaBytes = 32 << 10
+// Buffers start small, for vectors of a row or two, and grow fast.
+const (
+	arenaMinBytes = 512
+	arenaBytes    = 32 << 10
+	arenaMaxBytes = 1 << 20
+)
+
+// room makes the arena take n more bytes in one piece.
+func (v *Vec) room(n int) {
+	if n <= cap(v.arena)-len(v.arena) {
+		return
+	}
+	size := arenaMinBytes
+	if k := len(v.Bufs); k > 0 {
+		size = min(8*cap(v.Bufs[k-1]), arenaMaxBytes)
+	}
+	n = max(n, size)
+	v.arena = make([]byte, 0, n)
+	v.Bufs = append(v.Bufs[:len(v.Bufs):len(v.Bufs)], v.arena[:0:n])
+}
 
 func (v *Vec) store(b []byte) View {
-	if len(b) > cap(v.arena)-len(v.arena) {
-		n := arenaBytes
-		if k := len(v.Bufs); k > 0 {
-			n = min(2*cap(v.Bufs[k-1]), 1<<20)
-		}
-		n = max(n, len(b))
-		v.arena = make([]byte, 0, n)
-		v.Bufs = append(v.Bufs[:len(v.Bufs):len(v.Bufs)], v.arena[:0:n])
-	}
+	v.room(len(b))
 	off := len(v.arena)
 	v.arena = append(v.arena, b...)
 	k := len(v.Bufs) - 1
