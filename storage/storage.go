@@ -45,6 +45,15 @@ type Store interface {
 	Close() error
 }
 
+// Writes counts rows written to a table.
+type Writes struct{ Inserted, Updated, Deleted int64 }
+
+// WriteCounter is a Store that counts what was written to its tables since it was
+// opened.
+type WriteCounter interface {
+	Writes(table uint32) Writes
+}
+
 // Snapshot is a consistent state of all tables. It is safe for concurrent use
 // and must be closed; relations and readers of it are used before that.
 type Snapshot interface {

@@ -221,6 +221,7 @@ func (p *Prepared) stageChunk(s *staged, v *version, ci int, conflicts []storage
 			row += uint32(i)
 		}
 		var old place
+		killed := false
 		newest, slot := noRow, uint32(0)
 		switch {
 		case o.old == nil: // insert, upsert
@@ -236,12 +237,15 @@ func (p *Prepared) stageChunk(s *staged, v *version, ci int, conflicts []storage
 			}
 			if old.found() {
 				s.kill(&old)
+				killed = true
 			}
 		}
 		if row == noRow {
+			s.count(c.Op, killed)
 			continue
 		}
 		if rowIDs {
+			s.count(c.Op, killed)
 			s.stageRowID(row, c, i)
 			continue
 		}
@@ -254,8 +258,10 @@ func (p *Prepared) stageChunk(s *staged, v *version, ci int, conflicts []storage
 					continue
 				}
 				s.kill(&same)
+				killed = true
 			}
 		}
+		s.count(c.Op, killed)
 		m.link(row, newest, slot, o.own.hash[i])
 		s.linked = append(s.linked, linkedRow{row, o.own.hash[i]})
 	}
@@ -313,6 +319,8 @@ type staged struct {
 	ids  []stagedID
 	prov map[int64]uint32 // provisional id → newest row
 	adds []adoption
+
+	inserted, updated, deleted int64
 }
 
 type linkedRow struct{ row, hash uint32 }
@@ -401,6 +409,7 @@ func (s *staged) stageRowID(row uint32, c *storage.Chunk, i int) {
 // Stamp makes the staged rows and deletes a commit.
 func (s *staged) Stamp(base uint64, csn storage.CSN) {
 	s.numberRows(base)
+	s.countWrites()
 	for _, k := range s.kills {
 		k.m.setDeath(k.row, uint64(csn))
 		k.m.dead.Add(1)

@@ -25,6 +25,7 @@ type Tablet struct {
 	wmu     sync.Mutex
 	maint   chan struct{}
 	merging chan struct{}
+	writes  writeCounts
 
 	mu  sync.Mutex // guards what follows, for moments
 	cur *version

@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/stats"
+	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/column"
 )
 
@@ -45,4 +46,19 @@ func (s *Store) Stats(oid uint32) *stats.Table {
 		return &stats.Table{}
 	}
 	return s.stats.of(oid).Get(def, tablets)
+}
+
+// Writes implements storage.WriteCounter.
+func (s *Store) Writes(oid uint32) (w storage.Writes) {
+	t := s.table(oid)
+	if t == nil {
+		return w
+	}
+	for _, sh := range t.current() {
+		x := sh.col.Writes()
+		w.Inserted += x.Inserted
+		w.Updated += x.Updated
+		w.Deleted += x.Deleted
+	}
+	return w
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/fn"
 	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage"
 )
 
 // Fixed OIDs that rows refer to.
@@ -582,7 +583,12 @@ func pgStatTables(s *Source, v View) []row {
 	var out []row
 	for _, t := range v.Catalog().Tables() {
 		if t.Kind == catalog.KindTable {
-			out = append(out, row{"relid": t.OID, "schemaname": schemaName(v, t.Schema), "relname": t.Name, "n_live_tup": v.Store().Stats(t.OID).Rows, "n_dead_tup": 0})
+			r := row{"relid": t.OID, "schemaname": schemaName(v, t.Schema), "relname": t.Name, "n_live_tup": v.Store().Stats(t.OID).Rows, "n_dead_tup": 0}
+			if c, ok := v.Store().(storage.WriteCounter); ok {
+				w := c.Writes(t.OID)
+				r["n_tup_ins"], r["n_tup_upd"], r["n_tup_del"] = w.Inserted, w.Updated, w.Deleted
+			}
+			out = append(out, r)
 		}
 	}
 	return out
