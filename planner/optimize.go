@@ -47,5 +47,34 @@ func Optimize(s *plan.Statement, env *Env) error {
 		err = Optimize(u.Stmt, env)
 	}
 	s.MaxID = c.NextID
+	if err == nil && s.Root != nil {
+		s.Sizes = sizes(s.Root, env)
+	}
 	return err
+}
+
+// sizes are the rows of the tables of a plan that has joins, whose order and sides
+// were chosen by them.
+func sizes(n plan.Node, env *Env) []plan.Size {
+	var out []plan.Size
+	joins := false
+	var walk func(plan.Node)
+	walk = func(n plan.Node) {
+		switch x := n.(type) {
+		case *plan.Join:
+			joins = true
+		case *plan.Scan:
+			if x.Table.Kind == catalog.KindTable && env.Stats != nil {
+				out = append(out, plan.Size{Table: x.Table.OID, Rows: env.Stats(x.Table).Rows})
+			}
+		}
+		for _, c := range n.Children() {
+			walk(c)
+		}
+	}
+	walk(n)
+	if !joins {
+		return nil
+	}
+	return out
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/executor/mem"
 	"github.com/millrace/millrace/executor/sched"
+	"github.com/millrace/millrace/planner/cache"
 	"github.com/millrace/millrace/server/auth"
 	"github.com/millrace/millrace/server/session"
 	"github.com/millrace/millrace/storage"
@@ -28,6 +29,9 @@ type engine struct {
 
 // epoch2000 is the epoch of timestamps in Unix microseconds.
 const epoch2000 = 946684800_000_000
+
+// planCacheBytes is how much of the memory plans may take.
+func planCacheBytes(memory int64) int { return int(min(max(memory/256, 1<<20), 32<<20)) }
 
 // Open recovers the data directory and starts the engine. A failed write of the log
 // stops the process at once: what is on disk is then unknown, and only recovery can
@@ -65,7 +69,7 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 	pool := sched.NewPool(o.Workers)
 	e := &engine{store: store, pool: pool, Engine: &session.Engine{
 		Store: store, Pool: pool, Memory: mem.NewRoot(o.MemoryBytes - o.MemoryBytes/4), Spill: spill, Log: log,
-		System: syscat.New(), Started: time.Now().UnixMicro() - epoch2000,
+		System: syscat.New(), Plans: cache.New(planCacheBytes(o.MemoryBytes)), Started: time.Now().UnixMicro() - epoch2000,
 		CancelBackend: func(pid int32, terminate bool) bool {
 			if o.Backends == nil {
 				return false

@@ -175,6 +175,15 @@ func (d *Direct) Params() int {
 	return n
 }
 
+// ParamMax is the highest number among the parameters that the rows use.
+func (d *Direct) ParamMax() int {
+	n := 0
+	for _, c := range d.cells {
+		n = max(n, int(c)+1)
+	}
+	return n
+}
+
 // Fill makes the rows of an execution, in the memory of spare (which may be nil).
 // param appends parameter i, which has the type of that slot, to a column.
 func (d *Direct) Fill(spare *DirectRows, param func(i, slot int, v *vec.Vec) error) (*DirectRows, error) {
@@ -213,7 +222,7 @@ func (d *Direct) Fill(spare *DirectRows, param func(i, slot int, v *vec.Vec) err
 
 // Datums are the parameters that rows were filled with.
 func (d *Direct) Datums(r *DirectRows) []types.Datum {
-	out := make([]types.Datum, d.Params())
+	out := make([]types.Datum, d.ParamMax())
 	k := len(d.slots)
 	for i, c := range d.cells {
 		if c >= 0 {

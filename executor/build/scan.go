@@ -26,6 +26,9 @@ func (b *builder) scan(n *plan.Scan) (*chain, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n.Key != nil {
+		return b.lookup(n, rel)
+	}
 	total, _ := rel.RowCount()
 	b.rows += total
 

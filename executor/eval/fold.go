@@ -28,6 +28,19 @@ func Fold(e expr.Expr, env *Env) (expr.Expr, error) {
 
 // foldable says whether a node with constant children has one value for ever.
 func foldable(e expr.Expr) bool {
+	if !sameForEver(e) {
+		return false
+	}
+	for _, c := range e.Children() {
+		if _, ok := c.(*expr.Const); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// sameForEver says whether a node computes the same of the same operands always.
+func sameForEver(e expr.Expr) bool {
 	switch x := e.(type) {
 	case *expr.Const, *expr.Column, *expr.Param:
 		return false
@@ -44,12 +57,22 @@ func foldable(e expr.Expr) bool {
 	default:
 		return false // a node of the plan's own
 	}
-	for _, c := range e.Children() {
-		if _, ok := c.(*expr.Const); !ok {
-			return false
-		}
-	}
 	return true
+}
+
+// Timeless says whether an expression over columns and constants has one value for
+// ever: a program made of it serves any session at any time.
+func Timeless(e expr.Expr) bool {
+	ok := true
+	expr.Walk(e, func(e expr.Expr) bool {
+		switch e.(type) {
+		case *expr.Const, *expr.Column:
+		default:
+			ok = ok && sameForEver(e)
+		}
+		return ok
+	})
+	return ok
 }
 
 // bySettings says whether the text form of a type depends on the session or the

@@ -147,6 +147,14 @@ func Canceled(ctx context.Context) error {
 	return sqlstate.Errorf(sqlstate.QueryCanceled, "canceling statement due to user request")
 }
 
+// Recover is to be deferred around work that runs outside of a job: a panic becomes
+// the error.
+func Recover(err *error) {
+	if r := recover(); r != nil {
+		*err = recovered(r)
+	}
+}
+
 // recovered makes an error of a panic: an input/output error if it was a fault in
 // mapped memory (a segment file that cannot be read), else a bug.
 func recovered(r any) error {

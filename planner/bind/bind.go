@@ -42,6 +42,9 @@ type Env struct {
 	Fold func(expr.Expr) (expr.Expr, error)
 	// Text is the whole query string, for positions and the texts of views.
 	Text string
+	// Prepared gives the parameter types of a prepared statement, for EXECUTE; ok is
+	// false when there is none. May be nil.
+	Prepared func(name string) (params []types.T, ok bool)
 	// Slots are the literals that may become parameters, by byte offset in Text;
 	// see Slot. Nil when the statement is not to be shared.
 	Slots map[int]*Slot

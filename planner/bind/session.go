@@ -7,6 +7,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/fn"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/parser"
@@ -238,10 +239,28 @@ func (b *binder) prepare(st parser.Stmt, s *pg.PrepareStmt) (*plan.Statement, er
 func (b *binder) execute(s *pg.ExecuteStmt) (*plan.Statement, error) {
 	u := &plan.Session{Kind: plan.Execute, Name: s.Name}
 	q := &query{b: b, clause: clauseExecute}
-	for _, n := range s.Params {
+	var want []types.T
+	if b.env.Prepared != nil {
+		if ts, ok := b.env.Prepared(s.Name); ok && len(ts) == len(s.Params) {
+			want = ts
+		}
+	}
+	for i, n := range s.Params {
 		e, err := q.expr(n)
 		if err != nil {
 			return nil, err
+		}
+		if want != nil {
+			out, ok, err := b.coerce(e, want[i], fn.Assignment, location(n))
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				return nil, b.errf(location(n), sqlstate.DatatypeMismatch, "parameter $%d of type %s cannot be coerced to the expected type %s",
+					i+1, types.FormatTypeNoMod(e.Type().OID), types.FormatTypeNoMod(want[i].OID)).
+					WithHint("You will need to rewrite or cast the expression.")
+			}
+			e = asType(out, want[i])
 		}
 		c, ok := e.(*expr.Const)
 		if !ok {

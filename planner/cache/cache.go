@@ -21,6 +21,8 @@ import (
 type Key struct {
 	Text                                 string
 	Database, Role, SearchPath, Settings string
+	// Params are the parameter types that the client declared.
+	Params string
 	// Version is the catalog's.
 	Version uint64
 }
@@ -107,7 +109,7 @@ func (c *Cache) Get(k Key, env *types.Env) (*plan.Statement, []types.Datum, bool
 		return nil, nil, false
 	}
 	c.mu.Lock()
-	e := c.norms[Key{string(norm), k.Database, k.Role, k.SearchPath, k.Settings, k.Version}]
+	e := c.norms[k.of(norm)]
 	if e == nil {
 		c.misses++
 		c.mu.Unlock()
@@ -126,6 +128,12 @@ func (c *Cache) Get(k Key, env *types.Env) (*plan.Statement, []types.Datum, bool
 	}
 	c.miss()
 	return nil, nil, false
+}
+
+// of is the key with another text.
+func (k Key) of(text []byte) Key {
+	k.Text = string(text)
+	return k
 }
 
 func (c *Cache) miss() {
@@ -162,18 +170,18 @@ func (t *template) match(text string, lits []parser.Literal, env *types.Env) ([]
 	return params, true
 }
 
-// Put keeps a plan made for a key with the slots of its text, which may be nil.
-// Plans that hold for the moment only, and utility statements, are not kept.
-func (c *Cache) Put(k Key, st *plan.Statement, slots map[int]*bind.Slot, env *types.Env) {
-	if st.NoCache || st.Root == nil {
-		return
-	}
-	t := &template{stmt: st, bytes: 512 + len(k.Text) + size(st.Root)}
+// Put keeps a plan made for a key with the slots of its text, nil when it has none,
+// and returns the values of its parameters. Plans that hold for the moment only, and
+// utility statements, are not kept. ok is false when the literals in slots cannot be
+// had from the text: then the plan is no use without them.
+func (c *Cache) Put(k Key, st *plan.Statement, slots map[int]*bind.Slot, env *types.Env) (params []types.Datum, ok bool) {
+	t := &template{stmt: st}
 	shared := false
+	var norm []byte
 	if len(slots) > 0 {
-		_, lits, ok := parser.Normalize(nil, nil, k.Text)
-		if !ok {
-			return
+		var lits []parser.Literal
+		if norm, lits, ok = parser.Normalize(nil, nil, k.Text); !ok {
+			return nil, false
 		}
 		for _, l := range lits {
 			s := slots[l.Start]
@@ -184,24 +192,24 @@ func (c *Cache) Put(k Key, st *plan.Statement, slots map[int]*bind.Slot, env *ty
 			}
 			t.lits = append(t.lits, x)
 		}
-		params, ok := t.match(k.Text, lits, env)
-		if !ok {
-			return
+		if t.params, ok = t.match(k.Text, lits, env); !ok {
+			return nil, false
 		}
-		t.params = params
 	}
+	if st.NoCache || st.Root == nil {
+		return t.params, true
+	}
+	t.bytes = 512 + len(k.Text) + size(st.Root)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.add(c.plans, k, t, 1, false)
 	if shared {
-		n := k
-		norm, _, _ := parser.Normalize(nil, nil, k.Text)
-		n.Text = string(norm)
-		c.add(c.norms, n, t, variants, true)
+		c.add(c.norms, k.of(norm), t, variants, true)
 	}
 	for c.bytes > c.max && c.ring.prev != &c.ring {
 		c.drop(c.ring.prev)
 	}
+	return t.params, true
 }
 
 // add puts a plan first among those of a key, of which it keeps at most n.

@@ -66,6 +66,7 @@ var Passes = []Pass{
 	{"choose_joins", true, chooseJoins},
 	{"top_n", false, topN},
 	{"runtime_filters", false, runtimeFilters},
+	{"key_lookup", false, keyLookups},
 }
 
 // Run applies all passes that are not switched off.

@@ -75,6 +75,10 @@ type Scan struct {
 	Limit int64 // rows wanted at most, -1 for all
 	// Runtime lists filters that join build sides hand to this scan while it runs.
 	Runtime []RuntimeFilter
+	// Key, when not nil, has what Filter asks each column of the primary key to equal,
+	// in key order, without columns: at most one row is looked for, by its key. Filter
+	// still says all that the row must meet.
+	Key []expr.Expr
 }
 
 // RuntimeFilter narrows column Col to the keys of join Join's build side, whose Keys

@@ -86,6 +86,9 @@ func relName(t *catalog.Table, alias string) string {
 func (p *printer) title(n Node) string {
 	switch x := n.(type) {
 	case *Scan:
+		if x.Key != nil {
+			return "Key Lookup on " + relName(x.Table, x.Alias)
+		}
 		return "Scan on " + relName(x.Table, x.Alias)
 	case *Values:
 		if len(x.Cols) == 0 && len(x.Rows) == 1 {

@@ -46,6 +46,9 @@ func MapExprs(n Node, f func(expr.Expr) expr.Expr) Node {
 	case *Scan:
 		m := *x
 		m.Filter = list(x.Filter)
+		if x.Key != nil {
+			m.Key = list(x.Key)
+		}
 		return &m
 	case *Values:
 		m := *x

@@ -22,6 +22,8 @@ type Statement struct {
 	Assume []Assumption
 	// Objects are the relations used, with the versions they were bound at.
 	Objects []Object
+	// Sizes are the rows of its tables when a plan was chosen by them: one with joins.
+	Sizes []Size
 	// NoCache: the plan holds for this moment only (a literal 'now', a name looked
 	// up), and is not to be used again.
 	NoCache bool
@@ -34,6 +36,12 @@ type Assumption struct {
 	Table   uint32
 	Ordinal int
 	Prec    int
+}
+
+// Size is how many rows a table had.
+type Size struct {
+	Table uint32
+	Rows  int64
 }
 
 // Object is a relation that a plan uses, and the privileges it needs there

@@ -348,5 +348,4 @@ func (s *fakeSession) IdleLimit() (time.Duration, *sqlstate.Error) {
 	return s.idle, sqlstate.Errorf("57P05", "terminating connection due to idle-session timeout")
 }
 func (s *fakeSession) TxStatus() byte { return s.tx }
-func (s *fakeSession) Cancel()        {}
 func (s *fakeSession) Close() error   { s.fake.Sessions.Add(-1); return nil }

@@ -42,7 +42,6 @@ func (s *oneRow) ClosePortal(string) error                              { return
 func (s *oneRow) Sync(context.Context) error                            { return nil }
 func (s *oneRow) Env() *types.Env                                       { return types.DefaultEnv }
 func (s *oneRow) TxStatus() byte                                        { return 'I' }
-func (s *oneRow) Cancel()                                               {}
 func (s *oneRow) Close() error                                          { return nil }
 func (s *oneRow) DescribePortal(context.Context, string) ([]Column, []int16, error) {
 	return s.cols, nil, nil

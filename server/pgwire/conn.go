@@ -203,11 +203,7 @@ func (c *conn) interrupt(cause error) {
 			_ = c.raw.SetReadDeadline(time.Now()) // wakes it
 		}
 	}
-	sess := c.sess
 	c.mu.Unlock()
-	if running && sess != nil {
-		sess.Cancel()
-	}
 }
 
 // terminate ends the connection from another goroutine: what runs is cancelled,

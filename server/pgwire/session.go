@@ -63,7 +63,7 @@ type Column struct {
 }
 
 // Session is one client's side of SQL. Its methods are called from the
-// connection's goroutine one at a time, but for Cancel. Slices given to it are
+// connection's goroutine one at a time. Slices given to it are
 // lent until the method returns, except format lists, which never change. A
 // query that finds its context done fails with 57014 (context.Cause says why);
 // the context given to a call may differ from call to call.
@@ -95,9 +95,6 @@ type Session interface {
 	Env() *types.Env
 	// TxStatus is 'I' outside a transaction block, 'T' in one, 'E' in a failed one.
 	TxStatus() byte
-	// Cancel ends the running query, if any. It may come from any goroutine.
-	// The query's context is cancelled as well.
-	Cancel()
 	// Close rolls back what is open and frees everything.
 	Close() error
 }

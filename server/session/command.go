@@ -48,7 +48,7 @@ func (s *Session) command(ctx context.Context, q *portal, u *plan.Session, maxRo
 		if _, err := known(canonical(u.Name)); err != nil {
 			return false, err
 		}
-		s.set.put(canonical(u.Name), s.set.resetTo(canonical(u.Name)), s.txn != nil, false)
+		s.set.put(canonical(u.Name), s.set.resetTo(canonical(u.Name)), s.touched, false)
 		s.changed(u.Name)
 		return done(nil)
 	case plan.ShowVar:
@@ -152,7 +152,7 @@ func (s *Session) setVar(name, value string, local bool) error {
 			return s.transactionModes(map[string]string{canonical(name): value}, "transaction_")
 		}
 	}
-	if err := s.set.set(name, value, s.txn != nil, local); err != nil {
+	if err := s.set.set(name, value, s.touched, local); err != nil {
 		return err
 	}
 	s.changed(name)
@@ -180,9 +180,9 @@ func (s *Session) setRole(name string) error {
 			return sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied to set role \"%s\"", name)
 		}
 	}
-	s.user = r
-	s.set.values["is_superuser"] = onOff(r.Super)
-	s.set.values["role"] = name
+	s.user, s.userAt = r, nil
+	s.set.assign("is_superuser", onOff(r.Super))
+	s.set.assign("role", name)
 	s.changed("is_superuser")
 	return nil
 }
@@ -195,7 +195,7 @@ func (s *Session) resetAll() error {
 			continue
 		}
 		if v := s.set.resetTo(n); v != s.set.values[n] {
-			s.set.put(n, v, s.txn != nil, false)
+			s.set.put(n, v, s.touched, false)
 			names = append(names, n)
 		}
 	}
@@ -212,7 +212,7 @@ func showColumns(name string) []pgwire.Column {
 }
 
 func (s *Session) showVar(name string, q *portal, out pgwire.Results) error {
-	s.open(s.block || s.implicit)
+	s.touch()
 	var rows [][]string
 	if name == "all" {
 		for _, k := range s.set.all() {
@@ -266,7 +266,7 @@ func (s *Session) executeNamed(ctx context.Context, q *portal, u *plan.Session, 
 	if err != nil {
 		return false, err
 	}
-	if p.stmt == nil {
+	if p.empty {
 		return false, out.EmptyQuery()
 	}
 	s.open(s.block || s.implicit)
@@ -281,7 +281,7 @@ func (s *Session) executeNamed(ctx context.Context, q *portal, u *plan.Session, 
 	for i, d := range u.Params {
 		t := p.plan.Params[i]
 		if d.Valid && !u.ParamTs[i].Same(t) {
-			// Arguments are literals: read their text as the parameter's type.
+			// The statement is another than when EXECUTE was bound: read the text.
 			text := string(types.AppendText(nil, u.ParamTs[i], d, s.Env()))
 			if d, err = types.ParseText(t, text, s.Env()); err != nil {
 				return false, err

@@ -105,22 +105,23 @@ func (s *Session) runDirect(ctx context.Context, q *portal, out pgwire.Results) 
 		return false, nil
 	}
 	if q.direct == nil { // parameters of EXECUTE, or none
-		if x.d.Params() > len(q.params) {
+		params := p.values(q.params)
+		if x.d.ParamMax() > len(params) {
 			return false, nil
 		}
 		q.direct, err = x.fill(func(i, _ int, v *vec.Vec) error {
-			v.AppendDatum(q.params[i])
+			v.AppendDatum(params[i])
 			return nil
 		})
 		if err != nil {
 			return false, err
 		}
 	}
-	s.open(s.block || s.implicit)
+	s.open(s.block || s.implicit || p.known.locks)
 	if err := s.mayUse(p.plan); err != nil {
 		return false, err
 	}
-	if s.set.on("transaction_read_only") {
+	if s.set.quick().readOnly {
 		return false, sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute INSERT in a read-only transaction")
 	}
 	n, err := x.d.Run(ctx, q.direct.rows, &build.Env{Txn: s.txn, Eval: &eval.Env{Session: s.evalSession()}})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/catalog"
@@ -13,6 +15,7 @@ import (
 	"github.com/millrace/millrace/executor/ddl"
 	"github.com/millrace/millrace/executor/eval"
 	"github.com/millrace/millrace/executor/mem"
+	"github.com/millrace/millrace/executor/sched"
 	"github.com/millrace/millrace/parser"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/server/pgwire"
@@ -21,50 +24,71 @@ import (
 )
 
 // Simple implements pgwire.Session.
-func (s *Session) Simple(ctx context.Context, sql string, out pgwire.Results) (err error) {
-	ctx, end := s.begin(ctx, sql)
-	defer func() { end(err) }()
-	s.results = out
+func (s *Session) Simple(ctx context.Context, sql string, out pgwire.Results) error {
+	ctx = s.begin(ctx, sql)
+	err := s.query(ctx, sql, out)
+	s.finish(err)
+	return err
+}
+
+// query runs a query string.
+func (s *Session) query(ctx context.Context, sql string, out pgwire.Results) error {
 	delete(s.stmts, "")
 	s.closePortal("")
+	s.touch()
+	if p := (&prepared{sql: sql, whole: true, made: s.stmtTime}); !s.failed && s.fromCache(p) {
+		return s.only(ctx, p, out)
+	}
 	stmts, err := parser.ParseLong(sql)
 	if err != nil {
 		return s.fail(err)
 	}
 	if len(stmts) == 0 {
+		if !s.block {
+			s.rollback()
+		}
 		return out.EmptyQuery()
 	}
-	if len(stmts) > 1 && !s.block {
+	if len(stmts) == 1 {
+		return s.only(ctx, &prepared{sql: sql, stmt: &stmts[0], whole: true, made: s.stmtTime}, out)
+	}
+	if !s.block {
 		s.implicit = true
 	}
 	for i := range stmts {
 		p := &prepared{sql: sql, stmt: &stmts[i], made: s.stmtTime}
-		held := &heldTag{Results: out}
-		err = s.simple(ctx, p, held)
-		if errors.Is(err, parser.ErrNotPlain) {
-			// A long INSERT that is more than literals: nothing of it has run yet.
-			if stmts, err = parser.Parse(sql); err != nil {
-				return s.fail(err)
-			}
-			p = &prepared{sql: sql, stmt: &stmts[0], made: s.stmtTime}
-			err = s.simple(ctx, p, held)
-		}
-		if err != nil {
-			err = settled(ctx, err)
+		if err := s.simple(ctx, p, s.hold(out)); err != nil {
 			s.implicit = false
-			return s.after(ctx, err)
+			return s.after(ctx, settled(ctx, err))
 		}
 		if s.implicit && i == len(stmts)-1 {
 			s.implicit = false
-			if err = s.after(ctx, nil); err != nil {
+			if err := s.after(ctx, nil); err != nil {
 				return err
 			}
 		}
-		if err = held.release(); err != nil {
+		if err := s.held.release(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// only runs the statement that is all of a query string.
+func (s *Session) only(ctx context.Context, p *prepared, out pgwire.Results) error {
+	err := s.simple(ctx, p, s.hold(out))
+	if errors.Is(err, parser.ErrNotPlain) {
+		// A long INSERT that is more than literals: nothing of it has run yet.
+		var stmts []parser.Stmt
+		if stmts, err = parser.Parse(p.sql); err != nil {
+			return s.fail(err)
+		}
+		err = s.simple(ctx, &prepared{sql: p.sql, stmt: &stmts[0], whole: true, made: s.stmtTime}, s.hold(out))
+	}
+	if err != nil {
+		return s.after(ctx, settled(ctx, err))
+	}
+	return s.held.release()
 }
 
 // heldTag keeps a statement's completion back until its transaction is committed:
@@ -73,6 +97,12 @@ type heldTag struct {
 	pgwire.Results
 	tag  string
 	held bool
+}
+
+// hold makes the session's heldTag that of another statement.
+func (s *Session) hold(out pgwire.Results) *heldTag {
+	s.held = heldTag{Results: out}
+	return &s.held
 }
 
 // CommandComplete implements pgwire.Results.
@@ -96,7 +126,7 @@ func (s *Session) simple(ctx context.Context, p *prepared, out pgwire.Results) e
 			return errFailed
 		}
 	}
-	s.open(s.block || s.implicit)
+	s.touch()
 	if _, err := s.plannedFor(p); err != nil {
 		return err
 	}
@@ -106,7 +136,7 @@ func (s *Session) simple(ctx context.Context, p *prepared, out pgwire.Results) e
 	if err != nil {
 		return err
 	}
-	if !s.block && !s.implicit && s.txn != nil {
+	if !s.block && !s.implicit {
 		return s.commit(ctx)
 	}
 	return nil
@@ -115,12 +145,13 @@ func (s *Session) simple(ctx context.Context, p *prepared, out pgwire.Results) e
 // run executes a portal's statement, or goes on with it, for at most maxRows rows.
 func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Results) (suspended bool, err error) {
 	p := q.stmt
-	if p.stmt == nil {
+	if p.empty {
 		return false, out.EmptyQuery()
 	}
 	if s.block && s.failed && !allowedWhenFailed(p.plan.Utility) {
 		return false, errFailed
 	}
+	s.touch()
 	if q.exec == nil && !q.done {
 		if _, err := s.plannedFor(p); err != nil {
 			return false, err
@@ -137,23 +168,31 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 	if q.done {
 		return false, out.CommandComplete(q.tag(0))
 	}
-	if q.exec == nil {
-		if done, err := s.runDirect(ctx, q, out); done || err != nil {
-			return false, err
-		}
-		if q.exec, err = s.start(ctx, p, q.params); err != nil {
+	if q.exec == nil && p.known.quick != nil && (maxRows == 0 || maxRows > build.QuickRows) && s.set.quick().quick {
+		if done, err := s.runQuick(ctx, q, out); done {
 			return false, err
 		}
 	}
-	n, more, err := q.exec.send(ctx, maxRows, func(b *vec.Batch) error {
-		if q.cols == nil {
-			return nil
+	if q.exec == nil && p.direct != nil {
+		if done, err := s.runDirect(ctx, q, out); done || err != nil {
+			return false, err
 		}
-		return out.Batch(b)
-	})
-	if err != nil {
+	}
+	var n int64
+	var more bool
+	for try := 0; ; try++ {
+		alone := s.txn == nil
+		n, more, err = s.rows(ctx, q, maxRows, out)
+		if err == nil {
+			break
+		}
 		q.close()
-		return false, err
+		if n > 0 || !alone || try >= conflictTries || !s.mayRepeat(p.plan, err) {
+			return false, err
+		}
+		// Nobody has seen anything of it.
+		s.txn.Rollback()
+		s.txn = nil
 	}
 	if more {
 		return true, nil
@@ -167,12 +206,96 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 	return false, out.CommandComplete(q.tag(affected))
 }
 
+// conflictTries is how often a statement by itself is run again when others change
+// the rows that it was computed from.
+const conflictTries = 20
+
+// mayRepeat says whether a statement that failed may be run again in a transaction
+// with a new snapshot: one that writes under READ COMMITTED, by itself, and lost to
+// another writer.
+func (s *Session) mayRepeat(st *plan.Statement, err error) bool {
+	return st.Writes && !s.block && !s.implicit && !s.set.quick().repeatable && s.txn != nil &&
+		sqlstate.CodeOf(err) == sqlstate.SerializationFailure
+}
+
+// rows starts a portal's query, if that is still to be done, and sends rows of it.
+func (s *Session) rows(ctx context.Context, q *portal, maxRows int, out pgwire.Results) (n int64, more bool, err error) {
+	if q.exec == nil {
+		if q.exec, err = s.start(ctx, q.stmt, q.stmt.values(q.params)); err != nil {
+			return 0, false, err
+		}
+	}
+	return q.exec.send(ctx, maxRows, func(b *vec.Batch) error {
+		if q.cols == nil {
+			return nil
+		}
+		return out.Batch(b)
+	})
+}
+
+// runQuick runs a plan that needs no pipeline; done is false when it has to be
+// started like any other after all.
+func (s *Session) runQuick(ctx context.Context, q *portal, out pgwire.Results) (done bool, err error) {
+	p := q.stmt
+	if err := s.mayUse(p.plan); err != nil {
+		return true, err
+	}
+	if ctx.Err() != nil {
+		return true, sched.Canceled(ctx)
+	}
+	var rel storage.Relation
+	if t := p.known.quick.Table(); t != nil {
+		snap, err := s.snapshot(p)
+		if err != nil {
+			return true, err
+		}
+		defer snap.Close()
+		if snap.Catalog() != p.cat && !s.stillValid(snap.Catalog(), p.plan) {
+			return false, nil
+		}
+		if rel, err = snap.Relation(t); err != nil {
+			return true, err
+		}
+	}
+	b, err := p.known.quick.Run(ctx, rel, p.values(q.params))
+	if err != nil {
+		return true, err
+	}
+	n := b.Rows()
+	if n > 0 {
+		if err := out.Batch(b); err != nil {
+			return true, err
+		}
+	}
+	q.done = true
+	return true, out.CommandComplete(q.tag(int64(n)))
+}
+
+// snapshot is what a statement that only reads sees. One by itself needs no
+// transaction of the store.
+func (s *Session) snapshot(p *prepared) (storage.Snapshot, error) {
+	if s.txn == nil && !s.block && !s.implicit && s.lastCSN == 0 && !s.set.quick().repeatable {
+		return s.eng.Store.Snapshot(), nil
+	}
+	s.open(s.block || s.implicit)
+	return s.txn.Snapshot()
+}
+
 // tag completes a command tag with its count.
 func (q *portal) tag(n int64) string {
 	t := q.stmt.plan.Tag
-	switch strings.Fields(t + " x")[0] {
+	if t == "SELECT" {
+		switch n {
+		case 0:
+			return "SELECT 0"
+		case 1:
+			return "SELECT 1"
+		}
+	}
+	word, _, _ := strings.Cut(t, " ")
+	switch word {
 	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "FETCH", "MOVE", "COPY":
-		return fmt.Sprintf("%s %d", t, n)
+		return t + " " + strconv.FormatInt(n, 10)
 	}
 	return t
 }
@@ -192,25 +315,26 @@ type execution struct {
 
 // start takes a snapshot and starts a planned query.
 func (s *Session) start(ctx context.Context, p *prepared, params []types.Datum) (*execution, error) {
-	s.open(s.block || s.implicit)
 	if err := s.mayUse(p.plan); err != nil {
 		return nil, err
 	}
-	if p.plan.Writes && s.set.on("transaction_read_only") {
+	if p.plan.Writes && s.set.quick().readOnly {
 		return nil, sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", strings.Fields(p.plan.Tag)[0])
 	}
+	s.open(s.block || s.implicit || p.known.locks)
 	snap, err := s.txn.Snapshot()
 	if err != nil {
 		return nil, err
 	}
 	st := p.plan
-	if !holds(st, snap) {
-		if st, err = s.plan(p, true); err != nil {
+	if snap.Catalog() != p.cat && !s.stillValid(snap.Catalog(), st) || !holds(st, snap) {
+		// Another plan of the same text may fit, if not one that assumes nothing does.
+		if st, params, err = s.replan(p, snap, params); err != nil {
 			snap.Close()
 			return nil, err
 		}
 	}
-	x, err := s.startRoot(ctx, st.Root, snap, params, nil)
+	x, err := s.startRoot(ctx, st.Root, snap, slices.Clone(params), nil)
 	if err != nil {
 		snap.Close()
 		return nil, err
@@ -218,15 +342,34 @@ func (s *Session) start(ctx context.Context, p *prepared, params []types.Datum) 
 	return x, nil
 }
 
+// replan makes a plan for a snapshot that does not meet what p's assumes.
+func (s *Session) replan(p *prepared, snap storage.Snapshot, params []types.Datum) (*plan.Statement, []types.Datum, error) {
+	st, err := s.plan(p, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !sameColumns(p.plan.Columns, st.Columns) {
+		return nil, nil, sqlstate.Errorf(sqlstate.FeatureNotSupported, "cached plan must not change result type")
+	}
+	if holds(st, snap) {
+		if c, cat := s.eng.Plans, s.catalog(); c != nil && p.whole && s.set.quick().cache && len(p.sql) <= sharedTextMax && cat == s.eng.Store.Catalog() && cat == snap.Catalog() {
+			c.Put(s.cacheKey(p, cat), st, nil, s.Env())
+		}
+		return st, params, nil
+	}
+	st, err = s.plan(p, true)
+	return st, params, err
+}
+
 // startRoot starts a query. It lives until it is closed: a call's context ends it only
 // while the call waits for it. On success the execution owns the snapshot.
 func (s *Session) startRoot(ctx context.Context, root plan.Node, snap storage.Snapshot, params []types.Datum, change func(*build.Env)) (*execution, error) {
+	set := s.set.quick()
 	env := &build.Env{
 		Snapshot: snap, Txn: s.txn, Eval: &eval.Env{Session: s.evalSession(), Params: params},
-		Account: s.eng.Memory.Child("session", s.set.int("millrace.query_memory")), Spill: s.eng.Spill, Pool: s.eng.Pool,
-		System: s.systemRows,
-		Settings: build.Settings{BatchSize: int(s.set.int("millrace.batch_size")), Workers: int(s.set.int("millrace.workers")),
-			ForceSpill: s.set.on("millrace.force_spill")},
+		Account: s.eng.Memory.Child("session", set.queryMem), Spill: s.eng.Spill, Pool: s.eng.Pool,
+		System:   s.systemRows,
+		Settings: build.Settings{BatchSize: int(set.batchSize), Workers: int(set.workers), ForceSpill: set.forceSpill},
 	}
 	if change != nil {
 		change(env)

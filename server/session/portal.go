@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"slices"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
@@ -38,17 +37,24 @@ func (q *portal) close() {
 
 func (s *Session) closePortal(name string) {
 	if q := s.portals[name]; q != nil {
-		q.close()
-		delete(s.portals, name)
+		s.drop(q)
+	}
+}
+
+// drop closes a portal and keeps its memory for the next.
+func (s *Session) drop(q *portal) {
+	q.close()
+	delete(s.portals, q.name)
+	if q.cursor == nil {
+		s.spare = q
 	}
 }
 
 // closePortals closes what ends with the transaction; all includes held cursors.
 func (s *Session) closePortals(all bool) {
-	for name, q := range s.portals {
+	for _, q := range s.portals {
 		if all || q.cursor == nil || !q.cursor.hold {
-			q.close()
-			delete(s.portals, name)
+			s.drop(q)
 		}
 	}
 }
@@ -65,16 +71,15 @@ func (s *Session) Bind(ctx context.Context, name, stmt string, paramFormats []in
 	if err != nil {
 		return s.fail(err)
 	}
-	if s.block && s.failed && (p.stmt == nil || !allowedWhenFailed(p.plan.Utility)) {
+	if s.block && s.failed && (p.empty || !allowedWhenFailed(p.plan.Utility)) {
 		return errFailed
 	}
 	if name != "" && s.portals[name] != nil {
 		return s.fail(sqlstate.Errorf(sqlstate.DuplicateCursor, "cursor \"%s\" already exists", name))
 	}
 	s.closePortal(name)
-	q := &portal{name: name, stmt: p}
-	s.open(s.block)
-	if p.stmt != nil {
+	s.touch()
+	if !p.empty {
 		if _, err := s.plannedFor(p); err != nil {
 			return s.fail(err)
 		}
@@ -85,6 +90,12 @@ func (s *Session) Bind(ctx context.Context, name, stmt string, paramFormats []in
 	if len(paramFormats) > 1 && len(paramFormats) != len(params) {
 		return s.fail(sqlstate.Errorf(sqlstate.ProtocolViolation, "bind message has %d parameter formats but %d parameters", len(paramFormats), len(params)))
 	}
+	q := s.spare
+	s.spare = nil
+	if q == nil {
+		q = &portal{}
+	}
+	*q = portal{name: name, stmt: p, params: q.params[:0]}
 	if i, err := s.bindParams(q, paramFormats, params); err != nil {
 		e := *sqlstate.From(err)
 		if e.Where == "" {
@@ -100,9 +111,6 @@ func (s *Session) Bind(ctx context.Context, name, stmt string, paramFormats []in
 		return s.fail(sqlstate.Errorf(sqlstate.ProtocolViolation, "bind message has %d result formats but query has %d columns", len(resultFormats), len(q.cols)))
 	}
 	q.formats = resultFormats
-	if len(resultFormats) > 0 {
-		q.formats = slices.Clone(resultFormats)
-	}
 	s.portals[name] = q
 	return nil
 }
@@ -112,10 +120,8 @@ func (s *Session) bindParams(q *portal, formats []int16, params [][]byte) (at in
 	if d := q.stmt.direct; d != nil && len(params) > 0 && d.d.Params() == len(params) {
 		return s.fillDirect(q, formats, params)
 	}
-	if len(params) > 0 {
-		q.params = make([]types.Datum, len(params))
-	}
 	for i, b := range params {
+		q.params = append(q.params, types.Null)
 		if b == nil {
 			continue
 		}
@@ -178,24 +184,23 @@ func (s *Session) Execute(ctx context.Context, name string, maxRows int, out pgw
 	if err != nil {
 		return false, s.fail(err)
 	}
-	ctx, end := s.begin(ctx, q.stmt.sql)
-	defer func() { end(err) }()
-	s.results = out
+	ctx = s.begin(ctx, q.stmt.sql)
 	suspended, err = s.run(ctx, q, maxRows, out)
 	if err != nil {
 		err = settled(ctx, err)
 		if s.block {
 			s.failed = true
-		} else if s.txn != nil {
+		} else {
 			s.rollback()
 		}
 	}
+	s.finish(err)
 	return suspended, err
 }
 
 // Sync implements pgwire.Session.
 func (s *Session) Sync(ctx context.Context) error {
-	if s.block || s.txn == nil {
+	if s.block || !s.touched {
 		return nil
 	}
 	return s.commit(ctx)
@@ -227,7 +232,7 @@ func (s *Session) declare(ctx context.Context, u *plan.Session) error {
 		return sqlstate.Errorf(sqlstate.InvalidCursorDefinition, "DECLARE CURSOR must specify a query")
 	}
 	q := &portal{name: u.Name, stmt: p, cols: p.cols, params: u.Params, cursor: &cursor{hold: u.Options["hold"] == "true", scroll: u.Options["scroll"] == "true"}}
-	if q.exec, err = s.start(ctx, p, q.params); err != nil {
+	if q.exec, err = s.start(ctx, p, p.values(q.params)); err != nil {
 		return err
 	}
 	if q.cursor.hold || q.cursor.scroll {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"time"
@@ -11,69 +12,253 @@ import (
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/stats"
 	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/executor/build"
 	"github.com/millrace/millrace/executor/eval"
 	"github.com/millrace/millrace/parser"
 	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/planner/bind"
+	"github.com/millrace/millrace/planner/cache"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/server/pgwire"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/vec"
 )
 
-// prepared is a parsed and planned statement. Its plan is made anew when the
-// catalog, the search path or the data's bounds have changed what it rests on.
+// prepared is a planned statement. Its plan is made anew when the catalog, the
+// search path or the data have changed what it rests on. It is parsed only when a
+// plan has to be made.
 type prepared struct {
 	name, sql string
-	stmt      *parser.Stmt // nil: empty query
-	declared  []uint32     // parameter types the client gave
-	oids      []uint32     // parameter types as resolved
+	stmt      *parser.Stmt
+	empty     bool     // there is no statement in the text
+	whole     bool     // the text is this statement alone
+	declared  []uint32 // parameter types the client gave
+	oids      []uint32 // parameter types as resolved
 	made      int64
 	cols      []pgwire.Column
 
-	plan    *plan.Statement
-	version uint64 // of the catalog
-	path    string
-	off     string
-	direct  *direct // nil when the plan needs a pipeline
+	plan   *plan.Statement
+	known  *knownPlan
+	direct *direct // known's insert
+	// lits are the values of the plan's parameters when these are literals of the
+	// text, which then has no others.
+	lits []types.Datum
+	cat  *catalog.Version
+	path string
+	off  string
+	user uint32
+}
+
+// values are the parameters to run with.
+func (p *prepared) values(params []types.Datum) []types.Datum {
+	if p.lits != nil {
+		return p.lits
+	}
+	return params
+}
+
+// knownPlan is what a session has made of a plan, which may be that of many
+// statements.
+type knownPlan struct {
+	cols   []pgwire.Column
+	oids   []uint32
+	locks  bool         // it should lock the keys it writes, see build.Locks
+	quick  *build.Quick // nil when the plan is not for it
+	insert *direct      // likewise
+}
+
+// knownPlansMax bounds what a session keeps of plans that none of its statements may
+// have any more.
+const knownPlansMax = 256
+
+// know finds or makes what the session has of a plan.
+func (s *Session) know(st *plan.Statement) *knownPlan {
+	if k := s.known[st]; k != nil {
+		return k
+	}
+	k := &knownPlan{cols: wireColumns(st.Columns)}
+	for _, t := range st.Params {
+		k.oids = append(k.oids, t.OID)
+	}
+	if st.Root != nil {
+		k.locks = build.Locks(st.Root)
+		if !st.Writes && len(st.Assume) == 0 {
+			k.quick = build.NewQuick(st.Root)
+		}
+		k.insert = newDirect(st)
+	}
+	if s.known == nil || len(s.known) >= knownPlansMax {
+		s.known = map[*plan.Statement]*knownPlan{}
+	}
+	if !st.NoCache && st.Root != nil {
+		s.known[st] = k
+	}
+	return k
 }
 
 // plannedFor gives a plan of p that holds now.
 func (s *Session) plannedFor(p *prepared) (*plan.Statement, error) {
-	cat := s.catalog()
-	path, off := s.set.text("search_path"), s.set.text("millrace.passes_off")
-	if p.plan != nil && !p.plan.NoCache && p.path == path && p.off == off && (p.version == cat.Number || stillValid(cat, p.plan)) {
-		p.version = cat.Number
+	cat, q := s.catalog(), s.set.quick()
+	if p.plan != nil && !p.plan.NoCache && p.path == q.searchPath && p.off == q.passesOff && p.user == s.user.OID &&
+		(p.cat == cat || s.stillValid(cat, p.plan)) && !s.outgrown(p.plan) {
+		p.cat = cat
 		return p.plan, nil
 	}
-	st, err := s.plan(p, false)
+	st, lits, err := s.shared(p, cat)
 	if err != nil {
 		return nil, err
 	}
 	if p.plan != nil && !sameColumns(p.plan.Columns, st.Columns) && p.name != "" {
 		return nil, sqlstate.Errorf(sqlstate.FeatureNotSupported, "cached plan must not change result type")
 	}
-	p.plan, p.version, p.path, p.off = st, cat.Number, path, off
-	p.cols = wireColumns(st.Columns)
-	p.direct = newDirect(st)
-	p.oids = p.oids[:0]
-	for _, t := range st.Params {
-		p.oids = append(p.oids, t.OID)
-	}
+	s.adopt(p, cat, st, lits)
 	return st, nil
 }
 
-// stillValid: every relation the plan uses is as it was bound.
-func stillValid(cat *catalog.Version, st *plan.Statement) bool {
+// adopt makes st the plan of p.
+func (s *Session) adopt(p *prepared, cat *catalog.Version, st *plan.Statement, lits []types.Datum) {
+	q := s.set.quick()
+	k := s.know(st)
+	p.plan, p.lits, p.known, p.direct, p.cols, p.oids = st, lits, k, k.insert, k.cols, k.oids
+	p.cat, p.path, p.off, p.user = cat, q.searchPath, q.passesOff, s.user.OID
+}
+
+// sharedTextMax is the longest text whose plan is shared.
+const sharedTextMax = 32 << 10
+
+// shared takes a plan of p from the cache of all sessions, or makes one and puts it
+// there. A transaction that has changed the catalog, or reads an old one, has no part
+// in it.
+func (s *Session) shared(p *prepared, cat *catalog.Version) (*plan.Statement, []types.Datum, error) {
+	c, q := s.eng.Plans, s.set.quick()
+	if c == nil || !q.cache || !p.whole || len(p.sql) > sharedTextMax || p.stmt != nil && p.stmt.Tuples > 0 || cat != s.eng.Store.Catalog() {
+		st, err := s.plan(p, false)
+		return st, nil, err
+	}
+	k := s.cacheKey(p, cat)
+	if p.stmt == nil || p.plan != nil { // else fromCache has looked
+		if st, lits, ok := c.Get(k, s.Env()); ok && !s.outgrown(st) {
+			return st, lits, nil
+		}
+	}
+	var slots map[int]*bind.Slot
+	if len(p.declared) == 0 {
+		slots = cache.Slots(p.sql)
+	}
+	st, used, err := s.planSlots(p, slots)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !used {
+		slots = nil
+	}
+	lits, ok := c.Put(k, st, slots, s.Env())
+	if !ok && used {
+		st, err = s.plan(p, false)
+		return st, nil, err
+	}
+	return st, lits, nil
+}
+
+func (s *Session) cacheKey(p *prepared, cat *catalog.Version) cache.Key {
+	q := s.set.quick()
+	k := cache.Key{Text: p.sql, Database: s.db, Role: s.user.Name, SearchPath: q.searchPath, Settings: q.planning, Version: cat.Number}
+	if len(p.declared) > 0 {
+		k.Params = oidsText(p.declared)
+	}
+	return k
+}
+
+func oidsText(oids []uint32) string {
+	b := make([]byte, 0, 4*len(oids))
+	for _, o := range oids {
+		b = binary.LittleEndian.AppendUint32(b, o)
+	}
+	return string(b)
+}
+
+// planSlots plans p with literals taken out, where the plan is not one whose choice
+// depends on them; used says whether there are such in the plan.
+func (s *Session) planSlots(p *prepared, slots map[int]*bind.Slot) (st *plan.Statement, used bool, err error) {
+	if slots != nil {
+		st, err := s.bound(p, slots, false)
+		for _, x := range slots {
+			used = used || x.Used
+		}
+		if err == nil && used && plain(st.Root) {
+			return st, true, s.optimize(st)
+		}
+		if err == nil && !used {
+			return st, false, s.optimize(st)
+		}
+	}
+	st, err = s.plan(p, false)
+	return st, false, err
+}
+
+// plain says whether a plan as bound has no choices in which the values of literals
+// would count: one table at most, nothing joined, grouped or sorted.
+func plain(n plan.Node) bool {
+	if n == nil {
+		return false
+	}
+	switch n.(type) {
+	case *plan.Scan, *plan.Values, *plan.Filter, *plan.Project, *plan.Limit, *plan.Insert, *plan.Update, *plan.Delete:
+	default:
+		return false
+	}
+	ok := true
+	plan.MapExprs(n, func(e expr.Expr) expr.Expr {
+		expr.Walk(e, func(e expr.Expr) bool {
+			if _, sub := e.(*plan.Subquery); sub {
+				ok = false
+			}
+			return ok
+		})
+		return e
+	})
+	for _, c := range n.Children() {
+		ok = ok && plain(c)
+	}
+	return ok
+}
+
+// stillValid: every relation the plan uses is as it was bound, and no other has taken
+// its name since.
+func (s *Session) stillValid(cat *catalog.Version, st *plan.Statement) bool {
 	if st.Utility != nil {
 		return false
 	}
 	for _, o := range st.Objects {
-		if t := cat.Table(o.Table); o.Table >= catalog.FirstUserOID && (t == nil || t.SchemaVersion != o.SchemaVersion) {
+		if o.Table < catalog.FirstUserOID {
+			continue
+		}
+		t := cat.Table(o.Table)
+		if t == nil || t.SchemaVersion != o.SchemaVersion {
 			return false
+		}
+		for _, sch := range s.resolvePath().oids {
+			if sch == t.Schema {
+				break
+			}
+			if cat.TableNamed(sch, t.Name) != nil {
+				return false
+			}
 		}
 	}
 	return true
+}
+
+// outgrown says whether tables are now so much larger or smaller than they were when
+// the plan was chosen that another may be better.
+func (s *Session) outgrown(st *plan.Statement) bool {
+	for _, z := range st.Sizes {
+		now := s.eng.Store.Stats(z.Table).Rows
+		if now > 2*z.Rows+1000 || z.Rows > 2*now+1000 {
+			return true
+		}
+	}
+	return false
 }
 
 func sameColumns(a, b []plan.Column) bool {
@@ -94,11 +279,33 @@ func wireColumns(cs []plan.Column) []pgwire.Column {
 // plan binds and optimizes. declaredBounds leaves out what statistics say of value
 // ranges, for a plan that must hold whatever the data.
 func (s *Session) plan(p *prepared, declaredBounds bool) (*plan.Statement, error) {
-	cat := s.catalog()
+	st, err := s.bound(p, nil, declaredBounds)
+	if err != nil {
+		return nil, err
+	}
+	return st, s.optimize(st)
+}
+
+// bound parses, if that is still to be done, and binds.
+func (s *Session) bound(p *prepared, slots map[int]*bind.Slot, declaredBounds bool) (*plan.Statement, error) {
+	if p.stmt == nil {
+		stmts, err := parser.Parse(p.sql)
+		if err != nil {
+			return nil, err
+		}
+		p.stmt = &stmts[0]
+	}
 	ev := s.evalSession()
-	env := &bind.Env{
-		Catalog: cat, System: s.eng.System.Table, SearchPath: s.searchPath(), Database: s.db, User: s.user.Name,
-		ParamTypes: p.declared, Text: p.sql, Types: ev.Types, Settings: s.set.values,
+	return bind.Bind(*p.stmt, &bind.Env{
+		Catalog: s.catalog(), System: s.eng.System.Table, SearchPath: s.searchPath(), Database: s.db, User: s.user.Name,
+		ParamTypes: p.declared, Text: p.sql, Types: ev.Types, Settings: s.set.values, Slots: slots,
+		Prepared: func(name string) ([]types.T, bool) {
+			p := s.stmts[name]
+			if p == nil || p.empty || p.plan == nil {
+				return nil, false
+			}
+			return p.plan.Params, true
+		},
 		Stats: func(oid uint32) *stats.Table {
 			if declaredBounds {
 				return &stats.Table{}
@@ -106,22 +313,21 @@ func (s *Session) plan(p *prepared, declaredBounds bool) (*plan.Statement, error
 			return s.eng.Store.Stats(oid)
 		},
 		Fold: func(e expr.Expr) (expr.Expr, error) { return eval.Fold(e, &eval.Env{Session: ev}) },
-	}
-	st, err := bind.Bind(*p.stmt, env)
-	if err != nil {
-		return nil, err
-	}
+	})
+}
+
+func (s *Session) optimize(st *plan.Statement) error {
+	ev := s.evalSession()
 	off := map[string]bool{}
-	for _, n := range splitList(s.set.text("millrace.passes_off")) {
+	for _, n := range splitList(s.set.quick().passesOff) {
 		off[n] = true
 	}
-	err = planner.Optimize(st, &planner.Env{
+	return planner.Optimize(st, &planner.Env{
 		Stats:     func(t *catalog.Table) *stats.Table { return s.eng.Store.Stats(t.OID) },
 		Fold:      func(e expr.Expr) expr.Expr { return folded(e, ev) },
 		Sample:    sampler(ev),
 		PassesOff: off,
 	})
-	return st, err
 }
 
 // folded evaluates an expression without columns or parameters; one that fails stays,
@@ -224,6 +430,7 @@ func (s *Session) Parse(ctx context.Context, name, sql string, oids []uint32) (e
 	if name != "" && s.stmts[name] != nil {
 		return s.fail(sqlstate.Errorf(sqlstate.DuplicatePreparedStatement, "prepared statement \"%s\" already exists", name))
 	}
+	s.touch()
 	p, err := s.prepare(name, sql, slices.Clone(oids))
 	if err != nil {
 		return s.fail(err)
@@ -236,7 +443,7 @@ func (s *Session) Parse(ctx context.Context, name, sql string, oids []uint32) (e
 func (s *Session) fail(err error) error {
 	if s.block {
 		s.failed = true
-	} else if s.txn != nil {
+	} else {
 		s.rollback()
 	}
 	return err
@@ -244,7 +451,10 @@ func (s *Session) fail(err error) error {
 
 // prepare parses one statement and plans it as far as its kind wants it.
 func (s *Session) prepare(name, sql string, oids []uint32) (*prepared, error) {
-	p := &prepared{name: name, sql: sql, declared: oids, made: micros(time.Now())}
+	p := &prepared{name: name, sql: sql, whole: true, declared: oids, made: micros(time.Now())}
+	if !(s.block && s.failed) && s.fromCache(p) {
+		return p, nil
+	}
 	stmts, err := parser.Parse(sql)
 	if err != nil {
 		return nil, err
@@ -253,6 +463,7 @@ func (s *Session) prepare(name, sql string, oids []uint32) (*prepared, error) {
 		return nil, sqlstate.Errorf(sqlstate.SyntaxError, "cannot insert multiple commands into a prepared statement")
 	}
 	if len(stmts) == 0 {
+		p.empty = true
 		return p, nil
 	}
 	p.stmt = &stmts[0]
@@ -264,6 +475,23 @@ func (s *Session) prepare(name, sql string, oids []uint32) (*prepared, error) {
 	}
 	_, err = s.plannedFor(p)
 	return p, err
+}
+
+// fromCache gives p a plan that another statement of the same text has made; false if
+// there is none.
+func (s *Session) fromCache(p *prepared) bool {
+	c, q := s.eng.Plans, s.set.quick()
+	cat := s.catalog()
+	if c == nil || !q.cache || len(p.sql) > sharedTextMax || cat != s.eng.Store.Catalog() {
+		return false
+	}
+	k := s.cacheKey(p, cat)
+	st, lits, ok := c.Get(k, s.Env())
+	if !ok || s.outgrown(st) {
+		return false
+	}
+	s.adopt(p, cat, st, lits)
+	return true
 }
 
 func (s *Session) stmtNamed(name string) (*prepared, error) {
@@ -283,7 +511,7 @@ func (s *Session) DescribeStatement(ctx context.Context, name string) ([]uint32,
 	if err != nil {
 		return nil, nil, s.fail(err)
 	}
-	if p.stmt == nil {
+	if p.empty {
 		return nil, nil, nil
 	}
 	if s.block && s.failed && !allowedWhenFailed(p.plan.Utility) {

@@ -3,7 +3,8 @@
 // planner, the executor, DDL and COPY. The protocol (server/pgwire) and other
 // front ends call it; it knows none of them.
 //
-// A session is used by one goroutine at a time, but for Cancel.
+// A session is used by one goroutine at a time. What it runs ends with the context
+// that it is given.
 package session
 
 import (
@@ -20,6 +21,8 @@ import (
 	"github.com/millrace/millrace/executor/eval"
 	"github.com/millrace/millrace/executor/mem"
 	"github.com/millrace/millrace/executor/sched"
+	"github.com/millrace/millrace/planner/cache"
+	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/server/pgwire"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/foreign/syscat"
@@ -45,6 +48,8 @@ type Engine struct {
 	sessions map[int32]*Session
 	// Queries counts statements run, by kind of outcome; for metrics.
 	Queries, Errors atomic.Int64
+	// Plans are shared by all sessions; nil keeps none.
+	Plans *cache.Cache
 }
 
 // View, Activity and the rest are what sessions show to system relations.
@@ -67,7 +72,9 @@ type Session struct {
 	set *settings
 	env *types.Env // of the settings, see Env
 
-	txn      storage.Txn // nil outside a transaction
+	txn      storage.Txn // nil outside a transaction, and as long as nothing needs it
+	touched  bool        // a transaction has begun, with or without txn
+	lastCSN  storage.CSN // of the newest asynchronous commit
 	block    bool        // inside BEGIN … COMMIT
 	failed   bool        // the block has failed
 	implicit bool        // a multi-statement string's transaction
@@ -77,11 +84,25 @@ type Session struct {
 
 	stmts   map[string]*prepared
 	portals map[string]*portal
-	results pgwire.Results // of the running call, for notices
+	spare   *portal // one to use again
+	known   map[*plan.Statement]*knownPlan
+	held    heldTag
+	path    resolvedPath
+	userAt  *catalog.Version // where user was looked up
+	unbound func()           // ends the time limit of the running call
 
-	mu     sync.Mutex // guards what Activity and Cancel read
-	cancel context.CancelCauseFunc
-	act    Activity
+	mu  sync.Mutex // guards what Activity reads
+	act Activity
+}
+
+// resolvedPath is the search path as lists, and what it was made of.
+type resolvedPath struct {
+	cat     *catalog.Version
+	text    string
+	user    string
+	schemas []string
+	oids    []uint32
+	first   string // the first that exists
 }
 
 type savepoint struct {
@@ -107,8 +128,8 @@ func (e *Engine) Open(ctx context.Context, start pgwire.Startup, client pgwire.C
 	}
 	s := &Session{eng: e, client: client, pid: start.PID, user: role, auth: role.Name, db: start.Database,
 		began: time.Now(), set: newSettings(), stmts: map[string]*prepared{}, portals: map[string]*portal{}}
-	s.set.values["session_authorization"] = role.Name
-	s.set.values["is_superuser"] = onOff(role.Super)
+	s.set.assign("session_authorization", role.Name)
+	s.set.assign("is_superuser", onOff(role.Super))
 	for k, v := range role.Config {
 		if err := s.set.set(k, v, false, false); err == nil {
 			s.set.reset[canonical(k)] = s.set.text(k)
@@ -164,13 +185,16 @@ func (s *Session) Env() *types.Env {
 
 // IdleLimit implements pgwire.Idler.
 func (s *Session) IdleLimit() (time.Duration, *sqlstate.Error) {
-	name := "idle_session_timeout"
-	reason := sqlstate.Errorf("57P05", "terminating connection due to idle-session timeout")
 	if s.block {
-		name, reason = "idle_in_transaction_session_timeout", sqlstate.Errorf("25P03", "terminating connection due to idle-in-transaction timeout")
+		return s.set.quick().idleInTxn, errIdleInTxn
 	}
-	return time.Duration(s.set.int(name)) * time.Millisecond, reason
+	return s.set.quick().idleSession, errIdle
 }
+
+var (
+	errIdle      = sqlstate.Errorf("57P05", "terminating connection due to idle-session timeout")
+	errIdleInTxn = sqlstate.Errorf("25P03", "terminating connection due to idle-in-transaction timeout")
+)
 
 // TxStatus implements pgwire.Session.
 func (s *Session) TxStatus() byte {
@@ -181,16 +205,6 @@ func (s *Session) TxStatus() byte {
 		return 'T'
 	}
 	return 'I'
-}
-
-// Cancel implements pgwire.Session.
-func (s *Session) Cancel() {
-	s.mu.Lock()
-	c := s.cancel
-	s.mu.Unlock()
-	if c != nil {
-		c(errCanceled)
-	}
 }
 
 var errCanceled = sqlstate.Errorf(sqlstate.QueryCanceled, "canceling statement due to user request")
@@ -210,44 +224,48 @@ func (s *Session) Close() error {
 	return nil
 }
 
-// begin marks the start of a statement or message: its context ends with Cancel and
-// at statement_timeout. The returned function must be called at its end.
-func (s *Session) begin(ctx context.Context, query string) (context.Context, func(error)) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := func() bool { return true }
-	if ms := s.set.int("statement_timeout"); ms > 0 {
-		t := time.AfterFunc(time.Duration(ms)*time.Millisecond, func() {
+// begin marks the start of a statement or message: its context ends at
+// statement_timeout. finish must be called at its end.
+func (s *Session) begin(ctx context.Context, query string) context.Context {
+	if limit := s.set.quick().statementTimeout; limit > 0 {
+		bounded, cancel := context.WithCancelCause(ctx)
+		t := time.AfterFunc(limit, func() {
 			cancel(sqlstate.Errorf(sqlstate.QueryCanceled, "canceling statement due to statement timeout"))
 		})
-		stop = t.Stop
+		ctx, s.unbound = bounded, func() {
+			t.Stop()
+			cancel(nil)
+		}
 	}
 	now := micros(time.Now())
 	s.stmtTime = now
 	s.mu.Lock()
-	s.cancel = cancel
 	if query != "" {
 		s.act.Query, s.act.QueryStart = query, now
 	}
 	s.act.State, s.act.StateChange = "active", now
 	s.mu.Unlock()
 	s.eng.Queries.Add(1)
-	return ctx, func(err error) {
-		stop()
-		s.mu.Lock()
-		s.cancel = nil
-		switch {
-		case s.block && s.failed:
-			s.act.State = "idle in transaction (aborted)"
-		case s.block:
-			s.act.State = "idle in transaction"
-		default:
-			s.act.State, s.act.XactStart = "idle", 0
-		}
-		s.mu.Unlock()
-		cancel(nil)
-		if err != nil {
-			s.eng.Errors.Add(1)
-		}
+	return ctx
+}
+
+func (s *Session) finish(err error) {
+	if s.unbound != nil {
+		s.unbound()
+		s.unbound = nil
+	}
+	s.mu.Lock()
+	switch {
+	case s.block && s.failed:
+		s.act.State = "idle in transaction (aborted)"
+	case s.block:
+		s.act.State = "idle in transaction"
+	default:
+		s.act.State, s.act.XactStart = "idle", 0
+	}
+	s.mu.Unlock()
+	if err != nil {
+		s.eng.Errors.Add(1)
 	}
 }
 
@@ -298,18 +316,32 @@ func (s *Session) notice(n *sqlstate.Error) {
 }
 
 // searchPath lists the schemas to look in, pg_catalog first unless named.
-func (s *Session) searchPath() []string {
-	var out []string
-	for _, p := range splitList(s.set.text("search_path")) {
-		if p == "$user" {
-			p = s.user.Name
-			if s.catalog().SchemaNamed(p) == nil {
-				continue
-			}
-		}
-		out = append(out, p)
+func (s *Session) searchPath() []string { return s.resolvePath().schemas }
+
+func (s *Session) resolvePath() *resolvedPath {
+	cat, text := s.catalog(), s.set.quick().searchPath
+	p := &s.path
+	if p.cat == cat && p.text == text && p.user == s.user.Name {
+		return p
 	}
-	return out
+	*p = resolvedPath{cat: cat, text: text, user: s.user.Name}
+	for _, n := range splitList(text) {
+		user := n == "$user"
+		if user {
+			n = s.user.Name
+		}
+		sch := cat.SchemaNamed(n)
+		if sch != nil {
+			p.oids = append(p.oids, sch.OID)
+			if p.first == "" {
+				p.first = n
+			}
+		} else if user {
+			continue
+		}
+		p.schemas = append(p.schemas, n)
+	}
+	return p
 }
 
 // splitList splits a list of identifiers as SET takes them.
@@ -356,17 +388,10 @@ func (s *Session) catalog() *catalog.Version {
 
 // evalSession is what functions may ask; it must not change while a query runs.
 func (s *Session) evalSession() *eval.Session {
-	path := s.searchPath()
-	schema := ""
-	for _, p := range path {
-		if s.catalog().SchemaNamed(p) != nil {
-			schema = p
-			break
-		}
-	}
+	path := s.resolvePath()
 	env := *s.Env()
 	env.Now = s.txnStart
 	return &eval.Session{Types: &env, Now: s.txnStart, StatementTime: s.stmtTime, Clock: func() int64 { return micros(time.Now()) },
-		User: s.user.Name, SessionUser: s.auth, Database: s.db, Schema: schema, SearchPath: path, PID: s.pid,
+		User: s.user.Name, SessionUser: s.auth, Database: s.db, Schema: path.first, SearchPath: path.schemas, PID: s.pid,
 		Version: versionText, Provider: s.eng.System.Functions(s)}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage/vec"
 )
 
 // setting describes one run-time parameter (a GUC).
@@ -121,6 +122,7 @@ var settingList = []setting{
 	{name: "millrace.batch_size", def: "2048", check: integer("millrace.batch_size", 1, 2048), short: "Rows in a batch (a test setting)."},
 	{name: "millrace.force_spill", def: "off", check: boolean("millrace.force_spill"), short: "Makes joins, aggregates and sorts spill (a test setting)."},
 	{name: "millrace.passes_off", short: "Names of optimizer passes to leave out (a test setting)."},
+	{name: "millrace.plan_cache", def: "on", check: boolean("millrace.plan_cache"), short: "Uses plans that other statements of the same text made."},
 	{name: "millrace.query_memory", def: "0", check: integer("millrace.query_memory", 0, 1<<50), unit: "B", short: "Memory bound of a query in bytes; 0 is the server's."},
 	{name: "millrace.workers", def: "0", check: integer("millrace.workers", 0, 1024), short: "Workers of a query; 0 is the server's."},
 	{name: "password_encryption", def: "scram-sha-256", check: oneOf("password_encryption", "scram-sha-256")},
@@ -279,6 +281,54 @@ type settings struct {
 	// local those that end with it.
 	undo  map[string]string
 	local map[string]string
+	// read is what each statement asks for, made when needed; nil after a change.
+	read *readSettings
+}
+
+// readSettings are the settings that every statement or message looks at, read once.
+type readSettings struct {
+	statementTimeout, idleSession, idleInTxn time.Duration
+	searchPath, passesOff                    string
+	repeatable, readOnly, async              bool
+	// defaults says that the transaction's settings are the session's defaults.
+	defaults bool
+	// quick allows plans to run without pipelines, cache to come from other sessions.
+	quick, cache                 bool
+	batchSize, workers, queryMem int64
+	forceSpill                   bool
+	// planning has all the settings that a plan depends on but for the search path.
+	planning string
+}
+
+func (s *settings) quick() *readSettings {
+	if s.read != nil {
+		return s.read
+	}
+	ms := func(name string) time.Duration { return time.Duration(s.int(name)) * time.Millisecond }
+	r := &readSettings{
+		statementTimeout: ms("statement_timeout"), idleSession: ms("idle_session_timeout"), idleInTxn: ms("idle_in_transaction_session_timeout"),
+		searchPath: s.text("search_path"), passesOff: s.text("millrace.passes_off"),
+		repeatable: s.text("transaction_isolation") == "repeatable read", readOnly: s.on("transaction_read_only"),
+		async: s.text("synchronous_commit") == "off",
+		defaults: s.text("transaction_isolation") == s.text("default_transaction_isolation") &&
+			s.text("transaction_read_only") == s.text("default_transaction_read_only"),
+		batchSize: s.int("millrace.batch_size"), workers: s.int("millrace.workers"), queryMem: s.int("millrace.query_memory"),
+		forceSpill: s.on("millrace.force_spill"), cache: s.on("millrace.plan_cache"),
+	}
+	// Settings that put operators to the test want operators.
+	r.quick = r.batchSize == vec.Size && !r.forceSpill && r.passesOff == ""
+	for _, n := range []string{"timezone", "datestyle", "intervalstyle", "bytea_output", "extra_float_digits", "transform_null_equals",
+		"millrace.passes_off", "session_authorization"} {
+		r.planning += s.text(n) + "\x00"
+	}
+	s.read = r
+	return r
+}
+
+// assign sets a value without more ado.
+func (s *settings) assign(name, value string) {
+	s.values[name] = value
+	s.read = nil
 }
 
 func newSettings() *settings {
@@ -367,7 +417,7 @@ func (s *settings) put(name, value string, inTxn, local bool) {
 			delete(s.local, name)
 		}
 	}
-	s.values[name] = value
+	s.assign(name, value)
 }
 
 // endTxn takes back what the transaction's end takes back and returns the names.
@@ -378,7 +428,7 @@ func (s *settings) endTxn(commit bool) []string {
 	}
 	var names []string
 	for n, v := range back {
-		s.values[n] = v
+		s.assign(n, v)
 		names = append(names, n)
 	}
 	s.undo, s.local = nil, nil

@@ -11,23 +11,34 @@ import (
 
 var errFailed = sqlstate.Errorf(sqlstate.InFailedSQLTransaction, "current transaction is aborted, commands ignored until end of transaction block")
 
+// touch begins a transaction as far as its time and settings go. What a statement
+// needs of the store, open begins.
+func (s *Session) touch() {
+	if s.touched {
+		return
+	}
+	s.touched = true
+	s.txnStart = micros(time.Now())
+	if !s.block && !s.set.quick().defaults {
+		// Settings of the transaction start from the session's defaults.
+		s.set.assign("transaction_isolation", s.set.text("default_transaction_isolation"))
+		s.set.assign("transaction_read_only", s.set.text("default_transaction_read_only"))
+	}
+	s.mu.Lock()
+	s.act.XactStart = s.txnStart
+	s.mu.Unlock()
+}
+
 // open makes sure that there is a transaction for a statement. explicit ones lock
 // keys when statements run.
 func (s *Session) open(explicit bool) {
 	if s.txn != nil {
 		return
 	}
-	s.txnStart = micros(time.Now())
-	if !s.block {
-		// Settings of the transaction start from the session's defaults.
-		s.set.values["transaction_isolation"] = s.set.text("default_transaction_isolation")
-		s.set.values["transaction_read_only"] = s.set.text("default_transaction_read_only")
-	}
-	s.mu.Lock()
-	s.act.XactStart = s.txnStart
-	s.mu.Unlock()
-	o := storage.TxnOptions{Explicit: explicit, ReadOnly: s.set.on("transaction_read_only"), Async: s.set.text("synchronous_commit") == "off"}
-	if s.set.text("transaction_isolation") == "repeatable read" {
+	s.touch()
+	q := s.set.quick()
+	o := storage.TxnOptions{Explicit: explicit, ReadOnly: q.readOnly, Async: q.async, After: s.lastCSN}
+	if q.repeatable {
 		o.Isolation = storage.RepeatableRead
 	}
 	s.txn = s.eng.Store.Begin(o)
@@ -36,11 +47,14 @@ func (s *Session) open(explicit bool) {
 // commit ends the transaction, whatever kind. A failed block is rolled back.
 func (s *Session) commit(ctx context.Context) (err error) {
 	ok := !s.failed
+	s.closePortals(false)
 	if s.txn != nil {
-		s.closePortals(false)
 		if ok {
-			_, err = s.txn.Commit(ctx)
-			ok = err == nil
+			var csn storage.CSN
+			csn, err = s.txn.Commit(ctx)
+			if ok = err == nil; ok && s.set.quick().async {
+				s.lastCSN = max(s.lastCSN, csn)
+			}
 		}
 		s.txn.Rollback()
 	}
@@ -57,7 +71,7 @@ func (s *Session) rollback() {
 }
 
 func (s *Session) ended(commit bool) {
-	s.txn, s.block, s.failed, s.implicit, s.marks = nil, false, false, false, nil
+	s.txn, s.touched, s.block, s.failed, s.implicit, s.marks = nil, false, false, false, false, nil
 	if names := s.set.endTxn(commit); len(names) > 0 {
 		s.changed(names...)
 	}
@@ -66,8 +80,12 @@ func (s *Session) ended(commit bool) {
 
 // refreshUser takes over changes of the role itself.
 func (s *Session) refreshUser() {
-	if r := s.eng.Store.Catalog().Role(s.user.OID); r != nil {
-		s.user = r
+	cat := s.eng.Store.Catalog()
+	if cat == s.userAt {
+		return
+	}
+	if r := cat.Role(s.user.OID); r != nil {
+		s.user, s.userAt = r, cat
 	}
 }
 
@@ -100,8 +118,8 @@ func (s *Session) control(ctx context.Context, u *plan.Session) (string, error) 
 			s.txn = nil
 		}
 		if s.txn == nil {
-			s.set.values["transaction_isolation"] = s.set.text("default_transaction_isolation")
-			s.set.values["transaction_read_only"] = s.set.text("default_transaction_read_only")
+			s.set.assign("transaction_isolation", s.set.text("default_transaction_isolation"))
+			s.set.assign("transaction_read_only", s.set.text("default_transaction_read_only"))
 			if err := s.transactionModes(u.Options, "transaction_"); err != nil {
 				return "", err
 			}
@@ -176,7 +194,7 @@ func (s *Session) transactionModes(opts map[string]string, prefix string) error 
 		if err != nil {
 			return err
 		}
-		s.set.values[name] = v
+		s.set.assign(name, v)
 	}
 	return nil
 }

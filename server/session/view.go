@@ -46,7 +46,7 @@ func (s *Session) Setting(name string) (string, bool) {
 
 // SetSetting implements View.
 func (s *Session) SetSetting(name, value string, local bool) error {
-	if err := s.set.set(name, value, s.txn != nil, local); err != nil {
+	if err := s.set.set(name, value, s.touched, local); err != nil {
 		return err
 	}
 	s.changed(name)

@@ -1,0 +1,435 @@
+package build
+
+import (
+	"context"
+	"runtime/debug"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/executor/eval"
+	"github.com/millrace/millrace/executor/sched"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// QuickRows is how many rows a plan has at most that NewQuick takes.
+const QuickRows = 16
+
+// quickBytesKeep bounds the result that a Quick keeps.
+const quickBytesKeep = 16 << 10
+
+// Quick is a small plan made ready once, to be run again and again on its caller's
+// goroutine: a few rows of expressions, or a look-up by primary key, under filters
+// and projections. It has no pipeline, no job and no account, and its programs and
+// vectors are made once. Parameters are columns to it, so that the same programs
+// serve all their values.
+//
+// A Quick is for one goroutine at a time.
+type Quick struct {
+	scan  *plan.Scan // nil: the rows are those of values
+	key   *key
+	keyAt []*eval.Program
+	found vec.Batch // the looked-up row
+	idx   []uint16
+
+	values [][]*eval.Program
+	none   vec.Batch // one row of the parameters alone
+	made   vec.Batch // the rows of values
+
+	// Programs know a parameter by its place behind the columns of their input.
+	params []quickParam
+	steps  []quickStep
+	// constant is the result of a plan without parameters and tables, once known.
+	constant *vec.Batch
+}
+
+// quickParam is a parameter's vector, a constant for all rows.
+type quickParam struct {
+	n   int // $n
+	t   types.T
+	vec vec.Vec
+}
+
+// quickStep is a filter, a choice of columns, or a projection.
+type quickStep struct {
+	filter bool
+	prog   *eval.Program
+	pick   []int
+	in     vec.Batch // the columns that come, then the parameters
+	out    vec.Batch
+}
+
+// NewQuick makes a plan ready, or returns nil when it is not small and simple
+// enough, or has expressions that depend on the session or the time.
+func NewQuick(root plan.Node) *Quick {
+	d := &Quick{}
+	if _, err := d.build(root); err != nil {
+		return nil
+	}
+	return d
+}
+
+// errNotQuick says that a plan is for Start.
+var errNotQuick = &notQuick{}
+
+type notQuick struct{}
+
+func (*notQuick) Error() string { return "build: not a quick plan" }
+
+// Table is the table that a run reads, nil for none.
+func (d *Quick) Table() *catalog.Table {
+	if d.scan == nil {
+		return nil
+	}
+	return d.scan.Table
+}
+
+// build adds the steps of n and of what is below it, and returns n's columns.
+func (d *Quick) build(n plan.Node) ([]plan.Column, error) {
+	switch n := n.(type) {
+	case *plan.Values:
+		return d.buildValues(n)
+	case *plan.Scan:
+		return d.buildLookup(n)
+	case *plan.Filter:
+		cols, err := d.build(n.Input)
+		if err != nil {
+			return nil, err
+		}
+		return cols, d.addFilter(n.Pred, cols)
+	case *plan.Project:
+		cols, err := d.build(n.Input)
+		if err != nil {
+			return nil, err
+		}
+		return d.addProject(n.Exprs, cols)
+	case *plan.Limit:
+		// No more rows than it lets pass anyway.
+		c, ok := n.Count.(*expr.Const)
+		if !ok || !c.D.Valid || c.D.I < 1 || n.Offset != nil || n.WithTies {
+			return nil, errNotQuick
+		}
+		cols, err := d.build(n.Input)
+		if err != nil || d.scan == nil && int64(len(d.values)) > c.D.I {
+			return nil, errNotQuick
+		}
+		return cols, nil
+	}
+	return nil, errNotQuick
+}
+
+func (d *Quick) buildValues(n *plan.Values) ([]plan.Column, error) {
+	if len(n.Rows) > QuickRows {
+		return nil, errNotQuick
+	}
+	d.values = make([][]*eval.Program, len(n.Rows))
+	for _, row := range n.Rows {
+		if err := d.prepare(row...); err != nil {
+			return nil, err
+		}
+	}
+	for i, row := range n.Rows {
+		for _, e := range row {
+			p, err := eval.Compile(d.withColumns(e), d.env(nil))
+			if err != nil {
+				return nil, err
+			}
+			d.values[i] = append(d.values[i], p)
+		}
+	}
+	for _, c := range n.Cols {
+		d.made.Cols = append(d.made.Cols, vec.New(c.T, len(n.Rows)))
+	}
+	return n.Cols, nil
+}
+
+func (d *Quick) buildLookup(n *plan.Scan) ([]plan.Column, error) {
+	if n.Key == nil || n.Table.Kind != catalog.KindTable {
+		return nil, errNotQuick
+	}
+	d.scan, d.key = n, newKey(n.Table)
+	if err := d.prepare(n.Key...); err != nil {
+		return nil, err
+	}
+	for _, e := range n.Key {
+		p, err := eval.Compile(d.withColumns(e), d.env(nil))
+		if err != nil {
+			return nil, err
+		}
+		d.keyAt = append(d.keyAt, p)
+	}
+	for _, c := range n.Cols {
+		d.found.Cols = append(d.found.Cols, vec.New(c.T, 1))
+	}
+	if rest := beyondKey(n); rest != nil {
+		if err := d.addFilter(rest, n.Cols); err != nil {
+			return nil, err
+		}
+	}
+	if n.Out == nil {
+		return n.Cols, nil
+	}
+	cols := make([]plan.Column, len(n.Out))
+	for i, k := range n.Out {
+		cols[i] = n.Cols[k]
+	}
+	d.steps = append(d.steps, quickStep{pick: n.Out})
+	return cols, nil
+}
+
+// beyondKey is what a look-up's filter asks for besides the key: its conjuncts but for
+// those that Key was made of.
+func beyondKey(n *plan.Scan) expr.Expr {
+	var rest []expr.Expr
+	for _, f := range n.Filter {
+		for _, f := range expr.Conjuncts(f) {
+			ofKey := false
+			if call, ok := f.(*expr.Call); ok && call.Op == "=" && len(call.Args) == 2 {
+				for k, o := range n.Table.PK {
+					for i, a := range call.Args {
+						c, ok := a.(*expr.Column)
+						at := -1
+						if ok {
+							at = position(n.Cols, c.ID)
+						}
+						ofKey = ofKey || at >= 0 && n.Ords[at] == o && call.Args[1-i] == n.Key[k]
+					}
+				}
+			}
+			if !ofKey {
+				rest = append(rest, f)
+			}
+		}
+	}
+	return expr.Conjoin(rest)
+}
+
+func (d *Quick) addFilter(pred expr.Expr, cols []plan.Column) error {
+	if pred == nil {
+		return nil
+	}
+	if err := d.prepare(pred); err != nil {
+		return err
+	}
+	p, err := eval.CompileFilter(d.withColumns(pred), d.env(cols))
+	if err != nil {
+		return err
+	}
+	d.steps = append(d.steps, quickStep{filter: true, prog: p})
+	return nil
+}
+
+func (d *Quick) addProject(ps []plan.Projection, in []plan.Column) ([]plan.Column, error) {
+	cols := make([]plan.Column, len(ps))
+	es := make([]expr.Expr, len(ps))
+	for i, p := range ps {
+		cols[i], es[i] = p.Col, p.Expr
+	}
+	if err := d.prepare(es...); err != nil {
+		return nil, err
+	}
+	for i, e := range es {
+		es[i] = d.withColumns(e)
+	}
+	p, err := eval.CompileList(es, d.env(in))
+	if err != nil {
+		return nil, err
+	}
+	d.steps = append(d.steps, quickStep{prog: p})
+	return cols, nil
+}
+
+// prepare checks expressions and gives their parameters vectors.
+func (d *Quick) prepare(es ...expr.Expr) error {
+	ok := true
+	for _, e := range es {
+		expr.Walk(e, func(e expr.Expr) bool {
+			if p, is := e.(*expr.Param); is {
+				for i := range d.params {
+					if d.params[i].n == p.N {
+						ok = ok && d.params[i].t.Same(p.T)
+						return true
+					}
+				}
+				d.params = append(d.params, quickParam{n: p.N, t: p.T})
+			}
+			return ok
+		})
+		ok = ok && eval.Timeless(d.withColumns(e))
+	}
+	if !ok {
+		return errNotQuick
+	}
+	return nil
+}
+
+// paramColumn is the column id that stands for $n.
+func paramColumn(n int) int { return -1<<30 - n }
+
+// withColumns replaces parameters by columns.
+func (d *Quick) withColumns(e expr.Expr) expr.Expr {
+	return expr.Rewrite(e, func(e expr.Expr) expr.Expr {
+		if p, ok := e.(*expr.Param); ok {
+			return &expr.Column{ID: paramColumn(p.N), T: p.T}
+		}
+		return e
+	})
+}
+
+// env finds columns, and the parameters behind them.
+func (d *Quick) env(cols []plan.Column) *eval.Env {
+	m := make(map[int]int, len(cols)+len(d.params))
+	for i, c := range cols {
+		if _, dup := m[c.ID]; !dup {
+			m[c.ID] = i
+		}
+	}
+	for i := range d.params {
+		m[paramColumn(d.params[i].n)] = len(cols) + i
+	}
+	return (&eval.Env{}).WithOrdinals(m)
+}
+
+// Run gives the rows, lent until the next call. rel is Table's relation in the
+// snapshot to read, when there is a table.
+func (d *Quick) Run(ctx context.Context, rel storage.Relation, params []types.Datum) (out *vec.Batch, err error) {
+	if d.constant != nil {
+		return d.constant, nil
+	}
+	defer sched.Recover(&err)
+	if err := d.bind(params); err != nil {
+		return nil, err
+	}
+	var b *vec.Batch
+	if d.scan != nil {
+		b, err = d.lookup(ctx, rel)
+	} else {
+		b, err = d.rows()
+	}
+	for i := 0; i < len(d.steps) && err == nil; i++ {
+		b, err = d.steps[i].run(d, b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if d.scan == nil && len(d.params) == 0 && bytesOf(b) <= quickBytesKeep {
+		d.constant = &vec.Batch{Cols: b.Cols, Sel: b.Sel, N: b.N}
+	}
+	return b, nil
+}
+
+// bind sets the parameters' vectors.
+func (d *Quick) bind(params []types.Datum) error {
+	for i := range d.params {
+		p := &d.params[i]
+		if p.n < 1 || p.n > len(params) {
+			return sqlstate.Errorf(sqlstate.UndefinedParameter, "there is no parameter $%d", p.n)
+		}
+		p.vec.Recycle(p.t)
+		p.vec.AppendDatum(params[p.n-1])
+		p.vec.Form = vec.Const
+	}
+	return nil
+}
+
+// with adds the parameters to the columns of b.
+func (d *Quick) with(in, b *vec.Batch) {
+	in.Cols = in.Cols[:0]
+	in.N, in.Sel = 1, nil
+	if b != nil {
+		in.Cols = append(in.Cols, b.Cols...)
+		in.N, in.Sel = b.N, b.Sel
+	}
+	for i := range d.params {
+		d.params[i].vec.N = in.N
+		in.Cols = append(in.Cols, &d.params[i].vec)
+	}
+}
+
+// lookup reads the row of the key, if there is one.
+func (d *Quick) lookup(ctx context.Context, rel storage.Relation) (*vec.Batch, error) {
+	old := debug.SetPanicOnFault(true)
+	defer debug.SetPanicOnFault(old)
+	d.found.N, d.found.Sel = 0, nil
+	for i, c := range d.found.Cols {
+		c.Recycle(d.scan.Cols[i].T)
+	}
+	d.with(&d.none, nil)
+	for i, p := range d.keyAt {
+		v, err := p.Eval(&d.none)
+		if err != nil {
+			return nil, err
+		}
+		if !d.key.put(i, v.Datum(0)) {
+			return &d.found, nil
+		}
+	}
+	var err error
+	d.idx, err = rel.Get(ctx, &d.key.batch, d.scan.Ords, &d.found, d.idx[:0])
+	return &d.found, err
+}
+
+// rows computes the rows of values.
+func (d *Quick) rows() (*vec.Batch, error) {
+	for _, c := range d.made.Cols {
+		c.Recycle(c.T)
+	}
+	d.with(&d.none, nil)
+	for _, row := range d.values {
+		for c, p := range row {
+			v, err := p.Eval(&d.none)
+			if err != nil {
+				return nil, err
+			}
+			d.made.Cols[c].Copy(v, nil, 1)
+		}
+	}
+	d.made.N, d.made.Sel = len(d.values), nil
+	return &d.made, nil
+}
+
+func (s *quickStep) run(d *Quick, b *vec.Batch) (*vec.Batch, error) {
+	if b.Rows() == 0 && s.filter {
+		return b, nil
+	}
+	s.out.N, s.out.Sel = b.N, b.Sel
+	s.out.Cols = s.out.Cols[:0]
+	if s.pick != nil {
+		for _, i := range s.pick {
+			s.out.Cols = append(s.out.Cols, b.Cols[i])
+		}
+		return &s.out, nil
+	}
+	d.with(&s.in, b)
+	if s.filter {
+		if err := s.prog.Filter(&s.in); err != nil {
+			return nil, err
+		}
+		s.out.Sel = s.in.Sel
+		s.out.Cols = append(s.out.Cols, b.Cols...)
+		return &s.out, nil
+	}
+	if b.Rows() == 0 {
+		return b, nil // nobody looks at the columns of no rows
+	}
+	cols, err := s.prog.EvalAll(&s.in)
+	if err != nil {
+		return nil, err
+	}
+	s.out.Cols = append(s.out.Cols, cols...)
+	return &s.out, nil
+}
+
+// bytesOf is about how much memory a result's strings hold.
+func bytesOf(b *vec.Batch) int {
+	n := 0
+	for _, c := range b.Cols {
+		for _, buf := range c.Source().Bufs {
+			n += cap(buf)
+		}
+	}
+	return n
+}
