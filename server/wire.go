@@ -9,10 +9,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	_ "github.com/millrace/millrace/binlog/ingest/kafka" // kafka://
 	"github.com/millrace/millrace/executor/mem"
 	"github.com/millrace/millrace/executor/sched"
 	"github.com/millrace/millrace/planner/cache"
 	"github.com/millrace/millrace/server/auth"
+	"github.com/millrace/millrace/server/job"
 	"github.com/millrace/millrace/server/session"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
@@ -25,6 +27,7 @@ type engine struct {
 	*session.Engine
 	store storage.Store
 	pool  *sched.Pool
+	jobs  *job.Supervisor
 }
 
 // epoch2000 is the epoch of timestamps in Unix microseconds.
@@ -66,8 +69,14 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 		_ = store.Close()
 		return nil, err
 	}
+	sealer, err := job.OpenSealer(o.DataDir)
+	if err != nil {
+		_ = store.Close()
+		return nil, err
+	}
+	jobs := job.NewSupervisor(store, sealer, log)
 	pool := sched.NewPool(o.Workers)
-	e := &engine{store: store, pool: pool, Engine: &session.Engine{
+	e := &engine{store: store, pool: pool, jobs: jobs, Engine: &session.Engine{
 		Store: store, Pool: pool, Memory: mem.NewRoot(o.MemoryBytes - o.MemoryBytes/4), Spill: spill, Log: log,
 		System: syscat.New(), Plans: cache.New(planCacheBytes(o.MemoryBytes)), Started: time.Now().UnixMicro() - epoch2000,
 		CancelBackend: func(pid int32, terminate bool) bool {
@@ -79,8 +88,9 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 			}
 			return o.Backends.Cancel(pid)
 		},
-		Verifier: auth.Password,
+		Verifier: auth.Password, Seal: sealer.Seal, Unseal: sealer.Unseal, Defined: jobs.Sync, Subscription: jobs.Info,
 	}}
+	jobs.Start()
 	return e, nil
 }
 
@@ -102,6 +112,7 @@ func (e *engine) Collectors() []prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "millrace", Name: name, Help: help}, f)
 	}
 	return []prometheus.Collector{
+		e.jobs.Collector(),
 		counter("statements_total", "Statements and messages run.", func() float64 { return float64(e.Queries.Load()) }),
 		counter("statement_errors_total", "Statements that failed.", func() float64 { return float64(e.Errors.Load()) }),
 		gauge("query_memory_bytes", "Memory accounted to queries.", func() float64 { return float64(e.Memory.Used()) }),
@@ -112,6 +123,7 @@ func (e *engine) Collectors() []prometheus.Collector {
 
 // Close implements Engine.
 func (e *engine) Close() error {
+	e.jobs.Close()
 	e.pool.Close()
 	return e.store.Close()
 }

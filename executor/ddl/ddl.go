@@ -23,13 +23,19 @@ type Env struct {
 	Verifier func(password string) (string, error)
 	// Database is the current one.
 	Database string
+	// Store is what Txn is of.
+	Store storage.Store
+	// Seal makes secrets unreadable for who reads the catalog; Unseal is its inverse.
+	Seal   func(secrets map[string]string) ([]byte, error)
+	Unseal func(sealed []byte) (map[string]string, error)
 }
 
 // Handles says whether Run knows the statement.
 func Handles(u plan.Utility) bool {
 	switch u.(type) {
 	case *plan.CreateTable, *plan.CreateView, *plan.CreateSchema, *plan.Drop, *plan.AlterTable, *plan.Truncate,
-		*plan.SetTableProperty, *plan.CreateRole, *plan.AlterRole, *plan.Grant, *plan.Comment:
+		*plan.SetTableProperty, *plan.CreateRole, *plan.AlterRole, *plan.Grant, *plan.Comment,
+		*plan.CreateSubscription, *plan.AlterSubscription, *plan.DropSubscription:
 		return true
 	}
 	return false
@@ -62,6 +68,12 @@ func Run(ctx context.Context, env *Env, u plan.Utility) (created *catalog.Table,
 		return nil, grant(ctx, env, x)
 	case *plan.Comment:
 		return nil, comment(ctx, env, x)
+	case *plan.CreateSubscription:
+		return nil, createSubscription(ctx, env, x)
+	case *plan.AlterSubscription:
+		return nil, alterSubscription(ctx, env, x)
+	case *plan.DropSubscription:
+		return nil, dropSubscription(ctx, env, x)
 	}
 	panic("executor/ddl: not a catalog command")
 }

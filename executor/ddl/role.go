@@ -142,6 +142,12 @@ func dropRole(env *Env, v *catalog.Version, oid uint32, d *catalog.Delta) error 
 				WithDetail("owner of schema %s", s.Name)
 		}
 	}
+	for _, s := range v.Subscriptions() {
+		if s.Owner == oid {
+			return sqlstate.Errorf(sqlstate.DependentObjectsStillExist, "role \"%s\" cannot be dropped because some objects depend on it", r.Name).
+				WithDetail("owner of subscription %s", s.Name)
+		}
+	}
 	d.Roles[oid] = nil
 	return nil
 }

@@ -186,6 +186,9 @@ func dropTable(env *Env, v *catalog.Version, t *catalog.Table, cascade bool, als
 		return nil
 	}
 	d.Tables[t.OID] = nil
+	if err := dropFed(env, v, t, cascade, d); err != nil {
+		return err
+	}
 	for _, w := range v.Tables() {
 		if w.Kind != catalog.KindView || !slices.Contains(w.DependsOn, t.OID) || slices.Contains(also, w.OID) {
 			continue

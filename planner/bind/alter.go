@@ -324,6 +324,8 @@ func (b *binder) addConstraint(t *catalog.Table, c *pg.Constraint) (plan.AlterAc
 // rename binds ALTER ... RENAME.
 func (b *binder) rename(s *pg.RenameStmt) (*plan.Statement, error) {
 	switch s.RenameType {
+	case pg.ObjectType_OBJECT_SUBSCRIPTION:
+		return b.renameSubscription(s)
 	case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_VIEW, pg.ObjectType_OBJECT_COLUMN:
 	default:
 		return nil, b.unsupported(-1, "ALTER %s ... RENAME", objectName(s.RenameType))

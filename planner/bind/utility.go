@@ -72,7 +72,16 @@ func (b *binder) utility(st parser.Stmt) (*plan.Statement, error) {
 		// queries faster changes no answer.
 		return &plan.Statement{Tag: "CREATE INDEX", Utility: &plan.Session{Kind: plan.DoNothing,
 			Text: "index \"" + x.IndexStmt.Idxname + "\" is not kept: column tables have none besides the primary key's"}}, nil
+	case *pg.Node_CreateSubscriptionStmt:
+		return b.createSubscription(x.CreateSubscriptionStmt)
+	case *pg.Node_AlterSubscriptionStmt:
+		return b.alterSubscription(x.AlterSubscriptionStmt)
+	case *pg.Node_DropSubscriptionStmt:
+		return b.dropSubscription(x.DropSubscriptionStmt)
 	case *pg.Node_AlterOwnerStmt:
+		if x.AlterOwnerStmt.ObjectType == pg.ObjectType_OBJECT_SUBSCRIPTION {
+			return b.ownSubscription(x.AlterOwnerStmt)
+		}
 		return nil, b.unsupported(-1, "ALTER %s ... OWNER", objectName(x.AlterOwnerStmt.ObjectType))
 	case *pg.Node_MergeStmt:
 		return nil, b.unsupported(-1, "MERGE")

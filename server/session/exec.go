@@ -529,7 +529,9 @@ func (s *Session) utility(ctx context.Context, q *portal, maxRows int, out pgwir
 			}
 		}
 	}
-	env := &ddl.Env{Txn: s.txn, User: s.user, Notice: s.notice, Verifier: s.eng.Verifier, Database: s.db}
+	env := &ddl.Env{Txn: s.txn, User: s.user, Notice: s.notice, Verifier: s.eng.Verifier, Database: s.db,
+		Store: s.eng.Store, Seal: s.eng.Seal, Unseal: s.eng.Unseal}
+	s.defines = true
 	made, err := ddl.Run(ctx, env, p.plan.Utility)
 	if err != nil {
 		return false, err

@@ -43,6 +43,13 @@ type Engine struct {
 	CancelBackend func(pid int32, terminate bool) bool
 	// Verifier makes a SCRAM verifier of a password.
 	Verifier func(string) (string, error)
+	// Seal and Unseal keep secrets in the catalog.
+	Seal   func(map[string]string) ([]byte, error)
+	Unseal func([]byte) (map[string]string, error)
+	// Defined is called when a transaction that defined things has committed.
+	Defined func()
+	// Subscription tells how a subscription is doing; nil for one not known yet.
+	Subscription func(oid uint32) *syscat.SubscriptionInfo
 
 	mu       sync.Mutex
 	sessions map[int32]*Session
@@ -78,6 +85,7 @@ type Session struct {
 	block    bool        // inside BEGIN … COMMIT
 	failed   bool        // the block has failed
 	implicit bool        // a multi-statement string's transaction
+	defines  bool        // the transaction has defined things
 	txnStart int64       // µs since 2000
 	stmtTime int64
 	marks    []savepoint

@@ -58,7 +58,11 @@ func (s *Session) commit(ctx context.Context) (err error) {
 		}
 		s.txn.Rollback()
 	}
+	defined := ok && s.defines
 	s.ended(ok)
+	if defined && s.eng.Defined != nil {
+		s.eng.Defined()
+	}
 	return err
 }
 
@@ -71,7 +75,7 @@ func (s *Session) rollback() {
 }
 
 func (s *Session) ended(commit bool) {
-	s.txn, s.touched, s.block, s.failed, s.implicit, s.marks = nil, false, false, false, false, nil
+	s.txn, s.touched, s.block, s.failed, s.implicit, s.defines, s.marks = nil, false, false, false, false, false, nil
 	if names := s.set.endTxn(commit); len(names) > 0 {
 		s.changed(names...)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/foreign/syscat"
 )
 
 // Catalog, Store and the other methods here implement syscat.View.
@@ -25,6 +26,14 @@ func (s *Session) SearchPath() []string { return s.searchPath() }
 
 // SessionUser implements View.
 func (s *Session) SessionUser() string { return s.auth }
+
+// Subscription implements View.
+func (s *Session) Subscription(oid uint32) *syscat.SubscriptionInfo {
+	if s.eng.Subscription == nil {
+		return nil
+	}
+	return s.eng.Subscription(oid)
+}
 
 // StartTime implements View.
 func (s *Session) StartTime() int64 { return s.eng.Started }

@@ -51,6 +51,9 @@ var providers = map[string]provider{
 	"pg_catalog.pg_stat_activity": pgStatActivity,
 	"pg_catalog.pg_stat_database": pgStatDatabase,
 
+	"pg_catalog.pg_subscription":      pgSubscription,
+	"pg_catalog.pg_stat_subscription": pgStatSubscription,
+
 	"pg_catalog.pg_stat_user_tables":     pgStatTables,
 	"pg_catalog.pg_stat_all_tables":      pgStatTables,
 	"pg_catalog.pg_prepared_statements":  pgPrepared,

@@ -37,6 +37,8 @@ type View interface {
 	// CancelBackend is pg_cancel_backend and pg_terminate_backend.
 	CancelBackend(pid int32, terminate bool) (bool, error)
 	PID() int32
+	// Subscription tells how a subscription is doing; nil for one not known yet.
+	Subscription(oid uint32) *SubscriptionInfo
 	Now() int64
 	// StartTime is pg_postmaster_start_time.
 	StartTime() int64

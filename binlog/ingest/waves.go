@@ -1,0 +1,321 @@
+package ingest
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/binlog/format"
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/vec"
+	"github.com/millrace/millrace/storage/vec/kernel"
+)
+
+// waves parts a mixed run of changes into mutations. A wave is a set of changes in
+// which no key has more than one kind of change, so that the kinds may be applied one
+// after another; changes of one key stay in their order, and that is all the order
+// that counts.
+type waves struct {
+	hash                      []uint64
+	kind                      map[uint64]kind
+	upserts, deletes, partial []uint16
+	moved                     map[uint16]uint16 // partial images of rows that move: where the old key is
+}
+
+type kind uint8
+
+const (
+	kindUpsert kind = 1 + iota
+	kindDelete
+	kindPartial
+)
+
+// writeRows applies rows [from, to) of c, which lie in one piece of vec.Size rows.
+func (a *applier) writeRows(ctx context.Context, x storage.Txn, j *job, c *format.Changes, from, to int) (upserts, deletes int64, err error) {
+	base := from / vec.Size * vec.Size
+	rows := piece(c.Rows, base)
+	w := &a.waves
+	w.upserts, w.deletes, w.partial = w.upserts[:0], w.deletes[:0], w.partial[:0]
+	uniform := c.Partial == 0
+	op := c.Op[from]
+	for r := from; r < to && uniform; r++ {
+		uniform = c.Op[r] == op
+	}
+	if uniform && (op == format.Insert || op == format.Upsert) {
+		if len(j.bad) > 0 || from > base || to-base < rows.N {
+			for r := from; r < to; r++ {
+				if len(j.bad) == 0 || !j.isBad(int(c.Msg[r])) {
+					w.upserts = append(w.upserts, uint16(r-base))
+				}
+			}
+			if len(w.upserts) == 0 {
+				return 0, 0, nil
+			}
+			rows.Sel = w.upserts
+		}
+		n, err := x.Write(ctx, &storage.Mutation{Table: a.table, Op: storageOp(op), Rows: rows})
+		return n, 0, err
+	}
+
+	keys := pick(rows.Cols, a.table.PK)
+	w.hash = append(w.hash[:0], make([]uint64, rows.N)...)
+	for i, k := range keys {
+		if i == 0 {
+			kernel.HashVec(w.hash, k, nil)
+		} else {
+			kernel.CombineVec(w.hash, k, nil)
+		}
+	}
+	if w.kind == nil {
+		w.kind, w.moved = map[uint64]kind{}, map[uint16]uint16{}
+	}
+	clear(w.kind)
+	clear(w.moved)
+	flush := func() error {
+		u, d, err := a.writeWave(ctx, x, j, c, rows, keys, base)
+		upserts, deletes = upserts+u, deletes+d
+		w.upserts, w.deletes, w.partial = w.upserts[:0], w.deletes[:0], w.partial[:0]
+		clear(w.kind)
+		clear(w.moved)
+		return err
+	}
+	for r := from; r < to; r++ {
+		if len(j.bad) > 0 && j.isBad(int(c.Msg[r])) {
+			continue
+		}
+		i := uint16(r - base)
+		var k kind
+		switch c.Op[r] {
+		case format.Truncate:
+			if err := flush(); err != nil {
+				return 0, 0, err
+			}
+			if err := x.Change(ctx, &catalog.Delta{Truncated: []uint32{a.table.OID}}); err != nil {
+				return 0, 0, err
+			}
+			continue
+		case format.Delete:
+			// A row that moves with values missing takes them from its old place.
+			if n := r + 1; n < to && c.Msg[n] == c.Msg[r] && c.Op[n] == format.Upsert && c.Partial > 0 && anyMissing(c, n) {
+				if err := flush(); err != nil {
+					return 0, 0, err
+				}
+				w.moved[i+1] = i
+				w.partial = append(w.partial, i+1)
+				if err := flush(); err != nil {
+					return 0, 0, err
+				}
+				r++
+				continue
+			}
+			k = kindDelete
+		default:
+			k = kindUpsert
+			if c.Partial > 0 && anyMissing(c, r) {
+				k = kindPartial
+			}
+		}
+		if was := w.kind[w.hash[i]]; was != 0 && (was != k || k == kindPartial) {
+			if err := flush(); err != nil {
+				return 0, 0, err
+			}
+		}
+		w.kind[w.hash[i]] = k
+		switch k {
+		case kindDelete:
+			w.deletes = append(w.deletes, i)
+		case kindUpsert:
+			w.upserts = append(w.upserts, i)
+		default:
+			w.partial = append(w.partial, i)
+		}
+	}
+	return upserts, deletes, flush()
+}
+
+func storageOp(op format.Op) storage.Op {
+	if op == format.Insert {
+		return storage.OpInsert
+	}
+	return storage.OpUpsert
+}
+
+// writeWave applies what a wave has gathered.
+func (a *applier) writeWave(ctx context.Context, x storage.Txn, j *job, c *format.Changes, rows *vec.Batch, keys []*vec.Vec, base int) (upserts, deletes int64, err error) {
+	w := &a.waves
+	if len(w.deletes) > 0 {
+		m := storage.Mutation{Table: a.table, Op: storage.OpDelete, Keys: &vec.Batch{Cols: keys, Sel: w.deletes, N: rows.N}}
+		if deletes, err = x.Write(ctx, &m); err != nil {
+			return 0, 0, err
+		}
+	}
+	if len(w.upserts) > 0 {
+		op := storage.OpUpsert
+		if a.opt.Append {
+			op = storage.OpInsert
+		}
+		m := storage.Mutation{Table: a.table, Op: op, Rows: &vec.Batch{Cols: rows.Cols, Sel: w.upserts, N: rows.N}}
+		if upserts, err = x.Write(ctx, &m); err != nil {
+			return 0, 0, err
+		}
+	}
+	if len(w.partial) > 0 {
+		n, err := a.writePartial(ctx, x, j, c, rows, keys, base)
+		return upserts + n, deletes, err
+	}
+	return upserts, deletes, nil
+}
+
+// writePartial updates rows of which messages do not have all values: the others are
+// those stored. The transaction locks the keys, and is told when a row is not what was
+// read.
+func (a *applier) writePartial(ctx context.Context, x storage.Txn, j *job, c *format.Changes, rows *vec.Batch, keys []*vec.Vec, base int) (int64, error) {
+	w := &a.waves
+	at := make([]uint16, len(w.partial)) // where each row's stored key is
+	for i, r := range w.partial {
+		at[i] = r
+		if from, ok := w.moved[r]; ok {
+			at[i] = from
+		}
+	}
+	lookup := gather(keys, at, rows.N)
+	images := gather(rows.Cols, w.partial, rows.N)
+	snap, err := x.Snapshot()
+	if err != nil {
+		return 0, err
+	}
+	open := true
+	defer func() {
+		if open {
+			snap.Close()
+		}
+	}()
+	rel, err := snap.Relation(a.table)
+	if err != nil {
+		return 0, err
+	}
+	cols := make([]int, len(a.table.Columns)+1)
+	ts := append(a.table.Types(), types.Int8)
+	for i := range a.table.Columns {
+		cols[i] = i
+	}
+	cols[len(cols)-1] = catalog.ColCSN
+	old := vec.NewBatch(ts)
+	idx, err := rel.Get(ctx, lookup, cols, old, nil)
+	if err != nil {
+		return 0, err
+	}
+	if len(idx) < len(w.partial) {
+		have := map[uint16]bool{}
+		for _, i := range idx {
+			have[i] = true
+		}
+		for i, r := range w.partial {
+			if !have[uint16(i)] {
+				j.markBad(badMessage{msg: int(c.Msg[base+int(r)]), class: format.Schema, err: sqlstate.Errorf(sqlstate.DataException,
+					"the message does not have all values of the row, and table \"%s\" has no row of this key to keep them from", a.table.Name)})
+			}
+		}
+		return 0, foundBad{}
+	}
+	merge := func(old *vec.Batch, of []uint16) *vec.Batch {
+		out := &vec.Batch{N: old.N}
+		for o := range a.table.Columns {
+			v := vec.New(a.table.Columns[o].T, old.N)
+			for i, k := range of {
+				one := [1]uint16{k}
+				src := images.Cols[o]
+				if c.IsMissing(o, base+int(w.partial[k])) {
+					src, one[0] = old.Cols[o], uint16(i)
+				}
+				v.Copy(src, one[:], src.N)
+			}
+			out.Cols = append(out.Cols, v)
+		}
+		return out
+	}
+	m := storage.Mutation{Table: a.table, Op: storage.OpUpdate, Rows: merge(old, idx), Keys: gather(lookup.Cols, idx, lookup.N), OldCSN: old.Cols[len(cols)-1]}
+	m.Resolve = func(_ context.Context, now *vec.Batch) (*vec.Batch, []uint16, error) {
+		// Rows that others replaced meanwhile: the values are kept from what is there now.
+		of, keep := make([]uint16, now.N), make([]uint16, now.N)
+		for i := range now.N {
+			keep[i] = uint16(i)
+			of[i] = find(lookup, pick(now.Cols, a.table.PK), i)
+		}
+		return merge(now, of), keep, nil
+	}
+	snap.Close()
+	open = false
+	return x.Write(ctx, &m)
+}
+
+// find is the place of a key that is among keys.
+func find(keys *vec.Batch, of []*vec.Vec, row int) uint16 {
+	for i := 0; i < keys.N; i++ {
+		same := true
+		for k, v := range keys.Cols {
+			same = same && types.Equal(v.T, v.Datum(i), of[k].Datum(row))
+		}
+		if same {
+			return uint16(i)
+		}
+	}
+	panic("ingest: a row was resolved that was not updated")
+}
+
+func pick(cols []*vec.Vec, at []int) []*vec.Vec {
+	out := make([]*vec.Vec, len(at))
+	for i, o := range at {
+		out[i] = cols[o]
+	}
+	return out
+}
+
+func gather(cols []*vec.Vec, sel []uint16, n int) *vec.Batch {
+	b := &vec.Batch{N: len(sel)}
+	for _, c := range cols {
+		v := vec.New(c.T, len(sel))
+		v.Copy(c, sel, n)
+		b.Cols = append(b.Cols, v)
+	}
+	return b
+}
+
+// piece is the vec.Size rows of b that begin at base, a multiple of that, without
+// copying.
+func piece(b *vec.Batch, base int) *vec.Batch {
+	if base == 0 && b.N <= vec.Size {
+		return &vec.Batch{Cols: b.Cols, N: b.N}
+	}
+	n := min(b.N-base, vec.Size)
+	out := &vec.Batch{N: n}
+	for _, c := range b.Cols {
+		v := &vec.Vec{T: c.T, N: n, Bufs: c.Bufs}
+		if c.Valid != nil {
+			v.Valid = c.Valid[base/64:]
+		}
+		switch c.T.Layout {
+		case types.LayoutBool:
+			v.Bits = c.Bits[base/64:]
+		case types.LayoutI16:
+			v.I16 = c.I16[base:]
+		case types.LayoutI32:
+			v.I32 = c.I32[base:]
+		case types.LayoutI64:
+			v.I64 = c.I64[base:]
+		case types.LayoutI128:
+			v.I128 = c.I128[base:]
+		case types.LayoutF32:
+			v.F32 = c.F32[base:]
+		case types.LayoutF64:
+			v.F64 = c.F64[base:]
+		case types.LayoutFixed16:
+			v.Fix = c.Fix[base:]
+		default:
+			v.Views = c.Views[base:]
+		}
+		out.Cols = append(out.Cols, v)
+	}
+	return out
+}
