@@ -53,6 +53,8 @@ type Table struct {
 	// NextColumnID is the id the next added column gets; ids are never used again.
 	NextColumnID int32
 	RelType      uint32 // OID of the row type
+	// IsBinlog marks what Binlog made of a table; it is never stored.
+	IsBinlog bool
 }
 
 // Column is a column of a relation.
@@ -179,6 +181,8 @@ const (
 	ColCSN = -1
 	// ColRowID is the hidden key of a table without a primary key, int8.
 	ColRowID = -2
+	// ColShard is the row's shard, int4.
+	ColShard = -3
 )
 
 // ScanSpec says what is wanted of a relation. Columns in Cols and in the

@@ -186,6 +186,9 @@ type Txn interface {
 	// snapshots do not see them; two transactions that note the same key do not
 	// conflict.
 	Note(key string, value []byte)
+	// SuppressBinlog keeps what is written from now on out of the tables' binlogs,
+	// which get a marker of a gap instead.
+	SuppressBinlog(on bool)
 	// AllocOIDs reserves n consecutive OIDs, never handed out again.
 	AllocOIDs(n int) uint32
 	// Savepoint marks the present state; RollbackTo undoes all after the mark.

@@ -28,6 +28,47 @@ type Chunk struct {
 	Ord []uint32
 	// RowID, for an update on a table without a primary key, is the id each row keeps.
 	RowID []int64
+	// Logged says that the operations go to the table's binlog. Updates and upserts
+	// then have two numbers each, of which Ord is the second: that of the after image.
+	Logged bool
+	// Before has the rows that logged operations replaced or removed, all columns of
+	// the table by ordinal, and BeforeOf which operation each one belongs to. Operations
+	// without one found nothing.
+	Before   *vec.Batch
+	BeforeOf []uint16
+}
+
+// Late corrects the before images of a tablet's logged chunks by what was found
+// under the latch.
+type Late struct {
+	// Ord names the operations that replaced something else than their chunk says,
+	// ascending, and At the row of Rows that each replaced, -1 for none.
+	Ord  []uint32
+	At   []int32
+	Rows *vec.Batch
+}
+
+// Event is the kind of a binlog row.
+type Event int64
+
+// The events, by the codes that Hologres gives them. Markers are not changes of
+// rows, and not shown to SQL.
+const (
+	EventDelete       Event = 2
+	EventBeforeUpdate Event = 3
+	EventInsert       Event = 5
+	EventAfterUpdate  Event = 7
+	// EventTruncate: the table was emptied.
+	EventTruncate Event = 101
+	// EventGap: changes of this commit are missing.
+	EventGap Event = 102
+)
+
+// Mark is a marker in all binlog tablets of a table.
+type Mark struct {
+	Table uint32
+	Event Event
+	Ord   uint32 // its place among the changes of its commit
 }
 
 // Len is the number of operations.

@@ -37,6 +37,9 @@ func (c *inspectCmd) Run() error {
 		if t.Name == "" {
 			name = fmt.Sprintf("table %d", t.OID)
 		}
+		if t.Binlog {
+			name += " (binlog)"
+		}
 		if c.Table != "" && c.Table != t.Name && c.Table != name || t.Files == 0 {
 			continue
 		}

@@ -387,7 +387,7 @@ func (m *merging) write(ctx context.Context, order []segment.SortColumn, oldest 
 				r := uint16(places[i].row % vec.Size)
 				sel = append(sel, r)
 				b := in.born(int(r))
-				if b <= oldest {
+				if b <= oldest && !m.sch.log { // a binlog's reader wants to know the commits
 					b = m.floor
 				}
 				poolCSN[i] = b

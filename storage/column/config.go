@@ -53,6 +53,8 @@ type State struct {
 	Deletes string
 	// F is the checkpoint: every commit at or below it is in the files.
 	F storage.CSN
+	// Floor is the newest number that expiry has dropped from a binlog.
+	Floor storage.CSN
 }
 
 // SegmentInfo names a segment file.
@@ -81,6 +83,7 @@ type Edit struct {
 	// Deletes is the tablet's new deletes file, "" for none; it replaces the old one.
 	Deletes string
 	F       storage.CSN
+	Floor   storage.CSN // of an expiry, see State
 
 	tablet *Tablet
 	// install swaps the files in, with the write lock held; undo removes them.

@@ -134,7 +134,7 @@ func tailOf(c storage.Chunk, from int) storage.Chunk {
 		}
 		return n
 	}
-	n := storage.Chunk{Op: c.Op, Rows: cut(c.Rows), Keys: cut(c.Keys), Ord: c.Ord[from:]}
+	n := storage.Chunk{Op: c.Op, Rows: cut(c.Rows), Keys: cut(c.Keys), Ord: c.Ord[from:], Logged: c.Logged}
 	if c.OldCSN != nil {
 		n.OldCSN = c.OldCSN[from:]
 	}

@@ -57,6 +57,9 @@ func (t *Tablet) small(s *segFile) bool {
 
 // pick lists the segments to merge next; none when the aim is reached.
 func (t *Tablet) pick(segs []*segFile, aim Aim) []*segFile {
+	if t.log {
+		return t.pickLog(segs, aim)
+	}
 	var tiers [33][]*segFile
 	var small, large []*segFile // that can be merged, and young ones that cannot
 	for _, s := range segs {

@@ -9,6 +9,13 @@ import (
 const (
 	csnColumnID   int32 = -1
 	rowIDColumnID int32 = -2
+	shardColumnID int32 = -3 // never stored
+)
+
+// Column ids of a binlog that the tablet itself looks at.
+const (
+	logLSNID  int32 = catalog.BinlogLSNID
+	logTimeID int32 = catalog.BinlogTimeID
 )
 
 // schema is a table as its parts store it: columns by stable id. A memtable and a
@@ -23,10 +30,13 @@ type schema struct {
 	// or the row id.
 	keys  []int
 	rowID int // position of the hidden row id, or -1
+	// log marks a binlog: rows are only appended, in the order of their key, and
+	// never looked up.
+	log bool
 }
 
 func newSchema(t *catalog.Table) *schema {
-	s := &schema{table: t, rowID: -1}
+	s := &schema{table: t, rowID: -1, log: t.IsBinlog}
 	for i := range t.Columns {
 		s.cols = append(s.cols, t.Columns[i].T)
 		s.ids = append(s.ids, t.Columns[i].ID)
@@ -40,6 +50,9 @@ func newSchema(t *catalog.Table) *schema {
 	}
 	return s
 }
+
+// bounded says whether a binlog's memtables keep bounds of column k.
+func (s *schema) bounded(k int) bool { return k == s.table.BinlogLSN() || k == s.table.BinlogTime() }
 
 // find is the position of a column id, or -1.
 func (s *schema) find(id int32) int {

@@ -105,11 +105,16 @@ func (s *Snapshot) id(col int) int32 {
 		return csnColumnID
 	case col == catalog.ColRowID:
 		return rowIDColumnID
+	case col == catalog.ColShard:
+		return shardColumnID
 	}
 	return s.table.Columns[col].ID
 }
 
 func (s *Snapshot) columnType(col int) types.T {
+	if col == catalog.ColShard {
+		return types.Int4
+	}
 	if col < 0 {
 		return types.Int8
 	}
@@ -118,6 +123,9 @@ func (s *Snapshot) columnType(col int) types.T {
 
 // missing is the value of a column in rows stored without it.
 func (s *Snapshot) missing(col int) types.Datum {
+	if col == catalog.ColShard {
+		return types.NewInt(int64(s.t.cfg.Shard))
+	}
 	if col < 0 {
 		return types.Null
 	}
@@ -127,7 +135,7 @@ func (s *Snapshot) missing(col int) types.Datum {
 // checkSpec guards against ordinals of another table.
 func (s *Snapshot) checkSpec(spec *catalog.ScanSpec) error {
 	for _, c := range spec.Cols {
-		if c < catalog.ColRowID || c >= len(s.table.Columns) {
+		if c < catalog.ColShard || c >= len(s.table.Columns) {
 			return sqlstate.Errorf(sqlstate.InternalError, "scan of column %d of table %q, which has %d", c, s.table.Name, len(s.table.Columns))
 		}
 	}
@@ -193,6 +201,9 @@ func (s *Snapshot) partBounds(p *part, col int) (lo, hi types.Datum, nulls, valu
 		p.mem.boundsMu.Lock()
 		defer p.mem.boundsMu.Unlock()
 		b := &p.mem.bounds[k]
+		if p.mem.sch.log && !p.mem.sch.bounded(k) {
+			return types.Null, types.Null, true, true
+		}
 		lo, hi = b.values()
 		return lo, hi, b.nulls > 0, b.some
 	}

@@ -20,6 +20,7 @@ type Prepared struct {
 	base   uint64 // in replay, the commit's first number
 	adds   []adoption
 	seen   uint32 // rows of memtable memID that side files were probed against
+	logged []storage.Chunk
 }
 
 // chunkOps is a chunk with its keys. old has the keys of rows to replace or
@@ -29,6 +30,7 @@ type chunkOps struct {
 	old, own *keySet
 	oldAt    []place
 	ownAt    []place
+	img      []place // of logged operations: the rows whose images were read
 }
 
 // place is where a key's row was found in a version: in a segment or frozen
@@ -235,6 +237,9 @@ func (p *Prepared) stageChunk(s *staged, v *version, ci int, conflicts []storage
 				conflicts = append(conflicts, storage.Conflict{Chunk: ci, Row: i})
 				continue
 			}
+			if o.img != nil {
+				s.checkImage(o, i, &old)
+			}
 			if old.found() {
 				s.kill(&old)
 				killed = true
@@ -252,6 +257,9 @@ func (p *Prepared) stageChunk(s *staged, v *version, ci int, conflicts []storage
 		if o.own != o.old {
 			var same place
 			same, newest, slot = p.current(v, o.own, o.ownAt, i)
+			if o.img != nil && o.old == nil {
+				s.checkImage(o, i, &same)
+			}
 			if same.found() {
 				if c.Op != storage.OpUpsert && !p.replay {
 					conflicts = append(conflicts, storage.Conflict{Chunk: ci, Row: i, Duplicate: true})
@@ -319,6 +327,7 @@ type staged struct {
 	ids  []stagedID
 	prov map[int64]uint32 // provisional id → newest row
 	adds []adoption
+	late []lateImage
 
 	inserted, updated, deleted int64
 }

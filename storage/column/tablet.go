@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/storage"
@@ -17,6 +18,7 @@ const latest = storage.CSN(dying - 1)
 // concurrent use.
 type Tablet struct {
 	cfg Config
+	log bool // it is a binlog
 
 	// wmu is the write lock: held from Stage to Stamp or Abort, and while a version
 	// is replaced. maint is held from the start of a flush, or from when a compaction
@@ -38,6 +40,8 @@ type Tablet struct {
 	truncated []*segFile  // dropped by truncations that no edit has named yet
 	truncCSN  storage.CSN // the oldest of these truncations
 	closed    bool
+
+	floor atomic.Uint64 // newest number that expiry dropped
 }
 
 var _ storage.Tablet = (*Tablet)(nil)
@@ -45,7 +49,8 @@ var _ storage.Tablet = (*Tablet)(nil)
 // Open makes a tablet from what the manifest knows of it.
 func Open(cfg Config) (*Tablet, error) {
 	cfg.Limits.defaults()
-	t := &Tablet{cfg: cfg, maint: make(chan struct{}, 1), merging: make(chan struct{}, 1), f: cfg.State.F, deletes: cfg.State.Deletes}
+	t := &Tablet{cfg: cfg, log: cfg.Table.IsBinlog, maint: make(chan struct{}, 1), merging: make(chan struct{}, 1), f: cfg.State.F, deletes: cfg.State.Deletes}
+	t.floor.Store(uint64(cfg.State.Floor))
 	sch := newSchema(cfg.Table)
 	v := &version{sch: sch, mems: []*memtable{t.newMemtable(sch)}}
 	masks := map[string]mask{}

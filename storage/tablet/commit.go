@@ -29,6 +29,11 @@ type commit struct {
 	swaps []swap
 	defs  []redefinition
 	latch []*shard // all that are latched, in order; parts' shards among them
+
+	// Binlogs.
+	logs     []*logPart // in latch order
+	logSwaps []logSwap
+	marks    []storage.Mark
 }
 
 // part is what a commit does to one tablet.
@@ -123,8 +128,8 @@ func (x *tx) commit(ctx context.Context) (storage.CSN, error) {
 			}
 			return 0, err
 		}
-		if len(c.swaps) > 0 {
-			if err := x.s.recordSwaps(c.swaps, csn); err != nil {
+		if len(c.swaps) > 0 || len(c.logSwaps) > 0 {
+			if err := x.s.recordSwaps(c, csn); err != nil {
 				return 0, err
 			}
 		}
@@ -270,7 +275,7 @@ func (c *commit) plan() error {
 	}
 	sort.Slice(c.parts, func(i, j int) bool { return c.parts[i].sh.before(c.parts[j].sh) })
 	sort.Slice(c.latch, func(i, j int) bool { return c.latch[i].before(c.latch[j]) })
-	return nil
+	return c.planLogs()
 }
 
 func (c *commit) planDDL(latch func([]*shard)) error {
@@ -331,6 +336,9 @@ func (c *commit) planDDL(latch func([]*shard)) error {
 			latch(shards)
 			c.defs = append(c.defs, redefinition{shards, old, def})
 		}
+		if err := c.planLogDDL(old, def); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -346,7 +354,12 @@ func (c *commit) prepare(ctx context.Context) error {
 			}
 		}
 		var err error
-		if len(p.sides) > 0 {
+		if p.ops.logged() {
+			var q *column.Prepared
+			if q, err = p.sh.col.PrepareLogged(ctx, p.ops.chunks, p.sides); err == nil {
+				p.prepared = q
+			}
+		} else if len(p.sides) > 0 {
 			p.prepared, err = p.sh.col.PrepareSides(ctx, p.ops.chunks, p.sides)
 		} else {
 			p.prepared, err = p.sh.col.Prepare(ctx, p.ops.chunks)
@@ -380,9 +393,11 @@ func (c *commit) encode() {
 		}
 	}
 	c.enc.Truncated(emptied)
+	c.enc.Marks(c.logMarks())
 	for _, p := range c.parts {
-		for i := range p.ops.chunks {
-			c.enc.Chunk(p.own.t, p.sh.index, &p.ops.chunks[i])
+		chunks := p.logChunks()
+		for i := range chunks {
+			c.enc.Chunk(p.own.t, p.sh.index, &chunks[i])
 		}
 		for _, f := range p.sides {
 			c.enc.File(&wal.SideFile{Table: p.own.t.OID, Shard: p.sh.index, Rows: uint64(f.Rows), Size: f.Size, Name: f.File, Deletes: f.Deletes})
@@ -408,6 +423,11 @@ func (c *commit) locked(ctx context.Context) error {
 			return errSchemaChanged(p.own.t, p.sh.def)
 		}
 	}
+	for _, l := range c.logs {
+		if l.sh.retired {
+			return errAgain
+		}
+	}
 	if err := c.blocked(); err != nil {
 		return err
 	}
@@ -422,7 +442,13 @@ func (c *commit) locked(ctx context.Context) error {
 		undo()
 		return err
 	}
+	if err := c.stageLogs(); err != nil {
+		c.abort()
+		undo()
+		return err
+	}
 	if err := s.log.Append(&c.entry); err != nil {
+		c.abortLogs()
 		c.abort()
 		undo()
 		if b := s.broken(); b != nil {
@@ -438,6 +464,7 @@ func (c *commit) locked(ctx context.Context) error {
 			p.ops.overlay.Committed()
 		}
 	}
+	c.stampLogs()
 	for _, w := range c.swaps {
 		if t := s.table(w.oid); t != nil {
 			for _, sh := range t.current() {
@@ -575,12 +602,14 @@ func (s *Store) onAppend(e *wal.Entry) {
 		return
 	}
 	s.hist.add(e.CSN, c.after)
+	holds := len(c.logSwaps) > 0
 	for _, w := range c.swaps {
-		if w.empty || w.gen == nil {
-			s.floorMu.Lock()
-			s.switches[e.CSN] = true
-			s.floorMu.Unlock()
-		}
+		holds = holds || w.empty || w.gen == nil
+	}
+	if holds {
+		s.floorMu.Lock()
+		s.switches[e.CSN] = true
+		s.floorMu.Unlock()
 	}
 }
 
@@ -622,9 +651,9 @@ func (s *Store) onDurable(es []*wal.Entry) error {
 
 // recordSwaps tells the manifest that older generations are over; until then the
 // log keeps the commit.
-func (s *Store) recordSwaps(swaps []swap, csn storage.CSN) error {
-	var es []*edit
-	for _, w := range swaps {
+func (s *Store) recordSwaps(c *commit, csn storage.CSN) error {
+	es := logSwapEdits(c.logSwaps, func(oid uint32) bool { return c.after.Table(oid) == nil }, csn)
+	for _, w := range c.swaps {
 		switch {
 		case w.gen == nil:
 			es = append(es, &edit{Table: w.oid, Dropped: true})

@@ -16,7 +16,8 @@ import (
 
 // TableUsage says where a table's bytes are on disk.
 type TableUsage struct {
-	OID uint32
+	OID    uint32
+	Binlog bool // of the table's binlog
 	// Schema and Name are empty when the catalog's files do not have the table yet.
 	Schema, Name  string
 	Files         int
@@ -53,14 +54,17 @@ func Inspect(dir blob.Dir) ([]TableUsage, error) {
 	}
 	version := inspectCatalog(dir)
 	var out []TableUsage
-	for oid, st := range m.state {
+	for id, st := range m.state {
 		if st.gen == dropped {
 			continue
 		}
-		t := TableUsage{OID: oid}
+		t := TableUsage{OID: id.oid, Binlog: id.log}
 		var def *catalog.Table
 		if version != nil {
-			if def = version.Table(oid); def != nil {
+			if def = version.Table(id.oid); def != nil {
+				if id.log {
+					def = def.Binlog()
+				}
 				t.Name = def.Name
 				if s := version.Schema(def.Schema); s != nil {
 					t.Schema = s.Name

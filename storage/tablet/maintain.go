@@ -185,6 +185,9 @@ func (s *Store) allShards() []*shard {
 	for _, t := range s.tables {
 		out = append(out, t.current()...)
 	}
+	for _, t := range s.logs {
+		out = append(out, t.current()...)
+	}
 	return out
 }
 
@@ -277,7 +280,7 @@ func (s *Store) install(sh *shard, e *column.Edit) error {
 		e.Discard()
 		return nil
 	}
-	err := s.man.append(&edit{Table: sh.oid, Shard: sh.index, Gen: sh.gen.number(), Add: e.Add, Drop: e.Drop, Deletes: e.Deletes, F: e.F})
+	err := s.man.append(&edit{Table: sh.oid, Log: sh.log, Shard: sh.index, Gen: sh.gen.number(), Add: e.Add, Drop: e.Drop, Deletes: e.Deletes, F: e.F, Floor: e.Floor})
 	if err != nil {
 		s.fail(err) // the files stay: the manifest may name them
 		return s.broken()
@@ -329,6 +332,9 @@ func (s *Store) Compact(ctx context.Context, oid uint32) error {
 			return sqlstate.Errorf(sqlstate.UndefinedTable, "relation with OID %d does not exist", oid)
 		}
 		shards = t.current()
+		if l := s.logTable(oid); l != nil {
+			shards = append(slices.Clone(shards), l.current()...)
+		}
 	}
 	for _, sh := range shards {
 		if err := s.flushShard(ctx, sh); err != nil {

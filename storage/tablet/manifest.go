@@ -29,6 +29,7 @@ const (
 // its number is the CSN of that commit, or 0 where nobody remembers it.
 type edit struct {
 	Table uint32
+	Log   bool `json:",omitempty"` // of the table's binlog
 	Shard int
 	Gen   storage.CSN
 	// Switch begins generation Gen of the table: all that older ones had is gone.
@@ -40,6 +41,14 @@ type edit struct {
 	Drop    []string             `json:",omitempty"`
 	Deletes string               `json:",omitempty"`
 	F       storage.CSN          `json:",omitempty"`
+	// Floor is the newest number that expiry has dropped from a binlog.
+	Floor storage.CSN `json:",omitempty"`
+}
+
+// tabletsOf names the tablets of a table, or those of its binlog.
+type tabletsOf struct {
+	oid uint32
+	log bool
 }
 
 // tableState is what the manifest knows of a table.
@@ -54,17 +63,17 @@ type tableState struct {
 const dropped = ^storage.CSN(0)
 
 // manifestState is the sum of all edits.
-type manifestState map[uint32]*tableState
+type manifestState map[tabletsOf]*tableState
 
 func (m manifestState) apply(e *edit) {
 	if e.Dropped {
-		m[e.Table] = &tableState{gen: dropped}
+		m[tabletsOf{e.Table, e.Log}] = &tableState{gen: dropped}
 		return
 	}
-	t := m[e.Table]
+	t := m[tabletsOf{e.Table, e.Log}]
 	if t == nil || t.gen < e.Gen {
 		t = &tableState{gen: e.Gen, shards: map[int]*column.State{}}
-		m[e.Table] = t
+		m[tabletsOf{e.Table, e.Log}] = t
 	}
 	if t.gen > e.Gen {
 		return // a flush that a truncation overtook
@@ -91,6 +100,7 @@ func (m manifestState) apply(e *edit) {
 	s.Segments = append(segs, e.Add...)
 	s.Deletes = e.Deletes
 	s.F = max(s.F, e.F)
+	s.Floor = max(s.Floor, e.Floor)
 }
 
 // covered is the newest commit that the manifest relies on.
@@ -127,14 +137,14 @@ func (m manifestState) files() map[string]bool {
 // edits are the fewest frames that say m.
 func (m manifestState) edits() []*edit {
 	var out []*edit
-	for oid, t := range m {
+	for id, t := range m {
 		if t.gen == dropped {
-			out = append(out, &edit{Table: oid, Dropped: true})
+			out = append(out, &edit{Table: id.oid, Log: id.log, Dropped: true})
 			continue
 		}
-		out = append(out, &edit{Table: oid, Gen: t.gen, Switch: true, F: t.f})
+		out = append(out, &edit{Table: id.oid, Log: id.log, Gen: t.gen, Switch: true, F: t.f})
 		for shard, s := range t.shards {
-			out = append(out, &edit{Table: oid, Shard: shard, Gen: t.gen, Add: s.Segments, Deletes: s.Deletes, F: s.F})
+			out = append(out, &edit{Table: id.oid, Log: id.log, Shard: shard, Gen: t.gen, Add: s.Segments, Deletes: s.Deletes, F: s.F, Floor: s.Floor})
 		}
 	}
 	return out
@@ -289,12 +299,12 @@ func (m *manifest) appendLocked(es []*edit) error {
 func (m *manifest) settle(look func(oid uint32) (opened, exists bool)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for oid := range m.state {
-		switch opened, exists := look(oid); {
+	for id := range m.state {
+		switch opened, exists := look(id.oid); {
 		case !opened:
-			delete(m.state, oid)
+			delete(m.state, id)
 		case !exists:
-			m.state[oid] = &tableState{gen: dropped}
+			m.state[id] = &tableState{gen: dropped}
 		}
 	}
 }

@@ -64,11 +64,11 @@ func (o *ownTable) any() bool {
 func (s *ownShard) any() bool { return len(s.chunks) > 0 || s.spilled }
 
 // tail is a chunk that takes n more rows of an insert or upsert.
-func (s *ownShard) tail(op storage.Op, t *catalog.Table, n int) *storage.Chunk {
-	if k := len(s.chunks); k > s.sealed && s.chunks[k-1].Op == op && s.src[k-1] == nil && s.chunks[k-1].Len()+n <= vec.Size {
+func (s *ownShard) tail(op storage.Op, t *catalog.Table, n int, logged bool) *storage.Chunk {
+	if k := len(s.chunks); k > s.sealed && s.chunks[k-1].Op == op && s.chunks[k-1].Logged == logged && s.src[k-1] == nil && s.chunks[k-1].Len()+n <= vec.Size {
 		return &s.chunks[k-1]
 	}
-	c := storage.Chunk{Op: op, Rows: &vec.Batch{Cols: make([]*vec.Vec, len(t.Columns))}}
+	c := storage.Chunk{Op: op, Logged: logged, Rows: &vec.Batch{Cols: make([]*vec.Vec, len(t.Columns))}}
 	for i := range t.Columns {
 		c.Rows.Cols[i] = vec.New(t.Columns[i].T, n)
 	}
@@ -79,12 +79,14 @@ func (s *ownShard) tail(op storage.Op, t *catalog.Table, n int) *storage.Chunk {
 
 // addRows adds new rows.
 func (o *ownTable) addRows(x *tx, op storage.Op, rows *vec.Batch, sel []uint16, n int) {
-	first := x.ord
+	logged := x.logged(o.t)
+	step := numbering(op, o.t)
+	first := x.ord + step - 1
 	count := n
 	if sel != nil {
 		count = len(sel)
 	}
-	x.ord += uint32(count)
+	x.ord += uint32(count) * step
 	dist := distribution(o.t)
 	if len(o.shards) == 1 || len(dist) == 0 {
 		k := 0
@@ -92,7 +94,7 @@ func (o *ownTable) addRows(x *tx, op storage.Op, rows *vec.Batch, sel []uint16, 
 			k = o.next % len(o.shards)
 			o.next++
 		}
-		o.shards[k].addRows(o.t, op, rows, sel, n, func(i int) uint32 { return first + uint32(i) })
+		o.shards[k].addRows(o.t, op, logged, rows, sel, n, func(i int) uint32 { return first + uint32(i)*step })
 		return
 	}
 	if o.rt == nil {
@@ -103,27 +105,27 @@ func (o *ownTable) addRows(x *tx, op storage.Op, rows *vec.Batch, sel []uint16, 
 	place := make([]uint32, n) // number of each row in the statement
 	if sel == nil {
 		for i := range place {
-			place[i] = first + uint32(i)
+			place[i] = first + uint32(i)*step
 		}
 	} else {
 		for k, i := range sel {
-			place[i] = first + uint32(k)
+			place[i] = first + uint32(k)*step
 		}
 	}
 	for k, s := range o.shards {
 		if sel := rt.sel[k]; len(sel) > 0 {
-			s.addRows(o.t, op, rows, sel, n, func(i int) uint32 { return place[sel[i]] })
+			s.addRows(o.t, op, logged, rows, sel, n, func(i int) uint32 { return place[sel[i]] })
 		}
 	}
 }
 
-func (s *ownShard) addRows(t *catalog.Table, op storage.Op, rows *vec.Batch, sel []uint16, n int, ord func(i int) uint32) {
+func (s *ownShard) addRows(t *catalog.Table, op storage.Op, logged bool, rows *vec.Batch, sel []uint16, n int, ord func(i int) uint32) {
 	count := n
 	if sel != nil {
 		count = len(sel)
 	}
 	room := vec.Size
-	if k := len(s.chunks); k > s.sealed && s.chunks[k-1].Op == op && s.src[k-1] == nil {
+	if k := len(s.chunks); k > s.sealed && s.chunks[k-1].Op == op && s.chunks[k-1].Logged == logged && s.src[k-1] == nil {
 		room = vec.Size - s.chunks[k-1].Len()
 	}
 	for from := 0; from < count; {
@@ -132,7 +134,7 @@ func (s *ownShard) addRows(t *catalog.Table, op storage.Op, rows *vec.Batch, sel
 			s.sealed = len(s.chunks)
 		}
 		k := min(count-from, room)
-		c := s.tail(op, t, k)
+		c := s.tail(op, t, k, logged)
 		part := sel
 		if part != nil {
 			part = sel[from : from+k]
@@ -259,11 +261,13 @@ func sameValue(a, b *vec.Vec, i int) bool {
 
 // addUpdates adds updates of rows that stay where they are; c is flat.
 func (o *ownTable) addUpdates(x *tx, src *source, c *changeSet, sel []uint16) {
-	first := x.ord
-	x.ord += uint32(len(sel))
+	logged := x.logged(o.t)
+	step := numbering(storage.OpUpdate, o.t)
+	first := x.ord + step - 1
+	x.ord += uint32(len(sel)) * step
 	o.eachShard(c, sel, func(s *ownShard, part []uint16, num func(i int) uint32) {
-		k := storage.Chunk{Op: storage.OpUpdate, Keys: compact(c.keys.Cols, part, c.keys.N), Rows: compact(c.rows.Cols, part, c.rows.N)}
-		s.addChange(o.t, src, c, k, part, func(i int) uint32 { return first + num(i) })
+		k := storage.Chunk{Op: storage.OpUpdate, Logged: logged, Keys: compact(c.keys.Cols, part, c.keys.N), Rows: compact(c.rows.Cols, part, c.rows.N)}
+		s.addChange(o.t, src, c, k, part, func(i int) uint32 { return first + num(i)*step })
 		s.bytes += batchBytes(c.rows, len(part))
 	})
 }
@@ -276,10 +280,11 @@ func (o *ownTable) addDeletes(x *tx, src *source, c *changeSet, sel []uint16) {
 			sel[i] = uint16(i)
 		}
 	}
+	logged := x.logged(o.t)
 	first := x.ord
 	x.ord += uint32(len(sel))
 	o.eachShard(c, sel, func(s *ownShard, part []uint16, num func(i int) uint32) {
-		k := storage.Chunk{Op: storage.OpDelete, Keys: compact(c.keys.Cols, part, c.keys.N)}
+		k := storage.Chunk{Op: storage.OpDelete, Logged: logged, Keys: compact(c.keys.Cols, part, c.keys.N)}
 		s.addChange(o.t, src, c, k, part, func(i int) uint32 { return first + num(i) })
 	})
 }
@@ -288,6 +293,7 @@ func (o *ownTable) addDeletes(x *tx, src *source, c *changeSet, sel []uint16) {
 func (o *ownTable) addMoved(x *tx, src *source, c *changeSet, sel []uint16) {
 	del := *src
 	del.moved = map[uint32]uint32{}
+	x.logged(o.t) // a marker takes a number
 	first := x.ord
 	for i := range sel {
 		del.moved[first+uint32(i)] = first + uint32(len(sel)+i)
@@ -425,7 +431,7 @@ func (o *ownTable) remove(ords map[uint32]bool) {
 
 // cutChunk is a chunk with some of c's operations.
 func cutChunk(c *storage.Chunk, keep []uint16) storage.Chunk {
-	n := storage.Chunk{Op: c.Op}
+	n := storage.Chunk{Op: c.Op, Logged: c.Logged}
 	if c.Rows != nil {
 		n.Rows = compact(c.Rows.Cols, keep, c.Len())
 	}

@@ -33,7 +33,7 @@ const numberStep = 1 << 32
 // Open recovers a data directory, or makes a new one when it is empty.
 func Open(dir blob.Dir, opts Options) (*Store, error) {
 	opts.defaults()
-	s := &Store{opts: opts, dir: dir, locks: txn.NewLocks(), tables: map[uint32]*table{}, switches: map[storage.CSN]bool{}, dbErr: make(chan error, 1)}
+	s := &Store{opts: opts, dir: dir, locks: txn.NewLocks(), tables: map[uint32]*table{}, logs: map[uint32]*table{}, switches: map[storage.CSN]bool{}, dbErr: make(chan error, 1)}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if l, ok := dir.(*blob.Local); ok {
 		lock, err := l.Lock(lockName)
@@ -208,7 +208,7 @@ func (r *recovery) openTables() error {
 // is being replayed.
 func (r *recovery) openTable(t *catalog.Table, created storage.CSN) error {
 	r.opened[t.OID] = true
-	st := r.s.man.state[t.OID]
+	st := r.s.man.state[tabletsOf{oid: t.OID}]
 	if st != nil && st.gen == dropped {
 		st = nil // the log will say so
 	}
@@ -221,14 +221,29 @@ func (r *recovery) openTable(t *catalog.Table, created storage.CSN) error {
 		from = max(from, st.gen)
 	}
 	r.s.push(t.OID, g, from)
+	if t.KeepsBinlog() {
+		if err := r.openLog(t, created); err != nil {
+			return fmt.Errorf("binlog of table %s: %w", t.Name, err)
+		}
+	}
 	return nil
 }
 
 // replay does a logged commit again, each tablet only what its files lack.
 func (r *recovery) replay(e *wal.Entry) error {
-	var sh *shard
+	var sh, lsh *shard
+	logs := logReplay{late: map[*shard]*storage.Late{}, marks: map[*shard][]storage.Mark{}}
 	var notes []wal.KV // they come first, and go with the catalog's changes
-	err := wal.Decode(e.Payload(), &wal.Visitor{
+	err := wal.DecodeLate(e.Payload(), func(oid uint32, index int) *catalog.Table {
+		if lsh = r.wantsLog(oid, index, e.CSN); lsh == nil {
+			return nil
+		}
+		return r.definition(oid)
+	}, func(_ uint32, _ int, l *storage.Late) { logs.late[lsh] = l })
+	if err != nil {
+		return fmt.Errorf("replay of commit %d: %w", e.CSN, err)
+	}
+	err = wal.Decode(e.Payload(), &wal.Visitor{
 		Notes: func(kvs []wal.KV) error { notes = kvs; return nil },
 		Catalog: func(kvs []wal.KV) error {
 			n := notes
@@ -243,18 +258,38 @@ func (r *recovery) replay(e *wal.Entry) error {
 			}
 			return nil
 		},
+		Marks: func(ms []storage.Mark) error {
+			for _, m := range ms {
+				if err := logs.mark(r, m, e.CSN); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
 		File: func(f *wal.SideFile) error { return r.sideFile(f, e) },
 		Want: func(oid uint32, index int, _ uint64) *catalog.Table {
-			if sh = r.wants(oid, index, e.CSN); sh == nil {
-				return nil
+			sh, lsh = r.wants(oid, index, e.CSN), r.wantsLog(oid, index, e.CSN)
+			switch {
+			case sh != nil:
+				return sh.def
+			case lsh != nil:
+				return r.definition(oid)
 			}
-			return sh.def
+			return nil
 		},
 		Chunk: func(_ uint32, _ int, c *storage.Chunk) error {
+			if lsh != nil && c.Logged {
+				r.touched[lsh] = true
+				logs.chunk(lsh, c, e.Base, e.CSN, e.Time+postgresEpoch)
+			}
+			if sh == nil {
+				return nil
+			}
 			r.touched[sh] = true
 			return sh.col.Replay([]storage.Chunk{*c}, e.Base, e.CSN)
 		},
 	})
+	logs.rest(r.touched, e.Base, e.CSN, e.Time+postgresEpoch)
 	if err != nil {
 		return fmt.Errorf("replay of commit %d: %w", e.CSN, err)
 	}
@@ -298,7 +333,7 @@ func (r *recovery) wants(oid uint32, index int, csn storage.CSN) *shard {
 	if t == nil {
 		return nil
 	}
-	if st := r.s.man.state[oid]; st != nil && st.gen == dropped {
+	if st := r.s.man.state[tabletsOf{oid: oid}]; st != nil && st.gen == dropped {
 		return nil // later in the log, and files that it names may be gone
 	}
 	g := t.gens[len(t.gens)-1]
@@ -306,6 +341,15 @@ func (r *recovery) wants(oid uint32, index int, csn storage.CSN) *shard {
 		return nil
 	}
 	return g.shards[index]
+}
+
+// definition is a table as its tablets have it now; nil for none.
+func (r *recovery) definition(oid uint32) *catalog.Table {
+	t := r.s.tables[oid]
+	if t == nil {
+		return nil
+	}
+	return t.gens[len(t.gens)-1].shards[0].def
 }
 
 func (r *recovery) catalog(kvs, notes []wal.KV, csn storage.CSN) error {
@@ -342,10 +386,17 @@ func (r *recovery) catalog(kvs, notes []wal.KV, csn storage.CSN) error {
 				}
 				delete(r.s.tables, oid)
 			}
+			r.closeLog(oid)
 		case is:
 			for _, sh := range r.s.tables[oid].current() {
 				sh.def = t
 				sh.col.SetSchema(t)
+			}
+			if l := r.s.logs[oid]; l != nil {
+				for _, sh := range l.current() {
+					sh.def = t.Binlog()
+					sh.col.SetSchema(sh.def)
+				}
 			}
 		}
 	}

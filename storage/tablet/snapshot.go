@@ -22,7 +22,7 @@ type snapshot struct {
 	own map[uint32]*ownTable // nil: no writes of a transaction
 
 	mu     sync.Mutex
-	rels   map[uint32]*relation
+	rels   map[tabletsOf]*relation
 	closed bool
 }
 
@@ -39,7 +39,8 @@ func (n *snapshot) Relation(t *catalog.Table) (storage.Relation, error) {
 	if n.closed {
 		return nil, sqlstate.Errorf(sqlstate.InternalError, "snapshot is closed")
 	}
-	if r := n.rels[t.OID]; r != nil {
+	id := tabletsOf{t.OID, t.IsBinlog}
+	if r := n.rels[id]; r != nil {
 		return r, nil
 	}
 	r, err := n.relation(t)
@@ -47,9 +48,9 @@ func (n *snapshot) Relation(t *catalog.Table) (storage.Relation, error) {
 		return nil, err
 	}
 	if n.rels == nil {
-		n.rels = map[uint32]*relation{}
+		n.rels = map[tabletsOf]*relation{}
 	}
-	n.rels[t.OID] = r
+	n.rels[id] = r
 	return r, nil
 }
 
@@ -60,11 +61,17 @@ func (n *snapshot) relation(t *catalog.Table) (*relation, error) {
 	r := &relation{t: t}
 	r.keyAt, r.keyed = keyDistribution(t)
 	own := n.own[t.OID]
+	if t.IsBinlog {
+		own = nil // a transaction's changes get there when it commits
+	}
 	var shards []*shard
 	if own != nil && own.fresh {
 		shards = own.gen.shards
 	} else {
 		tt := n.s.table(t.OID)
+		if t.IsBinlog {
+			tt = n.s.logTable(t.OID)
+		}
 		if tt == nil {
 			return nil, sqlstate.Errorf(sqlstate.UndefinedTable, "could not open relation with OID %d", t.OID)
 		}
@@ -107,10 +114,11 @@ func (n *snapshot) Close() {
 
 // relation implements storage.Relation over the shards of a table.
 type relation struct {
-	t     *catalog.Table
-	parts []*column.Snapshot
-	keyAt []int // positions in the key that decide the shard
-	keyed bool
+	t       *catalog.Table
+	parts   []*column.Snapshot
+	keyAt   []int // positions in the key that decide the shard
+	keyed   bool
+	markers bool // of a binlog: they are read too
 }
 
 func (r *relation) close() {
@@ -121,6 +129,7 @@ func (r *relation) close() {
 
 // Splits implements storage.Relation.
 func (r *relation) Splits(ctx context.Context, spec *catalog.ScanSpec) (splits []storage.Split, total int, err error) {
+	spec = r.withoutMarkers(spec)
 	for _, p := range r.parts {
 		s, n, err := p.Splits(ctx, spec)
 		if err != nil {
@@ -164,13 +173,14 @@ func (r *relation) RowCount() (rows int64, exact bool) {
 	for _, p := range r.parts {
 		n, e := p.RowCount()
 		rows += n
-		exact = exact && e
+		exact = exact && e && !r.t.IsBinlog // markers count
 	}
 	return rows, exact
 }
 
 // Reader implements storage.Relation.
 func (r *relation) Reader(spec *catalog.ScanSpec) (storage.Reader, error) {
+	spec = r.withoutMarkers(spec)
 	if len(r.parts) == 1 {
 		return r.parts[0].Reader(spec)
 	}

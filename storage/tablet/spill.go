@@ -23,17 +23,21 @@ func (o *ownTable) bytes() (n int64) {
 	return n
 }
 
+// spills says whether the set may go to side files: that of a table with a binlog
+// stays in memory.
+func (o *ownTable) spills() bool { return !o.t.KeepsBinlog() }
+
 // spill moves a set that has grown large to side files.
 func (o *ownTable) spill(ctx context.Context, x *tx) error {
 	n := o.bytes()
 	if n < x.s.spillAt(len(o.shards)) {
 		return nil
 	}
-	if len(x.marks) > 0 {
+	if len(x.marks) > 0 || !o.spills() {
 		// What a savepoint may bring back stays in memory.
 		if n > x.s.opts.MemoryLimit/2 {
 			return sqlstate.Errorf(sqlstate.OutOfMemory, "out of memory").
-				WithDetail("A transaction with savepoints has written %d bytes.", n)
+				WithDetail("A transaction that cannot leave memory has written %d bytes.", n)
 		}
 		return nil
 	}
@@ -137,7 +141,7 @@ func (x *tx) finishSpill(ctx context.Context) error {
 		for _, s := range o.shards {
 			some = some || s.spilled
 		}
-		if !some && (o.bytes() <= x.s.opts.Limits.SpillBytes || len(x.marks) > 0) {
+		if !some && (o.bytes() <= x.s.opts.Limits.SpillBytes || len(x.marks) > 0 || !o.spills()) {
 			continue
 		}
 		if err := o.spillNow(ctx, x.s); err != nil {

@@ -122,6 +122,7 @@ type Store struct {
 
 	mu     sync.RWMutex
 	tables map[uint32]*table
+	logs   map[uint32]*table // their binlogs
 	stats  statsCaches
 
 	// Floors of the log besides the tablets: see floor.
@@ -193,6 +194,11 @@ func (s *Store) DiskBytes(oid uint32) int64 {
 				n += sh.col.DiskBytes()
 			}
 		}
+		if t := s.logTable(oid); t != nil {
+			for _, sh := range t.current() {
+				n += sh.col.DiskBytes()
+			}
+		}
 		return n
 	}
 	for _, f := range s.log.Files() {
@@ -245,10 +251,10 @@ func (s *Store) Close() error {
 func (s *Store) closeTablets() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, t := range s.tables {
-		for _, g := range t.gens {
-			for _, sh := range g.shards {
-				sh.col.Close()
+	for _, tables := range [...]map[uint32]*table{s.tables, s.logs} {
+		for _, t := range tables {
+			for _, g := range t.gens {
+				g.close()
 			}
 		}
 	}

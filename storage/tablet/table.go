@@ -30,6 +30,7 @@ type shard struct {
 	latch sync.Mutex
 	oid   uint32
 	index int
+	log   bool // of the table's binlog
 	gen   *generation
 	col   *column.Tablet
 	// def is the table as new rows must have it, and retired says that a newer
@@ -93,7 +94,7 @@ func (s *Store) newGeneration(def *catalog.Table, state *tableState) (*generatio
 			g.close()
 			return nil, err
 		}
-		g.shards = append(g.shards, &shard{oid: def.OID, index: i, gen: g, col: c, def: def})
+		g.shards = append(g.shards, &shard{oid: def.OID, index: i, log: def.IsBinlog, gen: g, col: c, def: def})
 	}
 	return g, nil
 }
@@ -107,12 +108,14 @@ func (g *generation) close() {
 }
 
 // push makes g the current generation of a table from csn on.
-func (s *Store) push(oid uint32, g *generation, csn storage.CSN) {
+func (s *Store) push(oid uint32, g *generation, csn storage.CSN) { s.pushTo(s.tables, oid, g, csn) }
+
+func (s *Store) pushTo(tables map[uint32]*table, oid uint32, g *generation, csn storage.CSN) {
 	s.mu.Lock()
-	t := s.tables[oid]
+	t := tables[oid]
 	if t == nil {
 		t = &table{oid: oid}
-		s.tables[oid] = t
+		tables[oid] = t
 	}
 	s.mu.Unlock()
 	g.from = csn
@@ -131,16 +134,18 @@ func (s *Store) dropGenerations(oldest storage.CSN) {
 	}
 	s.floorMu.Unlock()
 	s.mu.Lock()
-	for oid, t := range s.tables {
-		t.mu.Lock()
-		for len(t.gens) > 1 && t.gens[1].from <= oldest {
-			gone = append(gone, t.gens[0])
-			t.gens = append([]*generation(nil), t.gens[1:]...)
+	for _, tables := range [...]map[uint32]*table{s.tables, s.logs} {
+		for oid, t := range tables {
+			t.mu.Lock()
+			for len(t.gens) > 1 && t.gens[1].from <= oldest {
+				gone = append(gone, t.gens[0])
+				t.gens = append([]*generation(nil), t.gens[1:]...)
+			}
+			if len(t.gens) == 1 && t.gens[0].shards == nil && t.gens[0].from <= oldest {
+				delete(tables, oid)
+			}
+			t.mu.Unlock()
 		}
-		if len(t.gens) == 1 && t.gens[0].shards == nil && t.gens[0].from <= oldest {
-			delete(s.tables, oid)
-		}
-		t.mu.Unlock()
 	}
 	s.mu.Unlock()
 	for _, g := range gone {

@@ -33,9 +33,12 @@ type tx struct {
 	order []uint32 // tables as first written
 	ord   uint32
 	marks []mark
-	snaps map[*snapshot]bool // open ones
-	last  storage.CSN        // of the newest snapshot
-	done  bool
+	// quiet keeps operations out of binlogs; logMarks are the markers for them.
+	quiet    bool
+	logMarks []storage.Mark
+	snaps    map[*snapshot]bool // open ones
+	last     storage.CSN        // of the newest snapshot
+	done     bool
 	// broken is an error that left the transaction's own rows in doubt.
 	broken error
 }
@@ -47,6 +50,7 @@ type mark struct {
 	seen   map[uint32]*catalog.Table
 	notes  map[string][]byte
 	tables map[uint32]tableMark
+	logs   []storage.Mark
 }
 
 // Begin implements storage.Store.
@@ -162,6 +166,9 @@ func (x *tx) Change(ctx context.Context, d *catalog.Delta) error {
 	for _, oid := range d.Truncated {
 		if err := lockTable(oid); err != nil {
 			return err
+		}
+		if before.Table(oid) != nil && before.Table(oid).KeepsBinlog() {
+			x.mark(oid, storage.EventTruncate)
 		}
 	}
 	for oid, o := range d.Schemas {
@@ -310,7 +317,7 @@ func checkNames(v *catalog.Version, d *catalog.Delta) error {
 
 // Savepoint implements storage.Txn.
 func (x *tx) Savepoint() int {
-	m := mark{ord: x.ord, ddl: x.ddl, seen: x.seen, notes: maps.Clone(x.notes), tables: map[uint32]tableMark{}}
+	m := mark{ord: x.ord, ddl: x.ddl, seen: x.seen, notes: maps.Clone(x.notes), tables: map[uint32]tableMark{}, logs: x.logMarks}
 	for oid, o := range x.own {
 		tm, err := o.mark()
 		if err != nil {
@@ -332,7 +339,7 @@ func (x *tx) RollbackTo(k int) error {
 	}
 	m := x.marks[k]
 	x.marks = x.marks[:k+1] // the mark itself stays, as in PostgreSQL
-	x.ord = m.ord
+	x.ord, x.logMarks = m.ord, m.logs
 	x.ddl, x.seen, x.cat = m.ddl, m.seen, nil
 	x.notes = maps.Clone(m.notes)
 	var order []uint32

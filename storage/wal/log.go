@@ -9,6 +9,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"sync"
 
@@ -170,6 +171,13 @@ func (l *Log) newFile(start uint64) error {
 // Seal computes an entry's payload checksum. Call it before the latches are
 // taken; the writer does it otherwise.
 func (e *Entry) Seal() { e.crc = Checksum(e.Payload()) }
+
+// Extend replaces the buffer of a sealed entry by one that begins with the same
+// bytes and goes on.
+func (e *Entry) Extend(buf []byte) {
+	e.crc = crc32.Update(e.crc, castagnoli, buf[len(e.Buf):])
+	e.Buf = buf
+}
 
 // Append gives e its numbers and its place in the log. It only touches memory;
 // Wait makes the record durable.

@@ -23,6 +23,9 @@ const (
 	secChunk     = 3
 	secFile      = 4
 	secNotes     = 5
+	secLate      = 6
+	secMarks     = 7
+	secLogFile   = 8
 )
 
 // Flags of a chunk.
@@ -31,6 +34,8 @@ const (
 	flagKeys  = 2
 	flagIDs   = 4
 	flagDense = 8
+	flagLog   = 16
+	flagEven  = 32 // ordinals rise by two
 )
 
 // KV is a catalog change or a note: a nil value removes the key.
@@ -129,6 +134,51 @@ func (e *Encoder) File(f *SideFile) {
 	e.end(at)
 }
 
+// LogFile adds a side file with binlog rows of a large commit.
+func (e *Encoder) LogFile(f *SideFile) {
+	at := e.section(secLogFile)
+	for _, v := range [...]uint64{uint64(f.Table), uint64(f.Shard), f.Rows, uint64(f.Size)} {
+		e.uvarint(v)
+	}
+	e.bytes([]byte(f.Name))
+	e.end(at)
+}
+
+// Marks adds markers for the binlogs of tables.
+func (e *Encoder) Marks(marks []storage.Mark) {
+	if len(marks) == 0 {
+		return
+	}
+	at := e.section(secMarks)
+	for _, m := range marks {
+		e.uvarint(uint64(m.Table))
+		e.uvarint(uint64(m.Event))
+		e.uvarint(uint64(m.Ord))
+	}
+	e.end(at)
+}
+
+// Late adds what was found of a tablet's logged chunks after they were encoded.
+func (e *Encoder) Late(t *catalog.Table, shard int, l *storage.Late) {
+	at := e.section(secLate)
+	e.uvarint(uint64(t.OID))
+	e.uvarint(uint64(shard))
+	e.uvarint(uint64(len(l.Ord)))
+	e.Buf = append(e.Buf, raw(l.Ord)...)
+	e.Buf = append(e.Buf, raw(l.At)...)
+	e.uvarint(uint64(l.Rows.N))
+	e.columns(t, l.Rows.Cols, l.Rows.N)
+	e.end(at)
+}
+
+// columns adds columns of a table by ordinal.
+func (e *Encoder) columns(t *catalog.Table, cols []*vec.Vec, n int) {
+	e.uvarint(uint64(len(cols)))
+	for i, v := range cols {
+		e.column(t.Columns[i].ID, v, n)
+	}
+}
+
 // Chunk adds a chunk of a table's shard.
 func (e *Encoder) Chunk(t *catalog.Table, shard int, c *storage.Chunk) {
 	at := e.section(secChunk)
@@ -146,8 +196,14 @@ func (e *Encoder) Chunk(t *catalog.Table, shard int, c *storage.Chunk) {
 	if c.RowID != nil {
 		flags |= flagIDs
 	}
-	if dense(c.Ord) {
+	switch {
+	case rises(c.Ord, 1):
 		flags |= flagDense
+	case rises(c.Ord, 2):
+		flags |= flagDense | flagEven
+	}
+	if c.Logged {
+		flags |= flagLog
 	}
 	e.Buf = append(e.Buf, byte(c.Op), flags)
 	e.uvarint(uint64(n))
@@ -164,10 +220,7 @@ func (e *Encoder) Chunk(t *catalog.Table, shard int, c *storage.Chunk) {
 		e.Buf = append(e.Buf, raw(c.RowID[:n])...)
 	}
 	if c.Rows != nil {
-		e.uvarint(uint64(len(c.Rows.Cols)))
-		for i, v := range c.Rows.Cols {
-			e.column(t.Columns[i].ID, v, n)
-		}
+		e.columns(t, c.Rows.Cols, n)
 	}
 	if c.Keys != nil {
 		e.uvarint(uint64(len(c.Keys.Cols)))
@@ -179,12 +232,20 @@ func (e *Encoder) Chunk(t *catalog.Table, shard int, c *storage.Chunk) {
 			e.column(id, v, n)
 		}
 	}
+	if c.Logged && c.Op != storage.OpInsert {
+		k := len(c.BeforeOf)
+		e.uvarint(uint64(k))
+		e.Buf = append(e.Buf, raw(c.BeforeOf)...)
+		if k > 0 {
+			e.columns(t, c.Before.Cols, k)
+		}
+	}
 	e.end(at)
 }
 
-func dense(ord []uint32) bool {
+func rises(ord []uint32, by uint32) bool {
 	for i := 1; i < len(ord); i++ {
-		if ord[i] != ord[i-1]+1 {
+		if ord[i] != ord[i-1]+by {
 			return false
 		}
 	}
@@ -302,6 +363,8 @@ type Visitor struct {
 	Notes     func(kvs []KV) error
 	Truncated func(tables []uint32) error
 	File      func(f *SideFile) error
+	LogFile   func(f *SideFile) error
+	Marks     func(marks []storage.Mark) error
 	// Want is asked for each chunk: the table to read it for, with the columns that
 	// the table has now (nil: skip it).
 	Want func(table uint32, shard int, schemaVersion uint64) *catalog.Table
@@ -343,6 +406,22 @@ func Decode(b []byte, v *Visitor) error {
 			if v.File != nil && !body.bad {
 				err = v.File(&f)
 			}
+		case secLogFile:
+			f := SideFile{Table: uint32(body.uvarint()), Shard: int(body.uvarint()), Rows: body.uvarint(), Size: int64(body.uvarint())}
+			f.Name = string(body.take(int(body.uvarint())))
+			if v.LogFile != nil && !body.bad {
+				err = v.LogFile(&f)
+			}
+		case secMarks:
+			var ms []storage.Mark
+			for len(body.b) > 0 && !body.bad {
+				ms = append(ms, storage.Mark{Table: uint32(body.uvarint()), Event: storage.Event(body.uvarint()), Ord: uint32(body.uvarint())})
+			}
+			if v.Marks != nil && !body.bad {
+				err = v.Marks(ms)
+			}
+		case secLate: // DecodeLate's
+			continue
 		case secChunk:
 			err = decodeChunk(&body, v)
 		default:
@@ -398,9 +477,12 @@ func decodeChunk(r *reader, v *Visitor) error {
 	}
 	c.Ord = make([]uint32, n)
 	if flags&flagDense != 0 {
-		first := uint32(r.uvarint())
+		first, step := uint32(r.uvarint()), uint32(1)
+		if flags&flagEven != 0 {
+			step = 2
+		}
 		for i := range c.Ord {
-			c.Ord[i] = first + uint32(i)
+			c.Ord[i] = first + uint32(i)*step
 		}
 	} else {
 		fill(r, c.Ord)
@@ -413,28 +495,8 @@ func decodeChunk(r *reader, v *Visitor) error {
 		c.OldCSN = make([]storage.CSN, n)
 	}
 	if flags&flagRows != 0 {
-		c.Rows = &vec.Batch{Cols: make([]*vec.Vec, len(t.Columns)), N: n}
-		cols := int(r.uvarint())
-		for k := 0; k < cols && !r.bad; k++ {
-			id, col := r.column(n)
-			if r.bad {
-				return nil
-			}
-			i := k
-			if i >= len(t.Columns) || t.Columns[i].ID != id {
-				i = slices.IndexFunc(t.Columns, func(c catalog.Column) bool { return c.ID == id })
-			}
-			if i >= 0 && col.T.Layout == t.Columns[i].T.Layout && col.T.Scale == t.Columns[i].T.Scale {
-				col.T = t.Columns[i].T
-				c.Rows.Cols[i] = col
-			}
-		}
-		for i := range c.Rows.Cols {
-			if c.Rows.Cols[i] == nil { // added later
-				m := new(vec.Vec)
-				m.SetConst(t.Columns[i].T, t.Columns[i].Missing, n)
-				c.Rows.Cols[i] = m
-			}
+		if c.Rows = r.columns(t, n); r.bad {
+			return nil
 		}
 	}
 	if flags&flagKeys != 0 {
@@ -453,11 +515,95 @@ func decodeChunk(r *reader, v *Visitor) error {
 			return nil
 		}
 	}
+	if c.Logged = flags&flagLog != 0; c.Logged && c.Op != storage.OpInsert {
+		k := int(r.uvarint())
+		if k < 0 || k > vec.Size || k > len(r.b) {
+			r.bad = true
+			return nil
+		}
+		c.BeforeOf = make([]uint16, k)
+		fill(r, c.BeforeOf)
+		for _, i := range c.BeforeOf {
+			r.bad = r.bad || int(i) >= n
+		}
+		if k > 0 && !r.bad {
+			c.Before = r.columns(t, k)
+		}
+	}
 	if r.bad || (c.Rows == nil) != (c.Op == storage.OpDelete) || (c.Keys == nil) != (c.Op < storage.OpUpdate) {
 		r.bad = true
 		return nil
 	}
 	return v.Chunk(table, shard, &c)
+}
+
+// columns reads columns as those that the table has now, by ordinal.
+func (r *reader) columns(t *catalog.Table, n int) *vec.Batch {
+	b := &vec.Batch{Cols: make([]*vec.Vec, len(t.Columns)), N: n}
+	cols := int(r.uvarint())
+	for k := 0; k < cols && !r.bad; k++ {
+		id, col := r.column(n)
+		if r.bad {
+			return nil
+		}
+		i := k
+		if i >= len(t.Columns) || t.Columns[i].ID != id {
+			i = slices.IndexFunc(t.Columns, func(c catalog.Column) bool { return c.ID == id })
+		}
+		if i >= 0 && col.T.Layout == t.Columns[i].T.Layout && col.T.Scale == t.Columns[i].T.Scale {
+			col.T = t.Columns[i].T
+			b.Cols[i] = col
+		}
+	}
+	for i := range b.Cols {
+		if b.Cols[i] == nil { // added later
+			m := new(vec.Vec)
+			m.SetConst(t.Columns[i].T, t.Columns[i].Missing, n)
+			b.Cols[i] = m
+		}
+	}
+	return b
+}
+
+// DecodeLate walks the late images of a record, which its chunks need: Decode
+// passes over them. want says for which table to read those of a tablet, nil to
+// skip them.
+func DecodeLate(b []byte, want func(table uint32, shard int) *catalog.Table, visit func(table uint32, shard int, l *storage.Late)) error {
+	if len(b) == 0 || b[0] != recordVersion {
+		return fmt.Errorf("log record has an unknown version")
+	}
+	r := reader{b: b[1:]}
+	for len(r.b) > 0 && !r.bad {
+		kind := r.byte()
+		body := reader{b: r.take(int(r.uvarint()))}
+		if r.bad || kind != secLate {
+			continue
+		}
+		table, shard := uint32(body.uvarint()), int(body.uvarint())
+		t := want(table, shard)
+		if t == nil && !body.bad {
+			continue
+		}
+		n := int(body.uvarint())
+		l := &storage.Late{Ord: values[uint32](&body, n), At: values[int32](&body, n)}
+		rows := int(body.uvarint())
+		if body.bad || rows < 0 || rows > n {
+			r.bad = true
+			break
+		}
+		for _, at := range l.At {
+			r.bad = r.bad || int(at) >= rows
+		}
+		if l.Rows = body.columns(t, rows); body.bad || r.bad {
+			r.bad = true
+			break
+		}
+		visit(table, shard, l)
+	}
+	if r.bad {
+		return fmt.Errorf("log record is malformed")
+	}
+	return nil
 }
 
 func keysFit(t *catalog.Table, keys *vec.Batch) bool {
@@ -527,7 +673,7 @@ func fill[E any](r *reader, dst []E) { copy(raw(dst), r.take(len(raw(dst)))) }
 
 func values[E any](r *reader, n int) []E {
 	var e E
-	if n > len(r.b)/int(unsafe.Sizeof(e)) {
+	if n < 0 || n > len(r.b)/int(unsafe.Sizeof(e)) {
 		r.bad = true
 		return nil
 	}
