@@ -41,8 +41,13 @@ type Call struct {
 	// Direct are the values of an ordered-set aggregate's direct arguments. The
 	// aggregated arguments of these come sorted by the operator, group by group.
 	Direct []types.Datum
-	Env    *types.Env
+	// Order is the order of a hypothetical-set aggregate's arguments.
+	Order []SortOrder
+	Env   *types.Env
 }
+
+// SortOrder is how one argument is sorted.
+type SortOrder struct{ Desc, NullsFirst bool }
 
 // makers has the constructors by the functions' OIDs.
 var makers = map[uint32]func(*Call) (State, error){}

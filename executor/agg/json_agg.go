@@ -16,15 +16,15 @@ func init() {
 
 func jsonArray(s *rows, g uint32, dst []byte) ([]byte, error) {
 	v := s.c.cols[0]
-	sep := ", "
-	if t := v.T.OID; t == types.RecordOID || types.IsArray(t) {
-		sep = ", \n "
-	}
+	lines := v.T.OID == types.RecordOID || types.IsArray(v.T.OID)
 	dst = append(dst, '[')
 	first := true
 	_ = s.c.each(g, func(r int) error {
 		if !first {
-			dst = append(dst, sep...)
+			dst = append(dst, ", "...)
+			if lines && !v.IsNull(r) {
+				dst = append(dst, "\n "...)
+			}
 		}
 		first = false
 		dst = eval.AppendJSON(dst, v.T, v.Datum(r), nil, s.call.Env)

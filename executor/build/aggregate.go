@@ -88,6 +88,9 @@ func (b *builder) aggregate(n *plan.Aggregate) (*chain, error) {
 				c.Extra = append(c.Extra, column(k.Expr))
 				c.ExtraTypes = append(c.ExtraTypes, k.Expr.Type())
 			}
+			if a.Fn.Agg == fn.Hypothetical {
+				c.Call.Order = append(c.Call.Order, agg.SortOrder{Desc: k.Desc, NullsFirst: k.NullsFirst})
+			}
 			c.Order = append(c.Order, op.SortCol{Col: at, Desc: k.Desc, NullsFirst: k.NullsFirst})
 		}
 		if len(order) == 0 && agg.OrderSensitive(a.Fn) {

@@ -139,7 +139,7 @@ func (b *builder) bound(f plan.FrameBound, mode plan.FrameMode, order []plan.Sor
 	}
 	key := order[0].Expr.Type()
 	switch key.OID {
-	case types.Int2OID, types.Int4OID, types.Int8OID, types.Float4OID, types.Float8OID, types.TimeOID:
+	case types.Int2OID, types.Int4OID, types.Int8OID, types.Float4OID, types.Float8OID, types.TimeOID, types.TimetzOID:
 		return out, nil
 	}
 	// The key shifted by the offset, and the key in the result's type: shifted by nothing.

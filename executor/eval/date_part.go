@@ -88,6 +88,10 @@ type part struct {
 	frac  int64
 }
 
+// wide is the scale of a part of v seconds and frac microseconds, for more than an
+// int8 holds of the latter.
+const wide = -2
+
 // infinitePart is a field of an infinite timestamp: infinite for what grows
 // without end, null for what goes in circles.
 func infinitePart(u unit, sign int) part {
@@ -288,7 +292,7 @@ func intervalPart(u unit, iv types.Fixed16) (part, bool) {
 				return part{v: s, scale: 6}, true
 			}
 		}
-		return part{v: secs + us/usecPerSec, scale: 0}, true
+		return part{v: secs, frac: us, scale: wide}, true
 	}
 	return part{}, false
 }
@@ -322,6 +326,8 @@ func (c *Call) retPart(i int, p part) {
 			c.SetNull(i)
 		case p.inf != 0:
 			c.Out.F64[i] = math.Inf(p.inf)
+		case p.scale == wide:
+			c.Out.F64[i] = float64(p.v) + float64(p.frac)/usecPerSec
 		case p.scale < 0:
 			c.Out.F64[i] = float64(p.v) + float64(p.frac)/usecPerDay
 		default:
@@ -335,6 +341,9 @@ func (c *Call) retPart(i int, p part) {
 		c.Out.Views[i] = vec.View{}
 	case p.inf != 0:
 		b, _ := types.ParseNumeric(c.Begin(), map[int][]byte{1: []byte("Infinity"), -1: []byte("-Infinity")}[p.inf])
+		c.End(i, b)
+	case p.scale == wide:
+		b, _ := types.NumericAdd(c.Begin(), types.NumericFromInt64(nil, p.v, 0), types.NumericFromInt64(nil, p.frac, 6))
 		c.End(i, b)
 	case p.scale < 0:
 		day := types.NumericFromInt64(nil, p.v, 0)

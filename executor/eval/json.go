@@ -246,7 +246,7 @@ func appendStripped(dst, v []byte) []byte {
 					dst = append(dst, ',')
 				}
 				first = false
-				dst = appendStripped(append(append(dst, k...), ':'), x)
+				dst = appendStripped(append(appendStripped(dst, k), ':'), x)
 			}
 			return true
 		})
@@ -263,6 +263,10 @@ func appendStripped(dst, v []byte) []byte {
 			return true
 		})
 		return append(dst, ']')
+	case '"':
+		if hasByte(v, '\\') { // escapes are written anew
+			return types.AppendJSONString(dst, appendUnquoted(nil, v))
+		}
 	}
 	return append(dst, v...)
 }

@@ -21,16 +21,14 @@ func init() {
 	for _, n := range []string{"trunc(float8)", "dtrunc"} {
 		reg(n, impl{loop: map1(math.Trunc), cost: 2, dense: true})
 	}
-	reg("sign(float8)", impl{loop: map1(func(v float64) float64 {
+	reg("sign(float8)", impl{loop: map1(func(v float64) float64 { // of NaN 0, as there
 		switch {
 		case v > 0:
 			return 1
 		case v < 0:
 			return -1
-		case v == 0:
-			return 0
 		}
-		return v
+		return 0
 	}), cost: 2})
 	reg("sign(numeric)", impl{loop: total(func(c *Call, i int) { c.End(i, types.NumericSignum(c.Begin(), c.Bytes(0, i))) })})
 	reg("round(numeric)", impl{loop: numeric1(func(dst, a []byte) ([]byte, error) { return types.NumericRound(dst, a, 0) })})
@@ -323,16 +321,16 @@ func cosd(v float64) float64 {
 	return cos90(v)
 }
 
-// sin90 and cos90 take 0 to 90 degrees.
+// sin90 and cos90 take 0 to 90 degrees, or NaN.
 func sin90(v float64) float64 {
-	if v <= 30 {
+	if !(v > 30) {
 		return math.Sin(v*(math.Pi/180)) / sin30 / 2
 	}
 	return cos90(90 - v)
 }
 
 func cos90(v float64) float64 {
-	if v <= 60 {
+	if !(v > 60) {
 		return 1 - (1-math.Cos(v*(math.Pi/180)))/oneMinusCos60/2
 	}
 	return sin90(90 - v)

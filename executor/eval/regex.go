@@ -3,6 +3,7 @@ package eval
 import (
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -566,17 +567,33 @@ func (m *matcher) load(s []byte) {
 	m.offs = append(m.offs, len(s))
 }
 
-// all calls f with every match, one after another, until f returns false.
+// all calls f with every match, one after another, until f returns false. Behind a
+// match there may be an empty one, at its very end.
 func (m *matcher) all(s []byte, from int, f func(loc []int) bool) error {
 	if m.fast == nil && m.re != nil {
-		for _, loc := range m.re.FindAllSubmatchIndex(s, -1) {
+		locs := m.re.FindAllSubmatchIndex(s, -1)
+		for k, loc := range locs {
 			if loc[0] >= from && !f(loc) {
 				break
+			}
+			end := loc[1]
+			if loc[0] == end || end < from || k+1 < len(locs) && locs[k+1][0] == end || looksBack(m.re) {
+				continue
+			}
+			// The package leaves that one out.
+			if more := m.re.FindSubmatchIndex(s[end:]); more != nil && more[0] == 0 && more[1] == 0 {
+				for i := range more {
+					if more[i] >= 0 {
+						more[i] += end
+					}
+				}
+				if !f(more) {
+					break
+				}
 			}
 		}
 		return nil
 	}
-	last := -1
 	for from <= len(s) {
 		loc, err := m.find(s, from)
 		if err != nil {
@@ -592,16 +609,26 @@ func (m *matcher) all(s []byte, from int, f func(loc []int) bool) error {
 			} else {
 				from += charLen(s[from:], false)
 			}
-			if loc[0] == last {
-				continue
-			}
 		}
-		last = loc[1]
 		if !f(loc) {
 			return nil
 		}
 	}
 	return nil
+}
+
+// looksBack says whether a pattern's match may depend on what stands before it.
+func looksBack(re *regexp.Regexp) bool {
+	p, err := syntax.Parse(re.String(), syntax.Perl)
+	return err != nil || opLooksBack(p)
+}
+
+func opLooksBack(p *syntax.Regexp) bool {
+	switch p.Op {
+	case syntax.OpBeginLine, syntax.OpBeginText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return true
+	}
+	return slices.ContainsFunc(p.Sub, opLooksBack)
 }
 
 // regexCache keeps the patterns compiled for one call.

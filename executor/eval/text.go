@@ -286,8 +286,12 @@ func init() {
 	})})
 	reg("convert_to", impl{loop: each(convertLoop)})
 	reg("convert_from", impl{loop: each(func(c *Call, i int) error {
-		if s := c.Bytes(0, i); !utf8.Valid(s) {
+		s := c.Bytes(0, i)
+		if !utf8.Valid(s) {
 			return invalidUTF8(s)
+		}
+		if bytes.IndexByte(s, 0) >= 0 {
+			return invalidUTF8([]byte{0})
 		}
 		return convertLoop(c, i)
 	})})

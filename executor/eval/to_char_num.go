@@ -125,6 +125,8 @@ func parseNumTemplate(s string) *numTemplate {
 		case strings.HasPrefix(u, "RN"):
 			t.roman = s[0]
 			take(2, 'R')
+		case u[0] == 'B': // blanks for zero, which changes nothing
+			s = s[1:]
 		case u[0] == 'S':
 			if t.sign == 'S' {
 				bad("cannot use \"S\" twice")
@@ -391,7 +393,10 @@ func init() {
 				switch {
 				case t.roman != 0:
 					v := math.RoundToEven(f64(c, i))
-					if !(v > -1e9 && v < 1e9) {
+					if !(v >= math.MinInt32 && v <= math.MaxInt32) {
+						if c.Args[0].T.OID == types.NumericOID && !math.IsNaN(v) && !math.IsInf(v, 0) {
+							return outOfRange[int32]()
+						}
 						v = 0
 					}
 					c.End(i, t.appendRoman(c.Begin(), int64(v)))
@@ -571,6 +576,8 @@ func (t *numTemplate) read(s string) (string, error) {
 					frac = append(frac, s[i])
 					i++
 				}
+			} else if i < len(s) && s[i] != '-' && s[i] != '+' && s[i] != '>' {
+				i += charLen([]byte(s[i:min(i+4, len(s))]), false) // a place without a digit
 			}
 		case '.':
 			if i < len(s) && s[i] == '.' {

@@ -310,7 +310,9 @@ func (s *JoinBuild) makeFilter(i int) {
 		return
 	}
 	f.Min, f.Max = types.NewInt(t.min[i]), types.NewInt(int64(uint64(t.min[i])+t.span[i]))
-	if kt := t.rows.T[t.keys[i]]; kt.Layout == types.LayoutBool {
+	kt := t.rows.T[t.keys[i]]
+	if kt.Layout == types.LayoutBool || kt.Layout == types.LayoutI32 && types.UnsignedI32(kt.OID) || kt.Layout == types.LayoutI64 && types.UnsignedI64(kt.OID) {
+		// The bounds are those of the bits taken as signed.
 		f.Min, f.Max = types.Null, types.Null
 	}
 	if t.form == tableDense && len(t.keys) == 1 {

@@ -226,6 +226,17 @@ func (t *windowTask) shifted(b *Bound, start bool, lo, hi int) (func(j, i int) i
 			}
 			return types.CompareFloat(f(j), x)
 		}, nil
+	case kt.OID == types.TimetzOID: // times of day do not wrap around here
+		_, _, off := b.Offset.Fixed16().IntervalParts()
+		if b.Sub {
+			off = -off
+		}
+		f := func(i int) types.Fixed16 { return at[types.Fixed16](col.data.Bytes(), int(t.idx[i])) }
+		return func(j, i int) int {
+			x := f(i)
+			x.A += off
+			return types.CompareFixed16(kt.OID, f(j), x)
+		}, nil
 	default:
 		off := b.Offset.I
 		if b.T.OID == types.IntervalOID { // of a time of day: days and months do not count

@@ -78,6 +78,9 @@ func Bind(stmt parser.Stmt, env *Env) (*plan.Statement, error) {
 		return nil, err
 	}
 	s.Objects = b.objects
+	if _, explains := s.Utility.(*plan.Explain); !explains {
+		s.Writes = s.Writes || b.modifies
+	}
 	s.MaxID = b.lastID
 	for k, p := range b.assumed {
 		s.Assume = append(s.Assume, plan.Assumption{Table: uint32(k[0]), Ordinal: k[1], Prec: p})
@@ -112,6 +115,8 @@ type binder struct {
 	objIndex map[uint32]int
 	views    []uint32 // being expanded, outermost first
 	noCache  bool
+	// modifies: a part of WITH writes.
+	modifies bool
 	// record, when not nil, collects how names were resolved, for a view's text.
 	record *recorder
 }

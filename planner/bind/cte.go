@@ -23,6 +23,9 @@ type cte struct {
 	materialized bool
 	inline       bool
 	recursive    bool
+	// modifies: an INSERT, UPDATE or DELETE, which runs whether or not it is read;
+	// silent: without RETURNING.
+	modifies, silent bool
 	// step is set while the recursive term is bound; selfRefs counts its uses.
 	step     bool
 	selfRefs int
@@ -48,8 +51,9 @@ func (q *query) with(w *pg.WithClause) error {
 		items = sortCTEs(items)
 	}
 	for _, c := range items {
-		if c.Ctequery.GetSelectStmt() == nil {
-			return b.unsupported(c.Location, "a data-modifying statement in WITH")
+		modifies := c.Ctequery.GetSelectStmt() == nil
+		if modifies && q.parent != nil {
+			return b.errf(c.Location, sqlstate.FeatureNotSupported, "WITH clause containing a data-modifying statement must be at the top level")
 		}
 		if c.SearchClause != nil {
 			return b.unsupported(c.Location, "SEARCH in a recursive query")
@@ -61,7 +65,13 @@ func (q *query) with(w *pg.WithClause) error {
 		x.materialized = c.Ctematerialized == pg.CTEMaterialize_CTEMaterializeAlways
 		x.inline = c.Ctematerialized == pg.CTEMaterialize_CTEMaterializeNever
 		var err error
-		if w.Recursive && mentions(c.Ctequery, c.Ctename) {
+		if modifies {
+			if w.Recursive && mentions(c.Ctequery, c.Ctename) {
+				return b.errf(c.Location, sqlstate.InvalidRecursion, "recursive query \"%s\" must not contain data-modifying statements", c.Ctename)
+			}
+			x.inline, x.modifies = false, true
+			err = q.modifyingCTE(x)
+		} else if w.Recursive && mentions(c.Ctequery, c.Ctename) {
 			x.inline, x.recursive = false, true
 			err = q.recursiveCTE(x)
 		} else {
@@ -82,6 +92,32 @@ func (q *query) plainCTE(x *cte) error {
 	}
 	x.def = r.node
 	x.cols, err = q.renameCTE(x, r.cols)
+	return err
+}
+
+// modifyingCTE binds INSERT, UPDATE or DELETE in WITH. All of a statement's parts
+// see the same snapshot; only RETURNING tells one what another did.
+func (q *query) modifyingCTE(x *cte) error {
+	b := q.b
+	var node plan.Node
+	var cols []plan.Column
+	var err error
+	switch s := x.node.Ctequery.GetNode().(type) {
+	case *pg.Node_InsertStmt:
+		node, cols, err = b.insert(s.InsertStmt, q)
+	case *pg.Node_UpdateStmt:
+		node, cols, err = b.update(s.UpdateStmt, q)
+	case *pg.Node_DeleteStmt:
+		node, cols, err = b.delete(s.DeleteStmt, q)
+	default:
+		return b.unsupported(x.node.Location, "this statement in WITH")
+	}
+	if err != nil {
+		return err
+	}
+	b.modifies = true
+	x.def, x.silent = node, len(cols) == 0
+	x.cols, err = q.renameCTE(x, cols)
 	return err
 }
 
@@ -205,6 +241,9 @@ func (q *query) findCTE(name string) *cte {
 // cteRef binds a reference to a WITH item in FROM.
 func (q *query) cteRef(c *cte, rv *pg.RangeVar) (plan.Node, *rel, error) {
 	b := q.b
+	if c.silent {
+		return nil, nil, b.errf(rv.Location, sqlstate.FeatureNotSupported, "WITH query \"%s\" does not have a RETURNING clause", c.name)
+	}
 	entry := &rel{}
 	var node plan.Node
 	var cols []plan.Column
@@ -257,6 +296,8 @@ func (q *query) wrapCTEs(node plan.Node) plan.Node {
 	for i := len(q.ctes) - 1; i >= 0; i-- {
 		c := q.ctes[i]
 		switch {
+		case c.modifies:
+			node = &plan.With{ID: c.id, Name: c.name, Def: c.def, Body: node}
 		case c.refs == 0:
 		case c.inline || c.refs == 1 && !c.materialized && !c.recursive && !volatile(c.def):
 			node = plan.Rewrite(node, func(n plan.Node) plan.Node {

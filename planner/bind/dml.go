@@ -119,15 +119,16 @@ func (b *binder) checks(q *query, t *catalog.Table, row []plan.Column) ([]plan.C
 	return out, nil
 }
 
-// returning binds a RETURNING list.
-func (q *query) returning(list []*pg.Node, ns []*rel) ([]plan.Projection, []plan.Column, error) {
+// returning binds a RETURNING list into ret. Where it has subqueries, ret passes on
+// the columns that it uses, and above computes it from these.
+func (q *query) returning(list []*pg.Node, ns []*rel, ret *[]plan.Projection) (above []plan.Projection, cols []plan.Column, err error) {
 	if len(list) == 0 {
 		return nil, nil, nil
 	}
 	b := q.b
 	q.ns = ns
 	var ts []target
-	err := q.in(clauseReturning, func() (err error) {
+	err = q.in(clauseReturning, func() (err error) {
 		ts, err = q.targets(list)
 		return err
 	})
@@ -135,15 +136,13 @@ func (q *query) returning(list []*pg.Node, ns []*rel) ([]plan.Projection, []plan
 		return nil, nil, err
 	}
 	var out []plan.Projection
-	var cols []plan.Column
+	sub := false
 	for _, t := range ts {
 		e, err := b.known(t.e, t.loc)
 		if err != nil {
 			return nil, nil, err
 		}
-		if hasSubquery(e) {
-			return nil, nil, b.unsupported(t.loc, "a subquery in RETURNING")
-		}
+		sub = sub || hasSubquery(e)
 		c := b.column(q, t.name, e.Type(), inputCol)
 		if ref, ok := e.(*expr.Column); ok {
 			c.Table, c.Attr = b.cols[ref.ID].col.Table, b.cols[ref.ID].col.Attr
@@ -151,7 +150,40 @@ func (q *query) returning(list []*pg.Node, ns []*rel) ([]plan.Projection, []plan
 		out = append(out, plan.Projection{Col: c, Expr: e})
 		cols = append(cols, c)
 	}
+	if !sub {
+		*ret = out
+		return nil, cols, nil
+	}
+	fresh := map[int]plan.Column{}
+	for i, p := range out {
+		out[i].Expr = plan.RewriteExpr(p.Expr, func(e expr.Expr) (expr.Expr, bool) {
+			c, ok := e.(*expr.Column)
+			if !ok || b.cols[c.ID] == nil || b.cols[c.ID].q != q {
+				return e, false
+			}
+			f, ok := fresh[c.ID]
+			if !ok {
+				f = b.column(q, c.Name, c.T, inputCol)
+				fresh[c.ID] = f
+				*ret = append(*ret, plan.Projection{Col: f, Expr: c})
+			}
+			return f.Ref(), true
+		})
+	}
+	if len(*ret) == 0 { // one row for each row
+		*ret = append(*ret, plan.Projection{Col: b.column(q, "one", types.Int4, inputCol), Expr: &expr.Const{T: types.Int4, D: types.NewInt(1)}})
+	}
 	return out, cols, nil
+}
+
+// written puts the WITH items of a write below it, and the part of RETURNING that
+// has subqueries above; then these may read the items too.
+func (q *query) written(n plan.Node, in *plan.Node, above []plan.Projection) plan.Node {
+	if above == nil {
+		*in = q.wrapCTEs(*in)
+		return n
+	}
+	return q.wrapCTEs(&plan.Project{Input: n, Exprs: above})
 }
 
 func hasSubquery(e expr.Expr) bool {
@@ -166,8 +198,8 @@ func hasSubquery(e expr.Expr) bool {
 }
 
 // insert binds INSERT.
-func (b *binder) insert(s *pg.InsertStmt) (*plan.Insert, []plan.Column, error) {
-	q := &query{b: b}
+func (b *binder) insert(s *pg.InsertStmt, parent *query) (plan.Node, []plan.Column, error) {
+	q := &query{b: b, parent: parent}
 	t, err := b.writable(s.Relation, "insert into")
 	if err != nil {
 		return nil, nil, err
@@ -199,7 +231,6 @@ func (b *binder) insert(s *pg.InsertStmt) (*plan.Insert, []plan.Column, error) {
 	if ins.Input, err = b.generated(q, t, ins.Input); err != nil {
 		return nil, nil, err
 	}
-	ins.Input = q.wrapCTEs(ins.Input)
 	ins.Row = ins.Input.Columns()
 	if ins.Checks, err = b.checks(q, t, ins.Row); err != nil {
 		return nil, nil, err
@@ -214,12 +245,14 @@ func (b *binder) insert(s *pg.InsertStmt) (*plan.Insert, []plan.Column, error) {
 		}
 	}
 	entry := q.rowRel(name, t, ins.Row)
-	var cols []plan.Column
 	if len(s.ReturningList) > 0 {
 		b.use(t, "r")
 	}
-	ins.Returning, cols, err = q.returning(s.ReturningList, []*rel{entry})
-	return ins, cols, err
+	above, cols, err := q.returning(s.ReturningList, []*rel{entry}, &ins.Returning)
+	if err != nil {
+		return nil, nil, err
+	}
+	return q.written(ins, &ins.Input, above), cols, nil
 }
 
 // insertColumns are the ordinals that INSERT's columns name: all when it names none.
@@ -663,8 +696,8 @@ func (q *query) targetScan(t *catalog.Table, rv *pg.RangeVar) (*plan.Scan, *rel,
 }
 
 // update binds UPDATE.
-func (b *binder) update(s *pg.UpdateStmt) (*plan.Update, []plan.Column, error) {
-	q := &query{b: b}
+func (b *binder) update(s *pg.UpdateStmt, parent *query) (plan.Node, []plan.Column, error) {
+	q := &query{b: b, parent: parent}
 	t, err := b.writable(s.Relation, "update")
 	if err != nil {
 		return nil, nil, err
@@ -693,18 +726,20 @@ func (b *binder) update(s *pg.UpdateStmt) (*plan.Update, []plan.Column, error) {
 		return nil, nil, err
 	}
 	node = q.hoist(node, u.Set)
-	u.Input = q.wrapCTEs(node)
+	u.Input = node
 	u.Row = b.rowColumns(q, t)
 	if u.Checks, err = b.checks(q, t, u.Row); err != nil {
 		return nil, nil, err
 	}
-	var cols []plan.Column
 	ns := append([]*rel{q.rowRel(r.name, t, u.Row)}, without(q.ns, r)...)
 	if len(s.ReturningList) > 0 || s.WhereClause != nil {
 		b.use(t, "r")
 	}
-	u.Returning, cols, err = q.returning(s.ReturningList, ns)
-	return u, cols, err
+	above, cols, err := q.returning(s.ReturningList, ns, &u.Returning)
+	if err != nil {
+		return nil, nil, err
+	}
+	return q.written(u, &u.Input, above), cols, nil
 }
 
 func without(ns []*rel, r *rel) []*rel {
@@ -776,8 +811,8 @@ func (q *query) hoist(node plan.Node, set []expr.Expr) plan.Node {
 }
 
 // delete binds DELETE.
-func (b *binder) delete(s *pg.DeleteStmt) (*plan.Delete, []plan.Column, error) {
-	q := &query{b: b}
+func (b *binder) delete(s *pg.DeleteStmt, parent *query) (plan.Node, []plan.Column, error) {
+	q := &query{b: b, parent: parent}
 	t, err := b.writable(s.Relation, "delete from")
 	if err != nil {
 		return nil, nil, err
@@ -798,11 +833,13 @@ func (b *binder) delete(s *pg.DeleteStmt) (*plan.Delete, []plan.Column, error) {
 	if node, err = q.writeFilter(node, s.WhereClause, &d.Recheck, &d.SelfContained); err != nil {
 		return nil, nil, err
 	}
-	d.Input = q.wrapCTEs(node)
-	var cols []plan.Column
+	d.Input = node
 	if len(s.ReturningList) > 0 || s.WhereClause != nil {
 		b.use(t, "r")
 	}
-	d.Returning, cols, err = q.returning(s.ReturningList, q.ns)
-	return d, cols, err
+	above, cols, err := q.returning(s.ReturningList, q.ns, &d.Returning)
+	if err != nil {
+		return nil, nil, err
+	}
+	return q.written(d, &d.Input, above), cols, nil
 }

@@ -1,9 +1,12 @@
 package bind
 
 import (
+	"strings"
+
 	pg "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/fn"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/planner/plan"
@@ -24,6 +27,7 @@ func (q *query) function(x *pg.RangeFunction) (plan.Node, *rel, error) {
 	name := ""
 	scalar := false
 	var firstCall expr.Expr
+	var record plan.Node
 	items := rowsFrom(x.Functions)
 	for i, it := range items {
 		e, err := q.fromCall(it.call)
@@ -53,6 +57,11 @@ func (q *query) function(x *pg.RangeFunction) (plan.Node, *rel, error) {
 		}
 		scalar = single && len(items) == 1
 		call, isCall := e.(*expr.Call)
+		if isCall && len(defs) > 0 && len(items) == 1 {
+			if record, err = q.jsonRecord(call, shape, location(it.call)); err != nil {
+				return nil, nil, err
+			}
+		}
 		if isCall && (call.Fn.RetSet || len(items) > 1 || x.Ordinality || len(shape) > 1) || !isCall && (len(items) > 1 || x.Ordinality) {
 			set.Calls = append(set.Calls, plan.SetCall{Call: e, Cols: shape})
 		} else {
@@ -61,7 +70,9 @@ func (q *query) function(x *pg.RangeFunction) (plan.Node, *rel, error) {
 		cols = append(cols, shape...)
 	}
 	var node plan.Node
-	if len(plain) > 0 {
+	if record != nil {
+		node = record
+	} else if len(plain) > 0 {
 		node = &plan.Project{Input: oneRow(), Exprs: plain}
 	} else {
 		if x.Ordinality {
@@ -94,6 +105,57 @@ func (q *query) function(x *pg.RangeFunction) (plan.Node, *rel, error) {
 		entry.cols[i].e = info.col.Ref()
 	}
 	return node, entry, nil
+}
+
+// jsonRecord makes the fields of json[b]_to_record and json[b]_to_recordset, which
+// the column definitions name; nil for all other functions.
+func (q *query) jsonRecord(call *expr.Call, cols []plan.Column, loc int32) (plan.Node, error) {
+	b := q.b
+	base, kind, ok := strings.Cut(call.Fn.Name, "_to_record")
+	if !ok || base != "json" && base != "jsonb" {
+		return nil, nil
+	}
+	doc := b.column(q, "value", call.Args[0].Type(), inputCol)
+	var in plan.Node
+	if kind == "set" {
+		elements := fn.BySignature(base + "_array_elements")
+		in = &plan.ProjectSet{Input: oneRow(), Calls: []plan.SetCall{{
+			Call: &expr.Call{Fn: elements, Args: call.Args, T: doc.T, Pos: call.Pos}, Cols: []plan.Column{doc}}}}
+	} else {
+		in = &plan.Project{Input: oneRow(), Exprs: []plan.Projection{{Col: doc, Expr: call.Args[0]}}}
+	}
+	p := &plan.Project{Input: in}
+	for _, c := range cols {
+		name := &expr.Const{T: types.Text, D: types.NewString(c.Name)}
+		text, err := b.binary("->>", doc.Ref(), name, loc)
+		if err != nil {
+			return nil, err
+		}
+		var e expr.Expr
+		switch {
+		case c.T.OID == types.JSONOID || c.T.OID == types.JSONBOID:
+			if e, err = b.binary("->", doc.Ref(), name, loc); err != nil {
+				return nil, err
+			}
+			if e, err = b.coerceType(e, c.T, fn.Explicit, loc); err != nil {
+				return nil, err
+			}
+			// A null there is a null here.
+			e = &expr.Case{Whens: []expr.When{{Cond: &expr.IsNull{Arg: text}, Then: null(c.T)}}, Else: e, T: c.T}
+		case types.IsArray(c.T.OID):
+			return nil, b.unsupported(loc, "an array column of %s", call.Fn.Name)
+		case c.T.OID == types.VarcharOID || c.T.OID == types.BPCharOID:
+			if e, err = b.assignable(text, c.T, c.Name, loc); err != nil {
+				return nil, err
+			}
+		default:
+			if e, err = b.coerceType(text, c.T, fn.Explicit, loc); err != nil {
+				return nil, err
+			}
+		}
+		p.Exprs = append(p.Exprs, plan.Projection{Col: c, Expr: e})
+	}
+	return p, nil
 }
 
 type rowsFromItem struct {

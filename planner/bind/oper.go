@@ -163,6 +163,11 @@ func (b *binder) polyError(decl, actual []uint32, loc int32) error {
 			return b.errf(loc, sqlstate.DatatypeMismatch, "argument declared anyarray is not an array but type %s", types.FormatTypeNoMod(actual[i]))
 		}
 	}
+	for i, d := range decl {
+		if d == types.AnyElementOID && actual[i] != types.UnknownOID && fn.ArrayOf(actual[i]) == 0 {
+			return b.errf(loc, sqlstate.UndefinedObject, "could not find array type for data type %s", types.FormatTypeNoMod(actual[i]))
+		}
+	}
 	return b.errf(loc, sqlstate.DatatypeMismatch, "arguments declared \"anyelement\" are not all alike")
 }
 

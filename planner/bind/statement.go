@@ -23,19 +23,19 @@ func (b *binder) statement(st parser.Stmt) (*plan.Statement, error) {
 		if st.Tuples > 0 {
 			return b.tuples(x.InsertStmt, st.Tuples)
 		}
-		n, cols, err := b.insert(x.InsertStmt)
+		n, cols, err := b.insert(x.InsertStmt, nil)
 		if err != nil {
 			return nil, err
 		}
 		return &plan.Statement{Root: n, Columns: cols, Tag: "INSERT 0", Writes: true}, nil
 	case *pg.Node_UpdateStmt:
-		n, cols, err := b.update(x.UpdateStmt)
+		n, cols, err := b.update(x.UpdateStmt, nil)
 		if err != nil {
 			return nil, err
 		}
 		return &plan.Statement{Root: n, Columns: cols, Tag: "UPDATE", Writes: true}, nil
 	case *pg.Node_DeleteStmt:
-		n, cols, err := b.delete(x.DeleteStmt)
+		n, cols, err := b.delete(x.DeleteStmt, nil)
 		if err != nil {
 			return nil, err
 		}

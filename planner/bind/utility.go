@@ -295,9 +295,14 @@ func (b *binder) explain(st parser.Stmt, s *pg.ExplainStmt) (*plan.Statement, er
 	if err != nil {
 		return nil, err
 	}
+	inner.Writes = inner.Writes || b.modifies
 	e.Stmt = inner
+	t := types.Text
+	if e.Format == "json" {
+		t = types.JSON
+	}
 	return &plan.Statement{Tag: "EXPLAIN", Writes: inner.Writes && e.Analyze, Utility: e,
-		Columns: []plan.Column{{ID: b.id(), Name: "QUERY PLAN", T: types.Text}}}, nil
+		Columns: []plan.Column{{ID: b.id(), Name: "QUERY PLAN", T: t}}}, nil
 }
 
 // roleOptions reads the options of CREATE and ALTER ROLE.

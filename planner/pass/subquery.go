@@ -339,6 +339,14 @@ func joinSubqueries(c *Context, j *plan.Join) (plan.Node, error) {
 		m.On = nil
 		return filterSubqueries(c, &plan.Filter{Input: &m, Pred: j.On})
 	}
+	if j.Kind == plan.Left || j.Kind == plan.Right {
+		l, r := outputs(j.L), outputs(j.R)
+		for _, e := range expr.Conjuncts(j.On) {
+			if u := usedBy(e); hasSubquery(e) && u.intersects(l) && u.intersects(r) {
+				return matchedJoin(c, j)
+			}
+		}
+	}
 	m := *j
 	before := j.Columns()
 	var conj []expr.Expr
@@ -370,6 +378,57 @@ func joinSubqueries(c *Context, j *plan.Join) (plan.Node, error) {
 		*side = n
 	}
 	return &plan.Project{Input: &m, Exprs: passThrough(before)}, nil
+}
+
+// matchedJoin is an outer join whose condition has a subquery over both sides. The
+// rows of the side that is kept are numbered; an inner join finds the pairs, where a
+// condition is a filter; and the kept rows are joined with theirs by number.
+func matchedJoin(c *Context, j *plan.Join) (plan.Node, error) {
+	kept, other := j.L, j.R
+	if j.Kind == plan.Right {
+		kept, other = j.R, j.L
+	}
+	cols := kept.Columns()
+	number := c.Fresh(plan.Column{Name: "number", T: types.Int8})
+	var def plan.Node = &plan.Window{Input: kept, Funcs: []plan.WindowFunc{{Col: number, Fn: mustFunc("row_number")}}}
+	def, _ = renamed(c, def)
+	with := &plan.With{ID: c.ID(), Name: "kept", Def: def}
+	read := func() (*plan.CTERef, plan.Column) {
+		ref := &plan.CTERef{ID: with.ID, Name: with.Name}
+		for _, col := range def.Columns() {
+			ref.Cols = append(ref.Cols, c.Fresh(col))
+		}
+		return ref, ref.Cols[len(cols)]
+	}
+	// The pairs, by other names for the kept side.
+	ref, pair := read()
+	sub := map[int]expr.Expr{}
+	for i, col := range cols {
+		sub[col.ID] = ref.Cols[i].Ref()
+	}
+	on := plan.RewriteExpr(j.On, func(e expr.Expr) (expr.Expr, bool) {
+		if x, ok := e.(*expr.Column); ok && sub[x.ID] != nil {
+			return sub[x.ID], true
+		}
+		return e, false
+	})
+	pairs, err := filterSubqueries(c, &plan.Filter{Input: &plan.Join{ID: c.ID(), Kind: plan.Inner, L: ref, R: other}, Pred: on})
+	if err != nil {
+		return nil, err
+	}
+	if pairs, err = unnestAll(c, pairs); err != nil {
+		return nil, err
+	}
+	pairs = &plan.Project{Input: pairs, Exprs: append(passThrough(other.Columns()), passThrough([]plan.Column{pair})...)}
+	// The kept rows, by their own names.
+	ref, number = read()
+	rows := &plan.Project{Input: ref, Exprs: passThrough([]plan.Column{number})}
+	for i, col := range cols {
+		rows.Exprs = append(rows.Exprs, plan.Projection{Col: col, Expr: ref.Cols[i].Ref()})
+	}
+	eq := &expr.Call{Fn: eqFor(types.Int8), Args: []expr.Expr{number.Ref(), pair.Ref()}, T: types.Bool, Pos: -1, Op: "="}
+	with.Body = &plan.Project{Input: &plan.Join{ID: c.ID(), Kind: plan.Left, L: rows, R: pairs, On: eq}, Exprs: passThrough(j.Columns())}
+	return with, nil
 }
 
 // valuesSubqueries makes rows that hold subqueries a union of projections.

@@ -17,6 +17,8 @@ type FormatOptions struct {
 	IDs bool
 	// Annotate, when not nil, gives text to put behind a node's first line.
 	Annotate func(Node) string
+	// Measure gives what FormatJSON says besides of a node: names and JSON values.
+	Measure func(Node) [][2]string
 }
 
 // Format writes a plan in the shape of PostgreSQL's EXPLAIN: a line a node, its

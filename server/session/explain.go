@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -17,14 +18,21 @@ var explainColumns = []pgwire.Column{{Name: "QUERY PLAN", T: types.Text}}
 
 // explain shows a plan and, with ANALYZE, what running it took.
 func (s *Session) explain(ctx context.Context, p *prepared, u *plan.Explain, q *portal, out pgwire.Results) error {
-	if u.Format != "" && u.Format != "text" {
+	inJSON := u.Format == "json"
+	if u.Format != "" && u.Format != "text" && !inJSON {
 		return sqlstate.Unsupported("EXPLAIN (FORMAT %s)", u.Format)
 	}
 	if u.Stmt.Root == nil {
+		if inJSON {
+			return sendJSON(out, q, "[\n  \"Utility Statement\"\n]")
+		}
 		return sendLines(out, q, []string{"Utility Statement"})
 	}
 	opts := plan.FormatOptions{Costs: u.Costs, Verbose: u.Verbose}
 	if !u.Analyze {
+		if inJSON {
+			return sendJSON(out, q, plan.FormatJSON(u.Stmt.Root, opts))
+		}
 		lines := plan.Format(u.Stmt.Root, opts)
 		return sendLines(out, q, lines)
 	}
@@ -59,6 +67,24 @@ func (s *Session) explain(ctx context.Context, p *prepared, u *plan.Explain, q *
 	if err != nil {
 		return err
 	}
+	if inJSON {
+		opts.Measure = func(n plan.Node) [][2]string {
+			p, ok := prof[n]
+			if !ok {
+				return nil
+			}
+			m := [][2]string{{"Actual Rows", strconv.FormatInt(p.Rows, 10)}}
+			if u.Timing {
+				m = append(m, [2]string{"Actual Total Time", fmt.Sprintf("%.3f", float64(p.Time.Microseconds())/1000)})
+			}
+			if p.SplitsTotal > 0 {
+				m = append(m, [2]string{"Blocks Read", strconv.Itoa(p.Splits)}, [2]string{"Blocks", strconv.Itoa(p.SplitsTotal)})
+			}
+			return m
+		}
+		return sendJSON(out, q, plan.FormatJSON(inner.plan.Root, opts, "Peak Memory Usage", strconv.FormatInt((peak+1023)/1024, 10),
+			"Execution Time", fmt.Sprintf("%.3f", float64(took.Microseconds())/1000)))
+	}
 	opts.Annotate = func(n plan.Node) string {
 		p, ok := prof[n]
 		if !ok {
@@ -79,6 +105,14 @@ func (s *Session) explain(ctx context.Context, p *prepared, u *plan.Explain, q *
 		lines = append(lines, fmt.Sprintf("Execution Time: %.3f ms", float64(took.Microseconds())/1000))
 	}
 	return sendLines(out, q, lines)
+}
+
+func sendJSON(out pgwire.Results, q *portal, text string) error {
+	q.cols = []pgwire.Column{{Name: "QUERY PLAN", T: types.JSON}}
+	if err := sendText(out, q, [][]string{{text}}); err != nil {
+		return err
+	}
+	return out.CommandComplete("EXPLAIN")
 }
 
 func sendLines(out pgwire.Results, q *portal, lines []string) error {
