@@ -564,7 +564,9 @@ func (t *numTemplate) read(s string) (string, error) {
 			}
 			if i < len(s) && isDigit(s[i]) {
 				if inFrac {
-					frac = append(frac, s[i])
+					if len(frac) < t.post {
+						frac = append(frac, s[i])
+					}
 				} else {
 					whole = append(whole, s[i])
 				}
@@ -572,7 +574,7 @@ func (t *numTemplate) read(s string) (string, error) {
 			} else if i < len(s) && s[i] == '.' && !inFrac && t.point {
 				inFrac = true
 				i++
-				if i < len(s) && isDigit(s[i]) {
+				if i < len(s) && isDigit(s[i]) && len(frac) < t.post {
 					frac = append(frac, s[i])
 					i++
 				}
