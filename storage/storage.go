@@ -161,6 +161,9 @@ type Mutation struct {
 	// (update: Rows; delete: nil), and keep lists which of old still qualify.
 	// Nil: 40001 instead.
 	Resolve func(ctx context.Context, old *vec.Batch) (rows *vec.Batch, keep []uint16, err error)
+	// Lock has the keys locked until the transaction ends even if it is a single
+	// autocommit statement: what the statement tells of its rows then stays true.
+	Lock bool
 	// Stale, when not nil, is told within Write which rows of Keys (by place, ascending)
 	// are left to Resolve, before it is called. What is found at commit is not told.
 	Stale func(rows []uint16)
@@ -191,6 +194,9 @@ type Txn interface {
 	SuppressBinlog(on bool)
 	// AllocOIDs reserves n consecutive OIDs, never handed out again.
 	AllocOIDs(n int) uint32
+	// Extend makes a single autocommit statement's transaction one of several: from
+	// now on statements see what earlier ones wrote, and lock keys.
+	Extend() error
 	// Savepoint marks the present state; RollbackTo undoes all after the mark.
 	Savepoint() int
 	RollbackTo(mark int) error

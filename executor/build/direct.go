@@ -295,7 +295,10 @@ func (d *Direct) Run(ctx context.Context, r *DirectRows, env *Env) (int64, error
 			return 0, err
 		}
 	}
-	if d.once && d.twice.Any(batches, d.table.PK) {
+	if d.once && !env.KeepLast && d.twice.Any(batches, d.table.PK) {
+		if env.KeepFirst {
+			return 0, ErrNotDirect
+		}
 		return 0, op.ErrTwice()
 	}
 	var n int64

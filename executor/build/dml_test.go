@@ -16,7 +16,6 @@ import (
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor"
-	"github.com/millrace/millrace/executor/build"
 	"github.com/millrace/millrace/executor/ddl"
 	"github.com/millrace/millrace/executor/eval"
 	"github.com/millrace/millrace/executor/mem"
@@ -103,12 +102,7 @@ func (d *database) run(t *testing.T, txn, sql string) string {
 		x = d.store.Begin(storage.TxnOptions{})
 		defer x.Rollback()
 	}
-	out, err := d.statement(ctx, t, x, sql, d.txns[txn] != nil)
-	if errors.Is(err, errLocks) && d.txns[txn] == nil {
-		x = d.store.Begin(storage.TxnOptions{Explicit: true})
-		defer x.Rollback()
-		out, err = d.statement(ctx, t, x, sql, true)
-	}
+	out, err := d.statement(ctx, t, x, sql)
 	if err == nil && d.txns[txn] == nil {
 		_, err = x.Commit(ctx)
 	}
@@ -125,10 +119,7 @@ func (d *database) run(t *testing.T, txn, sql string) string {
 	return out
 }
 
-// errLocks asks for a transaction that locks.
-var errLocks = errors.New("locks")
-
-func (d *database) statement(ctx context.Context, t *testing.T, x storage.Txn, sql string, locks bool) (string, error) {
+func (d *database) statement(ctx context.Context, t *testing.T, x storage.Txn, sql string) (string, error) {
 	sql, meanwhile, _ := strings.Cut(sql, "\n-- meanwhile\n")
 	stmts, err := parser.Parse(sql)
 	if err != nil {
@@ -157,9 +148,6 @@ func (d *database) statement(ctx context.Context, t *testing.T, x storage.Txn, s
 	if s.Utility != nil {
 		_, err := ddl.Run(ctx, &ddl.Env{Txn: x, User: x.Catalog().RoleNamed("postgres"), Database: "postgres"}, s.Utility)
 		return s.Tag, err
-	}
-	if !locks && build.Locks(s.Root) {
-		return "", errLocks
 	}
 	env := &executor.Env{Snapshot: snap, Txn: x, Eval: &eval.Env{}, Account: mem.NewRoot(0)}
 	env.BatchSize = 3

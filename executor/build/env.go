@@ -59,6 +59,9 @@ type Settings struct {
 	ForcePool, ForceInline bool
 	// NoRuntimeFilters leaves scans alone.
 	NoRuntimeFilters bool
+	// KeepFirst and KeepLast say which row ON CONFLICT DO UPDATE takes of those that a
+	// statement proposes for one key; without, that is an error.
+	KeepFirst, KeepLast bool
 }
 
 func (e *Env) simple(x expr.Expr) bool {

@@ -44,7 +44,7 @@ func (b *builder) insert(n *plan.Insert) (*chain, error) {
 // conflict builds ON CONFLICT. The primary key is the only unique constraint there is.
 func (b *builder) conflict(n *plan.Insert, s *op.Write) error {
 	k := n.Conflict
-	c := &op.Conflict{DoNothing: k.DoNothing}
+	c := &op.Conflict{DoNothing: k.DoNothing, First: b.env.KeepFirst, Last: b.env.KeepLast || k.LastWins}
 	s.Conflict = c
 	if !k.DoNothing && blind(n) {
 		c.Blind, s.Op = true, storage.OpUpsert
@@ -156,7 +156,7 @@ func (b *builder) write(n plan.Node, t *catalog.Table, o storage.Op, ret []plan.
 	}
 	b.writes++
 	q, top := b.q, n == b.top
-	s := &op.Write{Ctx: q.ctx, Txn: b.env.Txn, Run: q.run, Table: t, Op: o,
+	s := &op.Write{Ctx: q.ctx, Txn: b.env.Txn, Run: q.run, Table: t, Op: o, Lock: locks(n),
 		Out: op.NewRows(exprTypes(projections(ret)), q.run.Account)}
 	s.Affected = func(k int64) {
 		if top {

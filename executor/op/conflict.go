@@ -16,6 +16,9 @@ import (
 // out at once, and the rows are looked up anew.
 type Conflict struct {
 	DoNothing bool
+	// First and Last say which row to take of those that are proposed for one key;
+	// without, DO UPDATE has an error and DO NOTHING takes the first.
+	First, Last bool
 	// Blind: the new row is the proposed row, whatever there is. No look is needed.
 	Blind bool
 	// Rel is the table in the statement's snapshot.
@@ -27,6 +30,7 @@ type Conflict struct {
 	// own; see Write.Resolve.
 	Resolve func(proposed *vec.Batch) Resolver
 
+	held []*vec.Batch // for Last, until all rows are there
 	old  *vec.Batch
 	idx  []uint16
 	key  []*vec.Vec
@@ -40,6 +44,39 @@ const conflictTries = 10
 // conflict writes rows that were tested, as ON CONFLICT says.
 func (s *Write) conflict(rows *vec.Batch) error {
 	c := s.Conflict
+	switch {
+	case c.DoNothing || !c.Last:
+	case c.Blind:
+		return s.add(rows) // the last of one key stays
+	default:
+		c.held = append(c.held, compact(rows))
+		return nil
+	}
+	return s.conflictOnce(rows)
+}
+
+// conflictHeld writes rows that were held back, the last first, so that of one key
+// the last counts.
+func (s *Write) conflictHeld() error {
+	c := s.Conflict
+	for i := len(c.held) - 1; i >= 0; i-- {
+		b := c.held[i]
+		back := make([]uint16, b.N)
+		for k := range back {
+			back[k] = uint16(b.N - 1 - k)
+		}
+		if err := s.conflictOnce(compact(&vec.Batch{Cols: b.Cols, Sel: back, N: b.N})); err != nil {
+			return err
+		}
+		c.held[i] = nil
+	}
+	c.held = nil
+	return nil
+}
+
+// conflictOnce writes rows of which the first of each key counts.
+func (s *Write) conflictOnce(rows *vec.Batch) error {
+	c := s.Conflict
 	c.key = c.key[:0]
 	for _, o := range s.Table.PK {
 		c.key = append(c.key, rows.Cols[o])
@@ -49,7 +86,7 @@ func (s *Write) conflict(rows *vec.Batch) error {
 		return err
 	}
 	if len(first) < rows.Rows() {
-		if !c.DoNothing {
+		if !c.DoNothing && !c.First && !c.Last {
 			return ErrTwice()
 		}
 		rows.Sel = first
@@ -158,7 +195,7 @@ func (s *Write) settle(rel storage.Relation, rows *vec.Batch) (left *vec.Batch, 
 		s.keys.Cols = append(s.keys.Cols, c.old.Cols[o])
 	}
 	s.mut = storage.Mutation{Table: t, Op: storage.OpUpdate, Rows: &vec.Batch{Cols: vs, Sel: both.Sel, N: both.N},
-		Keys: &s.keys, OldCSN: c.old.Cols[n]}
+		Keys: &s.keys, OldCSN: c.old.Cols[n], Lock: s.Lock}
 	if c.Resolve != nil {
 		s.mut.Resolve = s.keeping(c.Resolve(proposed))
 	}

@@ -32,6 +32,8 @@ type Write struct {
 	Checks *Checks
 	// Once: the input may have a row more than once, as a join may; the first counts.
 	Once bool
+	// Lock has the keys locked; see storage.Mutation.
+	Lock bool
 	// Conflict is ON CONFLICT, nil for none.
 	Conflict *Conflict
 	// Resolve decides again on rows that others replaced; see storage.Mutation. It
@@ -80,7 +82,12 @@ func (s *Write) Lane(*Lane) (LaneSink, error) { return s, nil }
 func (s *Write) Finish() ([]func() error, error) { return nil, nil }
 
 // Combine implements LaneSink.
-func (s *Write) Combine() error { return nil }
+func (s *Write) Combine() error {
+	if s.Conflict != nil {
+		return s.conflictHeld()
+	}
+	return nil
+}
 
 // Close implements Sink.
 func (s *Write) Close() {
@@ -116,7 +123,7 @@ func (s *Write) insert(b *vec.Batch) error {
 
 // add inserts rows that were tested.
 func (s *Write) add(rows *vec.Batch) error {
-	s.mut = storage.Mutation{Table: s.Table, Op: s.Op, Rows: rows}
+	s.mut = storage.Mutation{Table: s.Table, Op: s.Op, Rows: rows, Lock: s.Lock}
 	n, err := s.Txn.Write(s.Ctx, &s.mut)
 	if err != nil {
 		return err
@@ -138,7 +145,7 @@ func (s *Write) change(b *vec.Batch) error {
 		}
 		s.keys.Sel = rows
 	}
-	s.mut = storage.Mutation{Table: s.Table, Op: s.Op, Keys: &s.keys, OldCSN: s.commits(b.Cols[s.CSN])}
+	s.mut = storage.Mutation{Table: s.Table, Op: s.Op, Keys: &s.keys, OldCSN: s.commits(b.Cols[s.CSN]), Lock: s.Lock}
 	s.both = vec.Batch{Cols: s.both.Cols[:0], N: b.N, Sel: s.keys.Sel}
 	if s.New != nil {
 		in := vec.Batch{Cols: b.Cols, N: b.N, Sel: s.keys.Sel}

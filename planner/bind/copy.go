@@ -189,8 +189,63 @@ func (b *binder) copyInsert(c *plan.Copy, where *pg.Node) error {
 		in = &plan.Filter{Input: in, Pred: pred}
 	}
 	ins := &plan.Insert{Table: t, Input: in, Row: in.Columns()}
-	ins.Checks, err = b.checks(q, t, ins.Row)
+	if ins.Checks, err = b.checks(q, t, ins.Row); err != nil {
+		return err
+	}
 	c.Insert = ins
+	return b.copyConflict(q, c)
+}
+
+// holoCopyOption takes the options that Hologres adds. stream_mode asks for rows that
+// are seen before the statement ends, and is taken as leave to do so.
+func (b *binder) holoCopyOption(c *plan.Copy, d *pg.DefElem) error {
+	if !c.From {
+		return b.errf(d.Location, sqlstate.FeatureNotSupported, "COPY %s is only available using COPY FROM", d.Defname)
+	}
+	v, ok := optionText(d)
+	v = strings.ToLower(v)
+	if strings.EqualFold(d.Defname, "stream_mode") {
+		switch v {
+		case "", "true", "false", "on", "off", "1", "0":
+			return nil
+		}
+		return b.errf(d.Location, sqlstate.SyntaxError, "%s requires a Boolean value", d.Defname)
+	}
+	switch {
+	case c.OnConflict != "":
+		return b.errf(d.Location, sqlstate.SyntaxError, "conflicting or redundant options")
+	case !ok || v != "none" && v != "ignore" && v != "update":
+		return b.errf(d.Location, sqlstate.InvalidParameterValue, "COPY on_conflict \"%s\" not recognized", v).
+			WithHint("Use none, ignore or update.")
+	}
+	c.OnConflict = v
+	return nil
+}
+
+// copyConflict adds what on_conflict says: rows whose keys exist are left out, or the
+// columns that are copied replace theirs. Of rows with one key in the data the first
+// or the last is taken.
+func (b *binder) copyConflict(q *query, c *plan.Copy) error {
+	t, ins := c.Table, c.Insert
+	if len(t.PK) == 0 || c.OnConflict == "" || c.OnConflict == "none" {
+		return nil
+	}
+	ins.Conflict = &plan.Conflict{DoNothing: c.OnConflict == "ignore", LastWins: true}
+	if ins.Conflict.DoNothing {
+		return nil
+	}
+	b.use(t, "w")
+	k := ins.Conflict
+	k.Old = b.rowColumns(q, t)
+	set := map[int]expr.Expr{}
+	for _, o := range c.Columns {
+		set[o] = ins.Row[o].Ref()
+	}
+	for _, o := range t.PK {
+		set[o] = ins.Row[o].Ref()
+	}
+	var err error
+	k.Set, err = b.newRow(q, t, k.Old, set)
 	return err
 }
 
@@ -216,6 +271,11 @@ func (b *binder) copyOptions(c *plan.Copy, opts []*pg.Node) error {
 			c.Lists[name] = names(l.Items)
 			continue
 		case "format", "freeze", "delimiter", "null", "header", "quote", "escape", "encoding", "default":
+		case "stream_mode", "on_conflict":
+			if err := b.holoCopyOption(c, d); err != nil {
+				return err
+			}
+			continue
 		default:
 			return b.errf(d.Location, sqlstate.SyntaxError, "option \"%s\" not recognized", d.Defname)
 		}

@@ -388,9 +388,11 @@ type Insert struct {
 // columns by ordinal) over the columns Old (the existing row) and Row ("excluded").
 type Conflict struct {
 	DoNothing bool
-	Old       []Column
-	Set       []expr.Expr
-	Where     expr.Expr
+	// LastWins: of rows with one key the last is meant; no error.
+	LastWins bool
+	Old      []Column
+	Set      []expr.Expr
+	Where    expr.Expr
 }
 
 // Check is a bound CHECK constraint or NOT NULL test: rows for which Pred is false

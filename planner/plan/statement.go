@@ -177,6 +177,8 @@ type Copy struct {
 	Options map[string]string
 	// Lists holds the column lists of FORCE_QUOTE, FORCE_NOT_NULL, FORCE_NULL ("*" for all).
 	Lists map[string][]string
+	// OnConflict is what Hologres' option of this name says: "", none, ignore, update.
+	OnConflict string
 	// Tuples, when not 0, is where the tuples of an INSERT ... VALUES begin in the
 	// statement's text: they are the rows, not the client's stream.
 	Tuples int

@@ -25,8 +25,17 @@ func (s *Session) copy(ctx context.Context, p *prepared, u *plan.Copy, out pgwir
 	if err := s.mayUse(p.plan); err != nil {
 		return err
 	}
+	if err := s.follows(u.From); err != nil {
+		return err
+	}
 	if u.Tuples > 0 {
 		return s.insertTuples(ctx, p, u, out)
+	}
+	if u.From && build.Looks(u.Insert) {
+		// A run of rows must see what the runs before it wrote.
+		if err := s.txn.Extend(); err != nil {
+			return err
+		}
 	}
 	if u.From {
 		return s.copyIn(ctx, p, u, out)

@@ -117,14 +117,18 @@ func (s *Session) runDirect(ctx context.Context, q *portal, out pgwire.Results) 
 			return false, err
 		}
 	}
-	s.open(s.block || s.implicit || p.known.locks)
+	s.open(s.block || s.implicit)
 	if err := s.mayUse(p.plan); err != nil {
 		return false, err
 	}
 	if s.set.quick().readOnly {
 		return false, sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute INSERT in a read-only transaction")
 	}
-	n, err := x.d.Run(ctx, q.direct.rows, &build.Env{Txn: s.txn, Eval: &eval.Env{Session: s.evalSession()}})
+	if err := s.follows(true); err != nil {
+		return false, err
+	}
+	n, err := x.d.Run(ctx, q.direct.rows, &build.Env{Txn: s.txn, Eval: &eval.Env{Session: s.evalSession()},
+		Settings: build.Settings{KeepFirst: s.set.quick().keepFirst, KeepLast: s.set.quick().keepLast}})
 	if errors.Is(err, build.ErrNotDirect) {
 		q.undirect()
 		return false, nil

@@ -278,6 +278,9 @@ func (s *Session) snapshot(p *prepared) (storage.Snapshot, error) {
 		return s.eng.Store.Snapshot(), nil
 	}
 	s.open(s.block || s.implicit)
+	if err := s.follows(false); err != nil {
+		return nil, err
+	}
 	return s.txn.Snapshot()
 }
 
@@ -321,7 +324,10 @@ func (s *Session) start(ctx context.Context, p *prepared, params []types.Datum) 
 	if p.plan.Writes && s.set.quick().readOnly {
 		return nil, sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", strings.Fields(p.plan.Tag)[0])
 	}
-	s.open(s.block || s.implicit || p.known.locks)
+	s.open(s.block || s.implicit)
+	if err := s.follows(p.plan.Writes); err != nil {
+		return nil, err
+	}
 	snap, err := s.txn.Snapshot()
 	if err != nil {
 		return nil, err
@@ -369,7 +375,8 @@ func (s *Session) startRoot(ctx context.Context, root plan.Node, snap storage.Sn
 		Snapshot: snap, Txn: s.txn, Eval: &eval.Env{Session: s.evalSession(), Params: params},
 		Account: s.eng.Memory.Child("session", set.queryMem), Spill: s.eng.Spill, Pool: s.eng.Pool,
 		System:   s.systemRows,
-		Settings: build.Settings{BatchSize: int(set.batchSize), Workers: int(set.workers), ForceSpill: set.forceSpill},
+		Settings: build.Settings{BatchSize: int(set.batchSize), Workers: int(set.workers), ForceSpill: set.forceSpill,
+			KeepFirst: set.keepFirst, KeepLast: set.keepLast},
 	}
 	if change != nil {
 		change(env)

@@ -62,7 +62,6 @@ func (p *prepared) values(params []types.Datum) []types.Datum {
 type knownPlan struct {
 	cols   []pgwire.Column
 	oids   []uint32
-	locks  bool         // it should lock the keys it writes, see build.Locks
 	quick  *build.Quick // nil when the plan is not for it
 	insert *direct      // likewise
 }
@@ -81,7 +80,6 @@ func (s *Session) know(st *plan.Statement) *knownPlan {
 		k.oids = append(k.oids, t.OID)
 	}
 	if st.Root != nil {
-		k.locks = build.Locks(st.Root)
 		if !st.Writes && len(st.Assume) == 0 {
 			k.quick = build.NewQuick(st.Root)
 		}

@@ -86,6 +86,7 @@ type Session struct {
 	failed   bool        // the block has failed
 	implicit bool        // a multi-statement string's transaction
 	defines  bool        // the transaction has defined things
+	wrote    bool        // a statement of the transaction wrote
 	txnStart int64       // µs since 2000
 	stmtTime int64
 	marks    []savepoint

@@ -102,6 +102,8 @@ var settingList = []setting{
 	{name: "default_transaction_read_only", def: "off", report: true, check: boolean("default_transaction_read_only")},
 	{name: "extra_float_digits", def: "1", check: integer("extra_float_digits", -15, 3)},
 	{name: "hg_computing_resource"},
+	{name: keepFirst, def: "off", check: boolean(keepFirst)},
+	{name: keepLast, def: "off", check: boolean(keepLast)},
 	{name: "idle_in_transaction_session_timeout", def: "0", check: millis("idle_in_transaction_session_timeout"), unit: "ms"},
 	{name: "idle_session_timeout", def: "0", check: millis("idle_session_timeout"), unit: "ms"},
 	{name: "in_hot_standby", def: "off", report: true, readOnly: true},
@@ -296,6 +298,7 @@ type readSettings struct {
 	quick, cache                 bool
 	batchSize, workers, queryMem int64
 	forceSpill                   bool
+	keepFirst, keepLast          bool
 	// planning has all the settings that a plan depends on but for the search path.
 	planning string
 }
@@ -313,6 +316,7 @@ func (s *settings) quick() *readSettings {
 		defaults: s.text("transaction_isolation") == s.text("default_transaction_isolation") &&
 			s.text("transaction_read_only") == s.text("default_transaction_read_only"),
 		batchSize: s.int("millrace.batch_size"), workers: s.int("millrace.workers"), queryMem: s.int("millrace.query_memory"),
+		keepFirst: s.on(keepFirst), keepLast: s.on(keepLast),
 		forceSpill: s.on("millrace.force_spill"), cache: s.on("millrace.plan_cache"),
 	}
 	// Settings that put operators to the test want operators.
@@ -330,6 +334,12 @@ func (s *settings) assign(name, value string) {
 	s.values[name] = value
 	s.read = nil
 }
+
+// What ON CONFLICT DO UPDATE does with rows of one statement that have one key.
+const (
+	keepFirst = "hg_experimental_affect_row_multiple_times_keep_first"
+	keepLast  = "hg_experimental_affect_row_multiple_times_keep_last"
+)
 
 func newSettings() *settings {
 	return &settings{values: map[string]string{}, reset: map[string]string{}}

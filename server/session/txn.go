@@ -44,6 +44,18 @@ func (s *Session) open(explicit bool) {
 	s.txn = s.eng.Store.Begin(o)
 }
 
+// follows tells the transaction that a statement begins: after one that wrote, as in
+// a pipeline without Sync, it must see what that one did.
+func (s *Session) follows(writes bool) error {
+	if s.wrote && !s.block {
+		if err := s.txn.Extend(); err != nil {
+			return err
+		}
+	}
+	s.wrote = s.wrote || writes
+	return nil
+}
+
 // commit ends the transaction, whatever kind. A failed block is rolled back.
 func (s *Session) commit(ctx context.Context) (err error) {
 	ok := !s.failed
@@ -75,7 +87,8 @@ func (s *Session) rollback() {
 }
 
 func (s *Session) ended(commit bool) {
-	s.txn, s.touched, s.block, s.failed, s.implicit, s.defines, s.marks = nil, false, false, false, false, false, nil
+	s.txn, s.touched, s.block, s.failed, s.implicit = nil, false, false, false, false
+	s.defines, s.wrote, s.marks = false, false, nil
 	if names := s.set.endTxn(commit); len(names) > 0 {
 		s.changed(names...)
 	}

@@ -495,7 +495,7 @@ func (c *commit) blocked() error {
 		for i := range p.ops.chunks {
 			k := &p.ops.chunks[i]
 			var hashes []uint64
-			if !c.x.opts.Explicit {
+			if !c.x.opts.Explicit || c.x.unlocked {
 				if k.Keys != nil {
 					hashes = lockHashes(k.Keys.Cols, k.Len())
 				}

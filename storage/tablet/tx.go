@@ -29,6 +29,9 @@ type tx struct {
 	cat  *catalog.Version
 
 	notes map[string][]byte // nil values remove
+	// unlocked says that there are writes from before the transaction locked keys.
+	unlocked bool
+
 	own   map[uint32]*ownTable
 	order []uint32 // tables as first written
 	ord   uint32
@@ -312,6 +315,21 @@ func checkNames(v *catalog.Version, d *catalog.Delta) error {
 			}
 		}
 	}
+	return nil
+}
+
+// Extend implements storage.Txn.
+func (x *tx) Extend() error {
+	if err := x.over(); err != nil || x.opts.Explicit {
+		return err
+	}
+	for _, o := range x.own {
+		if err := o.join(); err != nil {
+			return err
+		}
+	}
+	x.unlocked = x.wrote()
+	x.opts.Explicit = true
 	return nil
 }
 

@@ -2,6 +2,7 @@ package tablet
 
 import (
 	"context"
+	"slices"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -16,6 +17,7 @@ type source struct {
 	op      storage.Op
 	resolve func(ctx context.Context, old *vec.Batch) (*vec.Batch, []uint16, error)
 	stale   func(rows []uint16) // may be nil
+	lock    bool                // keys are locked at statement time
 	// moved maps the number of the delete of a row that changed its key to the
 	// number of the insert that goes with it.
 	moved map[uint32]uint32
@@ -73,7 +75,7 @@ func (x *tx) insert(ctx context.Context, o *ownTable, m *storage.Mutation) (int6
 	if n == 0 {
 		return 0, nil
 	}
-	if x.opts.Explicit {
+	if x.opts.Explicit || m.Lock {
 		if err := x.lockNew(ctx, o, m); err != nil {
 			return 0, err
 		}
@@ -90,6 +92,9 @@ func (x *tx) lockNew(ctx context.Context, o *ownTable, m *storage.Mutation) erro
 		return err
 	}
 	keys := compact(pickCols(m.Rows.Cols, t.PK), m.Rows.Sel, m.Rows.N)
+	if m.Op == storage.OpUpsert && x.opts.Isolation != storage.RepeatableRead {
+		return x.lock(ctx, t.OID, keys) // whatever there is
+	}
 	csn, _, err := x.lockAndFind(ctx, o, keys)
 	if err != nil {
 		return err
@@ -116,7 +121,7 @@ func (x *tx) lockNew(ctx context.Context, o *ownTable, m *storage.Mutation) erro
 // wrote them. What it finds stays true until the locks are released: others see
 // the locks before they stage, and what was staged before is waited for.
 func (x *tx) lockAndFind(ctx context.Context, o *ownTable, keys *vec.Batch) (csn []storage.CSN, shard []uint16, err error) {
-	if _, err := x.s.locks.LockRows(ctx, x.owner, o.t.OID, lockHashes(keys.Cols, keys.N)); err != nil {
+	if err := x.lock(ctx, o.t.OID, keys); err != nil {
 		return nil, nil, err
 	}
 	n, r, err := x.newest(o)
@@ -126,6 +131,15 @@ func (x *tx) lockAndFind(ctx context.Context, o *ownTable, keys *vec.Batch) (csn
 	defer n.Close()
 	csn, shard = make([]storage.CSN, keys.N), make([]uint16, keys.N)
 	return csn, shard, r.find(keys, csn, shard)
+}
+
+// lock locks keys, those of one call in one order for everybody: statements of one
+// batch never wait for each other in a circle.
+func (x *tx) lock(ctx context.Context, table uint32, keys *vec.Batch) error {
+	hashes := lockHashes(keys.Cols, keys.N)
+	slices.Sort(hashes)
+	_, err := x.s.locks.LockRows(ctx, x.owner, table, hashes)
+	return err
 }
 
 // newest is the table with everything that is staged by now, the transaction's
@@ -174,11 +188,11 @@ func (x *tx) change(ctx context.Context, o *ownTable, m *storage.Mutation) (int6
 			c.old[i] = storage.CSN(m.OldCSN.I64[m.OldCSN.Index(m.Keys.Row(i))])
 		}
 	}
-	src := &source{op: m.Op, resolve: m.Resolve, stale: m.Stale}
+	src := &source{op: m.Op, resolve: m.Resolve, stale: m.Stale, lock: x.opts.Explicit || m.Lock}
 	if x.opts.Isolation == storage.RepeatableRead {
 		src.resolve = nil
 	}
-	if x.opts.Explicit {
+	if src.lock {
 		if err := x.lockChanged(ctx, o, src, c); err != nil {
 			return 0, err
 		}
@@ -329,7 +343,7 @@ func (x *tx) addChanges(ctx context.Context, o *ownTable, src *source, c *change
 		return int64(n), o.spill(ctx, x)
 	}
 	same, moved := o.splitMoved(c)
-	if len(moved) > 0 && x.opts.Explicit && len(o.t.PK) > 0 {
+	if len(moved) > 0 && src.lock && len(o.t.PK) > 0 {
 		to := compact(pickCols(c.rows.Cols, o.t.PK), moved, n)
 		if err := x.lockMoved(ctx, o, to, c.keys); err != nil {
 			return 0, err
