@@ -48,9 +48,10 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	// A quarter of the account is for memtables, the rest for queries.
+	// Of the account 3/16 are for memtables and 2/16 for strings of compressed
+	// segments, the rest is for queries.
 	store, err := tablet.Open(dir, tablet.Options{
-		MemoryLimit: o.MemoryBytes / 4, Shards: min(max(o.Workers, 1), 8), Logger: log,
+		MemoryLimit: o.MemoryBytes / 16 * 3, CacheBytes: o.MemoryBytes / 8, Shards: min(max(o.Workers, 1), 8), Logger: log,
 		Fatal: func(err error) {
 			log.Error("storage failed; stopping so that recovery decides what was written", "err", err)
 			os.Exit(70)
@@ -77,7 +78,7 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 	jobs := job.NewSupervisor(store, sealer, log)
 	pool := sched.NewPool(o.Workers)
 	e := &engine{store: store, pool: pool, jobs: jobs, Engine: &session.Engine{
-		Store: store, Pool: pool, Memory: mem.NewRoot(o.MemoryBytes - o.MemoryBytes/4), Spill: spill, Log: log,
+		Store: store, Pool: pool, Memory: mem.NewRoot(o.MemoryBytes / 16 * 11), Spill: spill, Log: log,
 		System: syscat.New(), Plans: cache.New(planCacheBytes(o.MemoryBytes)), Started: time.Now().UnixMicro() - epoch2000,
 		CancelBackend: func(pid int32, terminate bool) bool {
 			if o.Backends == nil {

@@ -4,6 +4,7 @@ import (
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
+	"github.com/millrace/millrace/storage/segment"
 )
 
 // Config is what a tablet is made of and works with.
@@ -23,6 +24,8 @@ type Config struct {
 	// seen but the newest state.
 	Watermark func() (oldest storage.CSN, live []storage.CSN)
 	Limits    Limits
+	// Cache keeps strings of compressed segments decompressed; nil for none.
+	Cache *segment.HeapCache
 
 	// own marks a transaction's private tablet: commits are statements, row ids
 	// provisional, and nothing is ever dead for everyone.

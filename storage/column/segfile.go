@@ -46,7 +46,11 @@ type segFile struct {
 
 // openSegment opens a file and reads its footer.
 func (t *Tablet) openSegment(info SegmentInfo) (*segFile, error) {
-	return openSegFile(t.cfg.Files, info)
+	s, err := openSegFile(t.cfg.Files, info)
+	if err == nil && t.cfg.Cache != nil {
+		s.r.SetCache(t.cfg.Cache)
+	}
+	return s, err
 }
 
 func openSegFile(files blob.Dir, info SegmentInfo) (*segFile, error) {

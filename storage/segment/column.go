@@ -20,6 +20,7 @@ type ColReader struct {
 	s     *encoding.Scratch
 	dict  *vec.Dictionary
 	csn   bool
+	cold  bool // the block is compressed, and may go into the cache when it is scanned
 }
 
 // Column makes a reader of the column with this id.
@@ -119,6 +120,7 @@ func (c *ColReader) seek(block int) error {
 		}
 	}
 	c.block = block
+	c.warm(block)
 	return nil
 }
 
@@ -137,6 +139,11 @@ func (c *ColReader) Vector(vi int, dst *vec.Vec) error {
 	b := vi / vectorsPerBlock
 	if err := c.seek(b); err != nil {
 		return err
+	}
+	if c.cold {
+		if err := c.heat(b); err != nil {
+			return c.fail(b, err)
+		}
 	}
 	if err := c.blk.Vector(vi%vectorsPerBlock, dst, c.s); err != nil {
 		return c.fail(b, err)

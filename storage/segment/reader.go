@@ -32,6 +32,10 @@ type Reader struct {
 	// verified has a bit for each block of each column whose checksum was right.
 	verified []atomic.Uint64
 
+	cache   *HeapCache // nil for none
+	number  uint64     // in the cache
+	scanned []atomic.Uint64
+
 	mu    sync.Mutex
 	dicts []weak.Pointer[vec.Dictionary] // by column
 	index atomic.Pointer[keyIndex]
@@ -110,7 +114,12 @@ func (r *Reader) readAt(b []byte, off int64) error {
 }
 
 // Close closes the file. Nothing that came from the reader may be used then.
-func (r *Reader) Close() error { return r.f.Close() }
+func (r *Reader) Close() error {
+	if r.cache != nil {
+		r.cache.forget(r.number)
+	}
+	return r.f.Close()
+}
 
 // Name is the file's name, for messages.
 func (r *Reader) Name() string { return r.name }

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
 	"github.com/millrace/millrace/storage/column"
+	"github.com/millrace/millrace/storage/segment"
 	"github.com/millrace/millrace/storage/txn"
 	"github.com/millrace/millrace/storage/wal"
 )
@@ -34,6 +35,9 @@ const numberStep = 1 << 32
 func Open(dir blob.Dir, opts Options) (*Store, error) {
 	opts.defaults()
 	s := &Store{opts: opts, dir: dir, locks: txn.NewLocks(), tables: map[uint32]*table{}, logs: map[uint32]*table{}, switches: map[storage.CSN]bool{}, dbErr: make(chan error, 1)}
+	if opts.CacheBytes > 0 {
+		s.cache = segment.NewHeapCache(opts.CacheBytes)
+	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if l, ok := dir.(*blob.Local); ok {
 		lock, err := l.Lock(lockName)

@@ -33,6 +33,7 @@ import (
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
 	"github.com/millrace/millrace/storage/column"
+	"github.com/millrace/millrace/storage/segment"
 	"github.com/millrace/millrace/storage/txn"
 	"github.com/millrace/millrace/storage/wal"
 )
@@ -41,6 +42,9 @@ import (
 type Options struct {
 	// MemoryLimit bounds memtables; writers wait at it. 0: 1 GiB.
 	MemoryLimit int64
+	// CacheBytes is how much of the strings in compressed segments is kept
+	// decompressed; 0: a quarter of MemoryLimit, negative: nothing.
+	CacheBytes int64
 	// Shards is the shard count of new tables that do not say; 0: one a core, at most 8.
 	Shards int
 	// Clock is the time; nil: the system's.
@@ -69,6 +73,9 @@ type Options struct {
 func (o *Options) defaults() {
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = 1 << 30
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = o.MemoryLimit / 4
 	}
 	if o.Shards == 0 {
 		o.Shards = min(runtime.GOMAXPROCS(0), 8)
@@ -109,6 +116,7 @@ type Store struct {
 	log   *wal.Log
 	db    *pebble.DB
 	man   *manifest
+	cache *segment.HeapCache
 	locks *txn.Locks
 	marks txn.Watermarks
 	hist  history

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"sort"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
+	"github.com/millrace/millrace/storage/column"
 	"github.com/millrace/millrace/storage/vec"
 )
 
@@ -186,4 +188,38 @@ func TestSmoke(t *testing.T) {
 		}
 	}
 	s.Close()
+}
+
+// FuzzManifest reads manifests of any bytes: an error, or a state that can be
+// written again and says the same.
+func FuzzManifest(f *testing.F) {
+	frame := func(edits ...*edit) []byte {
+		b := []byte(manifestHeader)
+		for _, e := range edits {
+			p, err := appendManifestFrame(nil, e)
+			if err != nil {
+				f.Fatal(err)
+			}
+			b = append(b, p...)
+		}
+		return b
+	}
+	add := &edit{Table: 16384, Shard: 1, Gen: 7, F: 9, Add: []column.SegmentInfo{{File: "000000000001.seg", Size: 100, Rows: 3, Settled: true}}, Deletes: "000000000002.del"}
+	whole := frame(&edit{Table: 16384, Gen: 7, Switch: true, F: 7}, add, &edit{Table: 16384, Shard: 1, Gen: 7, F: 12, Drop: []string{"000000000001.seg"}}, &edit{Table: 3, Dropped: true})
+	f.Add(whole)
+	f.Add(whole[:len(whole)-3])
+	f.Add([]byte(manifestHeader))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m := &manifest{state: manifestState{}}
+		if m.read(b) != nil {
+			return
+		}
+		again := &manifest{state: manifestState{}}
+		if err := again.read(frame(m.state.edits()...)); err != nil {
+			t.Fatalf("own bytes: %v", err)
+		}
+		if !reflect.DeepEqual(m.state.files(), again.state.files()) || m.state.covered() != again.state.covered() {
+			t.Fatal("written again it says something else")
+		}
+	})
 }

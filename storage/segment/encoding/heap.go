@@ -141,6 +141,33 @@ func (h *heap) vector(vi int, views []vec.View, dst *vec.Vec, s *Scratch) error 
 	return nil
 }
 
+// Compressed is how many bytes the strings of a compressed heap take decompressed, 0
+// for any other block.
+func (b *Block) Compressed() int {
+	if b.Enc != Heap || b.heap.codec == NoCodec {
+		return 0
+	}
+	return b.heap.raw
+}
+
+// Decompress fills mem with all strings of a compressed block.
+func (b *Block) Decompress(mem []byte) error {
+	if b.heap.subs == 0 {
+		return nil
+	}
+	return b.heap.decompress(mem, 0, b.heap.subs-1)
+}
+
+// UseRaw makes the block use raw, which Decompress filled, until it is parsed again;
+// false when raw is of another size.
+func (b *Block) UseRaw(raw []byte) bool {
+	if b.Enc != Heap || len(raw) != b.heap.raw {
+		return false
+	}
+	b.heap.codec, b.heap.data = NoCodec, raw
+	return true
+}
+
 // decompress fills mem with the raw bytes of sub-blocks first..last.
 func (h *heap) decompress(mem []byte, first, last int) error {
 	base, _ := h.subAt(first)
