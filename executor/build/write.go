@@ -57,7 +57,8 @@ func (b *builder) conflict(n *plan.Insert, s *op.Write) error {
 	if c.Rel, err = b.env.Snapshot.Relation(n.Table); err != nil || k.DoNothing {
 		return err
 	}
-	env := b.evalEnv(slices.Concat(k.Old, n.Row))
+	c.Extra = len(k.Extra)
+	env := b.evalEnv(slices.Concat(k.Old, n.Row, k.Extra))
 	if c.Set, err = eval.CompileList(k.Set, env); err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func (b *builder) conflict(n *plan.Insert, s *op.Write) error {
 	}
 	c.Resolve = func(proposed *vec.Batch) op.Resolver {
 		r := &resolver{b: b, old: k.Old, recheck: k.Where, set: k.Set, table: n.Table, row: n.Row, checks: n.Checks,
-			proposed: proposed, excluded: n.Row}
+			proposed: proposed, excluded: slices.Concat(n.Row, k.Extra)}
 		return r.resolve
 	}
 	s.Resolved, err = b.returning(n.Returning, n.Row, nil)

@@ -77,7 +77,7 @@ func sameDims(a types.Array, dims []types.ArrayDim) bool {
 		return false
 	}
 	for i, d := range dims {
-		if a.Dim(i).Len != d.Len {
+		if a.Dim(i).Len != d.Len || a.Dim(i).Lower != d.Lower {
 			return false
 		}
 	}

@@ -276,7 +276,7 @@ func catArrays(c *Call, i int) error {
 	case 0:
 		dims = dimsOf(x)
 		for k := 1; k < x.NDim(); k++ {
-			if x.Dim(k).Len != y.Dim(k).Len {
+			if x.Dim(k) != y.Dim(k) {
 				return mismatch()
 			}
 		}

@@ -145,7 +145,11 @@ func appendDate(dst []byte, tokens []token, m *moment) ([]byte, error) {
 				num(m.date-int64(types.DateOf(m.year, 1, 1))+1, 3)
 			}
 		case fDD:
-			num(int64(m.day), 2)
+			if m.day < 0 && m.day > -10 { // the sign takes a place here
+				num(int64(m.day), 0)
+			} else {
+				num(int64(m.day), 2)
+			}
 		case fD, fID, fIDDD, fWW, fIW, fISOYear:
 			if m.interval && (t.f == fD || t.f == fID) {
 				return nil, notForInterval()

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
@@ -446,8 +447,7 @@ func init() {
 			}
 			s := strconv.FormatFloat(math.Abs(v), 'f', post, 64)
 			w, f, _ := strings.Cut(s, ".")
-			neg := v < 0 && strings.Trim(w+f, "0") != "" || v < 0
-			return neg, w, f, "", nil
+			return math.Signbit(v), w, f, "", nil
 		}, get)
 	}
 	reg("to_char(float8,text)", impl{cost: 100, prepare: floats(func(c *Call, i int) float64 { return c.F64(0, i) }, 15)})
@@ -582,10 +582,20 @@ func (t *numTemplate) read(s string) (string, error) {
 				i += charLen([]byte(s[i:min(i+4, len(s))]), false) // a place without a digit
 			}
 		case '.':
-			if i < len(s) && s[i] == '.' {
+			switch {
+			case s[i] == '.':
+				inFrac = true
 				i++
+			case isDigit(s[i]):
+				if !inFrac {
+					whole = append(whole, s[i])
+				} else if len(frac) < t.post {
+					frac = append(frac, s[i])
+				}
+				i++
+			case s[i] != '-' && s[i] != '+' && s[i] != '>':
+				i += charLen([]byte(s[i:min(i+4, len(s))]), false)
 			}
-			inFrac = true
 		case ',':
 			if i < len(s) && s[i] == ',' {
 				i++
@@ -618,6 +628,10 @@ func (t *numTemplate) read(s string) (string, error) {
 	}
 	if len(whole)+len(frac) == 0 {
 		return "", sqlstate.Errorf(sqlstate.InvalidTextRepresentation, "invalid input syntax for type numeric: \"%s\"", strings.Repeat(" ", 1))
+	}
+	if places := t.pre + t.multi; len(bytes.TrimLeft(whole, "0")) > places {
+		return "", sqlstate.Errorf(sqlstate.NumericValueOutOfRange, "numeric field overflow").
+			WithDetail("A field with precision %d, scale %d must round to an absolute value less than %s%d.", places+len(frac), len(frac), "10^", places)
 	}
 	out := ""
 	if neg {

@@ -23,6 +23,8 @@ type Conflict struct {
 	Blind bool
 	// Rel is the table in the statement's snapshot.
 	Rel storage.Relation
+	// Extra columns follow the row's in the input, for Set and Where.
+	Extra int
 	// Set computes the new row over the existing row's columns followed by the
 	// proposed row's; Where says for which rows, nil for all.
 	Set, Where *eval.Program
@@ -157,7 +159,7 @@ func (s *Write) settle(rel storage.Relation, rows *vec.Batch) (left *vec.Batch, 
 		}
 	}
 	if len(c.miss) > 0 {
-		add := &vec.Batch{Cols: rows.Cols, Sel: c.miss, N: rows.N}
+		add := &vec.Batch{Cols: rows.Cols[:n], Sel: c.miss, N: rows.N}
 		if err := s.add(add); err != nil {
 			return rows, err
 		}

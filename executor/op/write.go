@@ -116,6 +116,7 @@ func (s *Write) insert(b *vec.Batch) error {
 		}
 	}
 	if s.Conflict != nil {
+		s.rows.Cols = b.Cols[:len(s.Table.Columns)+s.Conflict.Extra]
 		return s.conflict(&s.rows)
 	}
 	return s.add(&s.rows)

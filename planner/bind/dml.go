@@ -240,7 +240,7 @@ func (b *binder) insert(s *pg.InsertStmt, parent *query) (plan.Node, []plan.Colu
 		name = s.Relation.Alias.Aliasname
 	}
 	if s.OnConflictClause != nil {
-		if ins.Conflict, err = b.conflict(q, t, name, s.OnConflictClause, ins.Row); err != nil {
+		if ins.Conflict, err = b.conflict(q, t, name, s.OnConflictClause, ins); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -490,7 +490,7 @@ func (b *binder) generated(q *query, t *catalog.Table, in plan.Node) (plan.Node,
 }
 
 // conflict binds ON CONFLICT.
-func (b *binder) conflict(q *query, t *catalog.Table, name string, c *pg.OnConflictClause, row []plan.Column) (*plan.Conflict, error) {
+func (b *binder) conflict(q *query, t *catalog.Table, name string, c *pg.OnConflictClause, ins *plan.Insert) (*plan.Conflict, error) {
 	out := &plan.Conflict{DoNothing: c.Action == pg.OnConflictAction_ONCONFLICT_NOTHING}
 	if inf := c.Infer; inf != nil {
 		if err := b.arbiter(q, t, inf); err != nil {
@@ -505,7 +505,7 @@ func (b *binder) conflict(q *query, t *catalog.Table, name string, c *pg.OnConfl
 	}
 	b.use(t, "w")
 	out.Old = b.rowColumns(q, t)
-	q.ns = []*rel{q.rowRel(name, t, out.Old), q.rowRel("excluded", t, row)}
+	q.ns = []*rel{q.rowRel(name, t, out.Old), q.rowRel("excluded", t, ins.Row)}
 	set, err := q.assignments(t, c.TargetList)
 	if err != nil {
 		return nil, err
@@ -518,13 +518,53 @@ func (b *binder) conflict(q *query, t *catalog.Table, name string, c *pg.OnConfl
 			return nil, err
 		}
 	}
-	for _, e := range append([]expr.Expr{out.Where}, out.Set...) {
-		if e != nil && hasSubquery(e) {
-			return nil, b.unsupported(c.Location, "a subquery in ON CONFLICT")
-		}
-	}
 	q.ns = nil
-	return out, nil
+	return out, q.hoistConflict(out, ins, c.Location)
+}
+
+// hoistConflict computes the subqueries of ON CONFLICT beside the proposed rows.
+func (q *query) hoistConflict(k *plan.Conflict, ins *plan.Insert, loc int32) error {
+	b := q.b
+	old := map[int]bool{}
+	for _, c := range k.Old {
+		old[c.ID] = true
+	}
+	p := &plan.Project{Input: ins.Input}
+	for _, c := range ins.Row {
+		p.Exprs = append(p.Exprs, plan.Projection{Col: c, Expr: c.Ref()})
+	}
+	onOld := false
+	hoist := func(e expr.Expr) expr.Expr {
+		return plan.RewriteExpr(e, func(e expr.Expr) (expr.Expr, bool) {
+			s, ok := e.(*plan.Subquery)
+			if !ok {
+				return e, false
+			}
+			plan.RewriteExpr(s, func(e expr.Expr) (expr.Expr, bool) {
+				if c, ok := e.(*expr.Column); ok && old[c.ID] {
+					onOld = true
+				}
+				return e, false
+			})
+			c := b.column(q, "value", s.Type(), inputCol)
+			p.Exprs = append(p.Exprs, plan.Projection{Col: c, Expr: s})
+			k.Extra = append(k.Extra, c)
+			return c.Ref(), true
+		})
+	}
+	if k.Where != nil {
+		k.Where = hoist(k.Where)
+	}
+	for i, e := range k.Set {
+		k.Set[i] = hoist(e)
+	}
+	if onOld {
+		return b.unsupported(loc, "a subquery over the existing row in ON CONFLICT")
+	}
+	if len(k.Extra) > 0 {
+		ins.Input = p
+	}
+	return nil
 }
 
 // arbiter checks that ON CONFLICT names the primary key, the only unique constraint.

@@ -393,6 +393,8 @@ type Conflict struct {
 	Old      []Column
 	Set      []expr.Expr
 	Where    expr.Expr
+	// Extra are columns of the input behind the row's, for Set and Where.
+	Extra []Column
 }
 
 // Check is a bound CHECK constraint or NOT NULL test: rows for which Pred is false

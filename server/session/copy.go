@@ -16,11 +16,8 @@ import (
 	"github.com/millrace/millrace/storage/vec/codec"
 )
 
-// copy runs COPY in either direction, over the protocol.
+// copy runs COPY in either direction, over the protocol or with a file.
 func (s *Session) copy(ctx context.Context, p *prepared, u *plan.Copy, out pgwire.Results) error {
-	if u.File != "" {
-		return sqlstate.Unsupported("COPY with a file on the server").WithHint("Use psql's \\copy, or COPY FROM STDIN and COPY TO STDOUT.")
-	}
 	s.open(s.block || s.implicit)
 	if err := s.mayUse(p.plan); err != nil {
 		return err
@@ -83,8 +80,13 @@ func (s *Session) copyIn(ctx context.Context, p *prepared, u *plan.Copy, out pgw
 	if err != nil {
 		return err
 	}
-	src, err := out.CopyIn(copyFormat(u), len(u.Columns))
+	src, _, err := s.copyFile(u)
 	if err != nil {
+		return err
+	}
+	if f, ok := src.(*fileSource); ok {
+		defer f.f.Close()
+	} else if src, err = out.CopyIn(copyFormat(u), len(u.Columns)); err != nil {
 		return err
 	}
 	feed := &copyFeed{src: src, rd: rd, types: ts}
@@ -260,8 +262,13 @@ func (s *Session) copyOut(ctx context.Context, p *prepared, u *plan.Copy, out pg
 		return err
 	}
 	defer x.close()
-	sink, err := out.CopyOut(copyFormat(u), len(cols))
+	_, sink, err := s.copyFile(u)
 	if err != nil {
+		return err
+	}
+	if f, ok := sink.(*fileSink); ok {
+		defer f.f.Close() // of no effect after a success
+	} else if sink, err = out.CopyOut(copyFormat(u), len(cols)); err != nil {
 		return err
 	}
 	var buf []byte
