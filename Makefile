@@ -74,8 +74,12 @@ integration: build ## real clients against a real server; installs what it lacks
 	scripts/integration
 
 .PHONY: demo
-demo: build ## a server with a small TPC-H: load, query, compare
-	scripts/demo
+demo: build ## a server with live data from Kafka to ask questions of (DEMO="--rate 20000")
+	bin/millrace demo $(DEMO)
+
+.PHONY: tpch
+tpch: build ## a server with a small TPC-H: load, query, compare
+	scripts/tpch
 
 .PHONY: gen
 gen: ## regenerate generated files

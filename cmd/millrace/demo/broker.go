@@ -50,7 +50,6 @@ type generator struct {
 	start int64
 	began time.Time
 	tps   float64
-	err   error
 }
 
 type topicPartition struct {
