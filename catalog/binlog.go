@@ -41,7 +41,7 @@ func (t *Table) BinlogTTL() int64 {
 // their ordinals, then those of the binlog.
 func (t *Table) Binlog() *Table {
 	b := &Table{OID: t.OID, Schema: t.Schema, Name: t.Name, Kind: t.Kind, Owner: t.Owner, ACL: t.ACL,
-		Shards: t.Shards, SchemaVersion: t.SchemaVersion, IsBinlog: true, PK: []int{len(t.Columns)}}
+		Shards: t.Shards, SchemaVersion: t.SchemaVersion, IsBinlog: true}
 	b.Columns = make([]Column, len(t.Columns), len(t.Columns)+binlogColumns)
 	copy(b.Columns, t.Columns)
 	for i := range b.Columns {

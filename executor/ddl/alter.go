@@ -3,6 +3,7 @@ package ddl
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/catalog"
@@ -330,8 +331,13 @@ func setProperty(env *Env, t *catalog.Table, key, val string) error {
 			t.Clustering = append(t.Clustering, catalog.SortColumn{Ordinal: c, Desc: desc[i]})
 		}
 	case "binlog.level":
-		if v := strings.ToLower(val); v != "none" {
-			return sqlstate.Unsupported("binlog.level '%s'", val)
+		if val = strings.ToLower(val); val != "none" && val != "replica" {
+			return sqlstate.Errorf(sqlstate.InvalidParameterValue, "invalid value for parameter \"%s\": \"%s\"", key, val).
+				WithHint("Available values: none, replica.")
+		}
+	case "binlog.ttl":
+		if n, err := strconv.ParseInt(val, 10, 64); err != nil || n <= 0 {
+			return sqlstate.Errorf(sqlstate.InvalidParameterValue, "invalid value for parameter \"%s\": \"%s\"", key, val)
 		}
 	}
 	t.Props[key] = val

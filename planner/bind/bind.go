@@ -66,6 +66,7 @@ func Bind(stmt parser.Stmt, env *Env) (*plan.Statement, error) {
 		env: env, text: env.Text, cols: map[int]*colInfo{}, at: map[*expr.Column]int32{}, literals: map[*expr.Const]int32{},
 		objIndex: map[uint32]int{}, assumed: map[[2]int]int{},
 	}
+	b.binlog = env.Text == "" || namesBinlog(env.Text)
 	for _, oid := range env.ParamTypes {
 		b.params = append(b.params, types.Of(oid, -1))
 	}
@@ -117,6 +118,7 @@ type binder struct {
 	noCache  bool
 	// modifies: a part of WITH writes.
 	modifies bool
+	binlog   bool // the text may name columns of binlogs
 	// record, when not nil, collects how names were resolved, for a view's text.
 	record *recorder
 }

@@ -722,6 +722,7 @@ func (q *query) targetScan(t *catalog.Table, rv *pg.RangeVar) (*plan.Scan, *rel,
 	if err != nil {
 		return nil, nil, nil, plan.Column{}, plan.Column{}, err
 	}
+	r.written = true
 	old := make([]plan.Column, len(t.Columns))
 	for i := range t.Columns {
 		r.value(i, -1)

@@ -125,7 +125,7 @@ func (q *query) columnRef(ref *pg.ColumnRef) (expr.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if i < 0 {
+	if i == notHidden {
 		if name == "tableoid" && r.table != nil {
 			return &expr.Const{T: types.Oid, D: types.NewInt(int64(r.table.OID))}, nil
 		}

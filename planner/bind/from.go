@@ -288,12 +288,12 @@ func (q *query) view(t *catalog.Table, rv *pg.RangeVar) (plan.Node, *rel, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	text, record, clause := b.text, b.record, q.clause
-	b.text, b.record = "", nil
+	text, record, clause, binlog := b.text, b.record, q.clause, b.binlog
+	b.text, b.record, b.binlog = "", nil, namesBinlog(t.ViewText)
 	b.views = append(b.views, t.OID)
 	r, err := b.bindQuery(sel, nil, false)
 	b.views = b.views[:len(b.views)-1]
-	b.text, b.record, q.clause = text, record, clause
+	b.text, b.record, q.clause, b.binlog = text, record, clause, binlog
 	if err != nil {
 		return nil, nil, err
 	}

@@ -141,9 +141,6 @@ func SetProp(t *catalog.Table, name, value string, settings map[string]string) e
 		if value != "none" && value != "replica" {
 			return badProp("invalid value for parameter \"%s\": \"%s\"", name, value).(*sqlstate.Error).WithHint("Available values: none, replica.")
 		}
-		if value == "replica" {
-			return sqlstate.Unsupported("binlog_level 'replica'")
-		}
 	case "storage_mode":
 		if value != "hot" && value != "cold" {
 			return badProp("invalid value for parameter \"storage_mode\": \"%s\"", value)

@@ -20,8 +20,11 @@ type rel struct {
 	// lateralOnly: seen only from LATERAL items to its right; lateralOK: may be
 	// referred to from there.
 	lateralOnly, lateralOK bool
+	hidden                 map[string]int // ids of columns that * leaves out, by name
 	// scalar: a function that returns one plain column; its name is a value too.
 	scalar bool
+	// written: the target of an UPDATE or DELETE, which has no binlog columns.
+	written bool
 }
 
 // relCol is a column of a rel: an expression, a column of another rel (a join's),
@@ -36,8 +39,11 @@ type relCol struct {
 
 // value is the column as an expression met at loc.
 func (r *rel) value(i int, loc int32) expr.Expr {
-	c := &r.cols[i]
 	b := r.q.b
+	if i < 0 {
+		return b.ref(r.hiddenColumn(hiddenNames[-1-i]), loc)
+	}
+	c := &r.cols[i]
 	switch {
 	case c.src != nil:
 		return c.src.value(c.idx, loc)
@@ -56,6 +62,9 @@ func (r *rel) value(i int, loc int32) expr.Expr {
 func (b *binder) scanColumn(r *rel, ord int) int {
 	col := plan.Column{ID: b.id()}
 	switch {
+	case ord >= len(r.table.Columns): // of the binlog
+		tc := &r.scan.Table.Columns[ord]
+		col.Name, col.T = tc.Name, tc.T
 	case ord >= 0:
 		tc := &r.table.Columns[ord]
 		col.Name, col.T = tc.Name, b.columnType(r.table, ord)
@@ -64,6 +73,8 @@ func (b *binder) scanColumn(r *rel, ord int) int {
 		col.Name, col.T = "csn", types.Int8
 	case ord == catalog.ColRowID:
 		col.Name, col.T = "row_id", types.Int8
+	case ord == catalog.ColShard:
+		col.Name, col.T = catalog.ShardColumn, types.Int4
 	}
 	r.scan.Cols = append(r.scan.Cols, col)
 	r.scan.Ords = append(r.scan.Ords, ord)
@@ -75,7 +86,7 @@ func (b *binder) scanColumn(r *rel, ord int) int {
 // those that the statistics know of.
 func (b *binder) columnType(t *catalog.Table, ord int) types.T {
 	ct := t.Columns[ord].T
-	if !ct.Scaled() || b.env.Stats == nil || t.Kind != catalog.KindTable {
+	if !ct.Scaled() || b.binlog && t.KeepsBinlog() || b.env.Stats == nil || t.Kind != catalog.KindTable {
 		return ct
 	}
 	st := b.env.Stats(t.OID)
@@ -144,6 +155,9 @@ func (q *query) localColumn(name string, loc int32) (found *rel, at int, err err
 			}
 			found, at = r, i
 		}
+	}
+	if found == nil {
+		return q.localHidden(name, loc)
 	}
 	return found, at, nil
 }
@@ -214,6 +228,9 @@ func (q *query) columnOf(r *rel, name string, loc int32) (int, error) {
 			}
 			at = i
 		}
+	}
+	if at < 0 {
+		at = r.hiddenAt(name)
 	}
 	return at, nil
 }

@@ -91,6 +91,9 @@ func (p *printer) title(n Node) string {
 		if x.Key != nil {
 			return "Key Lookup on " + relName(x.Table, x.Alias)
 		}
+		if x.Table.IsBinlog {
+			return "Binlog Scan on " + relName(x.Table, x.Alias)
+		}
 		return "Scan on " + relName(x.Table, x.Alias)
 	case *Values:
 		if len(x.Cols) == 0 && len(x.Rows) == 1 {

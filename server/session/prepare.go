@@ -321,7 +321,13 @@ func (s *Session) optimize(st *plan.Statement) error {
 		off[n] = true
 	}
 	return planner.Optimize(st, &planner.Env{
-		Stats:     func(t *catalog.Table) *stats.Table { return s.eng.Store.Stats(t.OID) },
+		Stats: func(t *catalog.Table) *stats.Table {
+			st := s.eng.Store.Stats(t.OID)
+			if t.IsBinlog { // it has other values than the table
+				return &stats.Table{Rows: st.Rows}
+			}
+			return st
+		},
 		Fold:      func(e expr.Expr) expr.Expr { return folded(e, ev) },
 		Sample:    sampler(ev),
 		PassesOff: off,

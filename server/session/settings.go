@@ -104,6 +104,7 @@ var settingList = []setting{
 	{name: "hg_computing_resource"},
 	{name: keepFirst, def: "off", check: boolean(keepFirst)},
 	{name: keepLast, def: "off", check: boolean(keepLast)},
+	{name: "hg_experimental_generate_binlog", def: "on", check: boolean("hg_experimental_generate_binlog")},
 	{name: "idle_in_transaction_session_timeout", def: "0", check: millis("idle_in_transaction_session_timeout"), unit: "ms"},
 	{name: "idle_session_timeout", def: "0", check: millis("idle_session_timeout"), unit: "ms"},
 	{name: "in_hot_standby", def: "off", report: true, readOnly: true},
@@ -291,7 +292,7 @@ type settings struct {
 type readSettings struct {
 	statementTimeout, idleSession, idleInTxn time.Duration
 	searchPath, passesOff                    string
-	repeatable, readOnly, async              bool
+	repeatable, readOnly, async, noBinlog    bool
 	// defaults says that the transaction's settings are the session's defaults.
 	defaults bool
 	// quick allows plans to run without pipelines, cache to come from other sessions.
@@ -312,7 +313,7 @@ func (s *settings) quick() *readSettings {
 		statementTimeout: ms("statement_timeout"), idleSession: ms("idle_session_timeout"), idleInTxn: ms("idle_in_transaction_session_timeout"),
 		searchPath: s.text("search_path"), passesOff: s.text("millrace.passes_off"),
 		repeatable: s.text("transaction_isolation") == "repeatable read", readOnly: s.on("transaction_read_only"),
-		async: s.text("synchronous_commit") == "off",
+		async: s.text("synchronous_commit") == "off", noBinlog: !s.on("hg_experimental_generate_binlog"),
 		defaults: s.text("transaction_isolation") == s.text("default_transaction_isolation") &&
 			s.text("transaction_read_only") == s.text("default_transaction_read_only"),
 		batchSize: s.int("millrace.batch_size"), workers: s.int("millrace.workers"), queryMem: s.int("millrace.query_memory"),

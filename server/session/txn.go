@@ -33,6 +33,7 @@ func (s *Session) touch() {
 // keys when statements run.
 func (s *Session) open(explicit bool) {
 	if s.txn != nil {
+		s.txn.SuppressBinlog(s.set.quick().noBinlog)
 		return
 	}
 	s.touch()
@@ -42,6 +43,7 @@ func (s *Session) open(explicit bool) {
 		o.Isolation = storage.RepeatableRead
 	}
 	s.txn = s.eng.Store.Begin(o)
+	s.txn.SuppressBinlog(q.noBinlog)
 }
 
 // follows tells the transaction that a statement begins: after one that wrote, as in

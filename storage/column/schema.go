@@ -42,6 +42,10 @@ func newSchema(t *catalog.Table) *schema {
 		s.ids = append(s.ids, t.Columns[i].ID)
 	}
 	s.keys = t.PK
+	if s.log {
+		s.keys = []int{t.BinlogLSN()}
+		return s
+	}
 	if len(t.PK) == 0 {
 		s.rowID = len(s.cols)
 		s.cols = append(s.cols, types.Int8)
