@@ -32,6 +32,7 @@ type applier struct {
 	prefix string
 
 	waves waves
+	locks bool // the transaction under way locks keys
 }
 
 // maxQuarantine bounds the keys that wait for a full image.
@@ -161,7 +162,8 @@ func (a *applier) try(ctx context.Context, spans []span) error {
 			return err
 		}
 	}
-	x := a.store.Begin(storage.TxnOptions{Explicit: partial > 0})
+	a.locks = partial > 0
+	x := a.store.Begin(storage.TxnOptions{Explicit: a.locks})
 	defer x.Rollback()
 	var upserts, deletes int64
 	for _, s := range spans {

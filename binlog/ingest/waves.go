@@ -116,7 +116,11 @@ func (a *applier) writeRows(ctx context.Context, x storage.Txn, j *job, c *forma
 				k = kindPartial
 			}
 		}
-		if was := w.kind[w.hash[i]]; was != 0 && (was != k || k == kindPartial) {
+		was := w.kind[w.hash[i]]
+		if was == kindDelete && k == kindDelete && w.deleted(keys, i) {
+			continue // a tombstone behind its delete
+		}
+		if was != 0 && (was != k || k != kindUpsert) {
 			if err := flush(); err != nil {
 				return 0, 0, err
 			}
@@ -134,6 +138,25 @@ func (a *applier) writeRows(ctx context.Context, x storage.Txn, j *job, c *forma
 	return upserts, deletes, flush()
 }
 
+// deleted says whether the wave deletes the key of row i.
+func (w *waves) deleted(keys []*vec.Vec, i uint16) bool {
+	for n := len(w.deletes) - 1; n >= 0; n-- {
+		if d := w.deletes[n]; w.hash[d] == w.hash[i] {
+			return sameKey(keys, int(d), keys, int(i))
+		}
+	}
+	return false
+}
+
+func sameKey(a []*vec.Vec, i int, b []*vec.Vec, k int) bool {
+	for n, v := range a {
+		if !types.Equal(v.T, v.Datum(i), b[n].Datum(k)) {
+			return false
+		}
+	}
+	return true
+}
+
 func storageOp(op format.Op) storage.Op {
 	if op == format.Insert {
 		return storage.OpInsert
@@ -146,6 +169,9 @@ func (a *applier) writeWave(ctx context.Context, x storage.Txn, j *job, c *forma
 	w := &a.waves
 	if len(w.deletes) > 0 {
 		m := storage.Mutation{Table: a.table, Op: storage.OpDelete, Keys: &vec.Batch{Cols: keys, Sel: w.deletes, N: rows.N}}
+		if a.locks {
+			m.Resolve = keepAll // a transaction that locks keys wants to know what to do with rows that are not there
+		}
 		if deletes, err = x.Write(ctx, &m); err != nil {
 			return 0, 0, err
 		}
@@ -165,6 +191,15 @@ func (a *applier) writeWave(ctx context.Context, x storage.Txn, j *job, c *forma
 		return upserts + n, deletes, err
 	}
 	return upserts, deletes, nil
+}
+
+// keepAll deletes rows whatever they have become.
+func keepAll(_ context.Context, old *vec.Batch) (*vec.Batch, []uint16, error) {
+	keep := make([]uint16, old.N)
+	for i := range keep {
+		keep[i] = uint16(i)
+	}
+	return nil, keep, nil
 }
 
 // writePartial updates rows of which messages do not have all values: the others are
@@ -253,11 +288,7 @@ func (a *applier) writePartial(ctx context.Context, x storage.Txn, j *job, c *fo
 // find is the place of a key that is among keys.
 func find(keys *vec.Batch, of []*vec.Vec, row int) uint16 {
 	for i := 0; i < keys.N; i++ {
-		same := true
-		for k, v := range keys.Cols {
-			same = same && types.Equal(v.T, v.Datum(i), of[k].Datum(row))
-		}
-		if same {
+		if sameKey(keys.Cols, i, of, row) {
 			return uint16(i)
 		}
 	}
