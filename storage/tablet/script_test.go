@@ -110,8 +110,14 @@ func (sc *script) line(line string) string {
 	}
 	if f[1] == "&" {
 		ss.done = make(chan string, 1)
+		waits := sc.s.locks.Waits()
 		go func() { ss.done <- sc.run(ss, f[2], f[3:]) }()
-		time.Sleep(20 * time.Millisecond)
+		for range 5000 { // until it waits, or is through
+			if len(ss.done) > 0 || sc.s.locks.Waits() > waits {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
 		return ""
 	}
 	return sc.run(ss, f[1], f[2:])

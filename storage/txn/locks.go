@@ -42,6 +42,7 @@ type Locks struct {
 	keys   map[Key]*keyLock
 	tables map[uint32]*tableLock
 	held   atomic.Int64 // locks of any kind, for the fast path of those that only look
+	waits  atomic.Int64
 }
 
 type keyLock struct {
@@ -190,6 +191,7 @@ func (l *Locks) wait(ctx context.Context, r *request) error {
 			WithDetail("The transaction waits for a lock that is held by a transaction that waits for this one.").
 			WithHint("Run the transaction again.")
 	}
+	l.waits.Add(1)
 	l.mu.Unlock()
 
 	var timeout <-chan time.Time
@@ -340,6 +342,9 @@ func (l *Locks) pumpTable(t uint32, e *tableLock) {
 		delete(l.tables, t)
 	}
 }
+
+// Waits is how many waits have begun since the lock table was made.
+func (l *Locks) Waits() int64 { return l.waits.Load() }
 
 // None says that nothing at all is locked, without taking a lock.
 func (l *Locks) None() bool { return l.held.Load() == 0 }
