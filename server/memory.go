@@ -1,18 +1,22 @@
 package server
 
 import (
+	"context"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/millrace/millrace/executor/mem"
 )
 
-// memoryPlan divides the memory limit. The collector works against goHeap, the
-// engine's accounts hold at most account. They overlap, because part of what is
-// accounted lies in the Go heap and part in mappings of our own; the margin
-// above account is for what nobody accounts: stacks, plans, the catalog, buffers
-// of connections.
+// memoryPlan divides the memory limit. The collector works against goHeap less what
+// is mapped, the engine's accounts hold at most account. They overlap, because part
+// of what is accounted lies in the Go heap and part in mappings of our own; the
+// margin above account is for what nobody accounts: stacks, plans, the catalog,
+// buffers of connections, garbage.
 type memoryPlan struct {
 	limit, goHeap, account int64
 }
@@ -20,13 +24,50 @@ type memoryPlan struct {
 // memoryBytesMin is the least that a server starts with.
 const memoryBytesMin = 64 << 20
 
+// govern keeps the collector's limit at what the limit leaves beside mapped memory,
+// until ctx ends: a table that a query maps is memory that the heap may not take.
+func (p memoryPlan) govern(ctx context.Context) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	mem.SetSpare(p.limit / 16)
+	tick := time.NewTicker(governEvery)
+	defer tick.Stop()
+	set, trim := p.goHeap, 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if trim++; trim%trimEvery == 0 {
+			mem.TrimSpare()
+		}
+		want := p.heap(mem.Mapped())
+		if d := want - set; d > p.limit/64 || d < -p.limit/64 {
+			debug.SetMemoryLimit(want)
+			set = want
+		}
+	}
+}
+
+// heap is the collector's limit when so much is mapped.
+func (p memoryPlan) heap(mapped int64) int64 {
+	return max(p.limit-p.limit/16-mapped, p.limit/4)
+}
+
+const (
+	governEvery = 10 * time.Millisecond
+	trimEvery   = 100
+)
+
 // planMemory plans for a limit; 0 or less means the default.
 func planMemory(limit int64) memoryPlan {
 	if limit <= 0 {
 		limit = DefaultMemoryBytes()
 	}
 	limit = max(limit, memoryBytesMin)
-	return memoryPlan{limit: limit, goHeap: limit / 4 * 3, account: limit / 4 * 3}
+	return memoryPlan{limit: limit, goHeap: limit - limit/16, account: limit / 4 * 3}
 }
 
 // apply sets the collector. A low frequency is cheap as long as memory is there,

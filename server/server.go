@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -107,6 +108,11 @@ func Run(ctx context.Context, cfg Config, open OpenFunc) (err error) {
 
 	plan := planMemory(cfg.MemoryBytes)
 	plan.apply()
+	governing, stopGovern := context.WithCancel(ctx)
+	var governor sync.WaitGroup
+	governor.Go(func() { plan.govern(governing) })
+	defer governor.Wait()
+	defer stopGovern()
 	opts := Options{
 		DataDir: cfg.DataDir, MemoryBytes: plan.account, Workers: workers(cfg.Workers),
 		Version: cfg.Version, Log: log, Backends: &Backends{},

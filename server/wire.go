@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/executor/mem"
 	"github.com/millrace/millrace/executor/sched"
 	"github.com/millrace/millrace/planner/cache"
+	"github.com/millrace/millrace/server/admission"
 	"github.com/millrace/millrace/server/auth"
 	"github.com/millrace/millrace/server/job"
 	"github.com/millrace/millrace/server/session"
@@ -35,6 +36,9 @@ const epoch2000 = 946684800_000_000
 
 // planCacheBytes is how much of the memory plans may take.
 func planCacheBytes(memory int64) int { return int(min(max(memory/256, 1<<20), 32<<20)) }
+
+// placeBytes is the memory for each large query that runs beside others.
+const placeBytes = 96 << 20
 
 // Open recovers the data directory and starts the engine. A failed write of the log
 // stops the process at once: what is on disk is then unknown, and only recovery can
@@ -79,6 +83,7 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 	pool := sched.NewPool(o.Workers)
 	e := &engine{store: store, pool: pool, jobs: jobs, Engine: &session.Engine{
 		Store: store, Pool: pool, Memory: mem.NewRoot(o.MemoryBytes / 16 * 11), Spill: spill, Log: log,
+		Gate:   admission.NewGate(int(min(max(o.MemoryBytes/placeBytes, 2), 1<<10)), 1<<16),
 		System: syscat.New(), Plans: cache.New(planCacheBytes(o.MemoryBytes)), Started: time.Now().UnixMicro() - epoch2000,
 		CancelBackend: func(pid int32, terminate bool) bool {
 			if o.Backends == nil {
@@ -117,6 +122,9 @@ func (e *engine) Collectors() []prometheus.Collector {
 		counter("statements_total", "Statements and messages run.", func() float64 { return float64(e.Queries.Load()) }),
 		counter("statement_errors_total", "Statements that failed.", func() float64 { return float64(e.Errors.Load()) }),
 		gauge("query_memory_bytes", "Memory accounted to queries.", func() float64 { return float64(e.Memory.Used()) }),
+		gauge("mapped_bytes", "Memory mapped outside Go's heap, spare mappings included.", func() float64 { return float64(mem.Mapped()) }),
+		gauge("queries_running", "Places taken by large queries.", func() float64 { return float64(e.Gate.Running()) }),
+		gauge("queries_waiting", "Large queries that wait to be admitted.", func() float64 { return float64(e.Gate.Waiting()) }),
 		gauge("spill_bytes", "Bytes in spill files.", func() float64 { return float64(e.Spill.Used()) }),
 		gauge("disk_bytes", "Bytes on disk.", func() float64 { return float64(e.store.DiskBytes(0)) }),
 	}

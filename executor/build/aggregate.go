@@ -6,6 +6,7 @@ import (
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/fn"
 	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/agg"
 	"github.com/millrace/millrace/executor/op"
 	"github.com/millrace/millrace/planner/plan"
@@ -176,22 +177,36 @@ func (b *builder) setOp(n *plan.SetOp) (*chain, error) {
 		}
 		return b.grouped(u), nil
 	}
-	sink := op.NewSetOp(b.q.run, typesOf(n.Cols), n.Kind == plan.Except, n.All)
-	var pipes []*pipeline
-	for i, c := range ins {
-		pipes = append(pipes, b.pipe(c, sink.Side(i)))
+	// The rows of both sides as groups, counted by the side that they are from.
+	count := agg.Call{Fn: fn.ByOID(countOID), T: types.Int8}
+	spec := &op.AggSpec{Keys: typesOf(n.Cols), Sets: [][]int{make([]int, len(n.Cols))}}
+	for i := range n.Cols {
+		spec.Sets[0][i] = i
 	}
-	// The second side meets the groups of the first.
-	right := *pipes[1].chain
-	right.deps = append(append([]*pipeline(nil), right.deps...), pipes[0])
-	right.ordered = true
-	pipes[1].chain = &right
-	left := *pipes[0].chain
-	left.ordered = true
-	pipes[0].chain = &left
-	return &chain{cols: n.Cols, deps: pipes, ordered: true,
-		lane: func(l *op.Lane) (op.Operator, error) { return rebatched(l, sink.Output()), nil }}, nil
+	for side, in := range ins {
+		spec.Aggs = append(spec.Aggs, op.AggCall{Call: count, Filter: len(n.Cols) + side})
+		var ps []plan.Projection
+		for _, c := range in.cols {
+			ps = append(ps, plan.Projection{Col: c, Expr: c.Ref()})
+		}
+		for i := range ins {
+			ps = append(ps, plan.Projection{Col: plan.Column{ID: -1 - i, T: types.Bool}, Expr: &expr.Const{T: types.Bool, D: types.NewBool(i == side)}})
+		}
+		ins[side] = b.projected(in, ps)
+	}
+	sink := op.NewAggregate(b.q.run, spec)
+	src := &op.AggSource{S: sink}
+	p := b.pipe(union(ins[0].cols, ins), sink)
+	return &chain{cols: n.Cols, deps: []*pipeline{p},
+		starts: []func(context.Context) (int, error){func(context.Context) (int, error) { return src.Morsels(), nil }},
+		lane: func(l *op.Lane) (op.Operator, error) {
+			return &op.SetOp{In: rebatched(l, src.Lane()), Except: n.Kind == plan.Except, All: n.All}, nil
+		},
+	}, nil
 }
+
+// countOID is count(*).
+const countOID = 2803
 
 func (b *builder) sort(n *plan.Sort) (*chain, error) {
 	in, err := b.node(n.Input)

@@ -34,6 +34,7 @@ type builder struct {
 // builtCTE is a CTE's rows: of a pipeline, or given.
 type builtCTE struct {
 	rows    *op.Rows
+	coll    *op.Collect
 	batches []*vec.Batch
 	pipe    *pipeline // nil: there from the start
 	ordered bool
@@ -398,7 +399,7 @@ func (b *builder) with(n *plan.With) (*chain, error) {
 	sink := op.NewCollect(b.q.run, "cte", typesOf(def.cols))
 	p := b.pipe(def, sink)
 	old, had := b.ctes[n.ID]
-	b.ctes[n.ID] = &builtCTE{rows: sink.Rows, pipe: p, ordered: def.ordered}
+	b.ctes[n.ID] = &builtCTE{coll: sink, pipe: p, ordered: def.ordered}
 	body, err := b.node(n.Body)
 	if err != nil {
 		return nil, err
@@ -416,6 +417,13 @@ func (b *builder) cteRef(n *plan.CTERef) (*chain, error) {
 	t := b.ctes[n.ID]
 	if t == nil {
 		return nil, sqlstate.Errorf(sqlstate.InternalError, "no CTE %d (%s)", n.ID, n.Name)
+	}
+	if t.coll != nil {
+		src := &op.CollectSource{S: t.coll}
+		return &chain{cols: n.Cols, ordered: t.ordered, deps: []*pipeline{t.pipe},
+			starts: []func(context.Context) (int, error){func(context.Context) (int, error) { return src.Morsels(), nil }},
+			lane:   func(l *op.Lane) (op.Operator, error) { return rebatched(l, src.Lane()), nil },
+		}, nil
 	}
 	if t.rows == nil {
 		return &chain{cols: n.Cols, ordered: true, lane: func(l *op.Lane) (op.Operator, error) {

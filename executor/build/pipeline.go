@@ -289,6 +289,7 @@ type Query struct {
 	result *op.Result
 	cols   []plan.Column
 	began  time.Time
+	large  bool
 
 	mu       sync.Mutex
 	affected int64

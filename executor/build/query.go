@@ -17,8 +17,8 @@ const (
 	inlineTime = 5 * time.Millisecond
 )
 
-// Start builds a plan and makes it ready to run; the first Next runs it, or the
-// workers do at once when it is large. ctx ends the query.
+// Start builds a plan and makes it ready to run; the first Next runs it, or hands it
+// to the workers when it is large. ctx ends the query.
 func Start(ctx context.Context, root plan.Node, env *Env) (*Query, error) {
 	q := &Query{ctx: ctx, env: env, job: sched.NewJob(ctx), began: time.Now(),
 		profiles: map[plan.Node]*op.Profile{}, scans: map[plan.Node]*op.Scan{}}
@@ -43,11 +43,15 @@ func Start(ctx context.Context, root plan.Node, env *Env) (*Query, error) {
 		q.job.Serial() // readers of a transaction's snapshot rest while it writes
 	}
 	if env.Pool != nil && !env.ForceInline && (env.ForcePool || b.rows > inlineRows) {
-		q.job.Offer(env.Pool)
+		q.large = true
 	}
 	q.root.release()
 	return q, nil
 }
+
+// Large says that the query is for the workers from its first Next on, by its
+// estimate: such queries are admitted one by one.
+func (q *Query) Large() bool { return q.large }
 
 func isWrite(n plan.Node) bool {
 	switch n.(type) {
@@ -65,6 +69,9 @@ func (q *Query) Columns() []plan.Column { return q.cols }
 func (q *Query) Next(ctx context.Context) (*vec.Batch, error) {
 	if q.err != nil || q.closed {
 		return nil, q.err
+	}
+	if q.large && !q.job.Offered() {
+		q.job.Offer(q.env.Pool)
 	}
 	for {
 		if err := q.job.Err(); err != nil {

@@ -60,9 +60,13 @@ func (m *Buffer) Grow(n int) error {
 		m.Account.forget(m.b)
 		if b, err = unix.Mremap(m.b, c, unix.MREMAP_MAYMOVE); err != nil {
 			m.Account.keep(m.b)
+		} else {
+			mapped.Add(int64(c - len(m.b)))
 		}
 	} else if b = spare.take(c); b == nil {
-		b, err = unix.Mmap(-1, 0, c, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+		if b, err = unix.Mmap(-1, 0, c, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE); err == nil {
+			mapped.Add(int64(c))
+		}
 	}
 	if err != nil {
 		m.Account.Release(int64(c - len(m.b)))

@@ -2,26 +2,77 @@ package mem
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
+// mapped is the size of all mappings, spare ones among them.
+var mapped atomic.Int64
+
+// Mapped is how many bytes this process has in mappings of this package, those kept
+// for use again among them: what it holds besides Go's heap.
+func Mapped() int64 { return mapped.Load() }
+
 // spares keeps some mappings that were freed: a fresh one costs a page fault for
-// each page, several times what clearing a used one does. They count as nobody's;
-// their sum is small and bounded.
+// each page, several times what clearing a used one does. They count as nobody's,
+// but in Mapped; their sum is small and bounded, and those that nobody took for a
+// while are given back.
 type spares struct {
 	mu     sync.Mutex
 	bySize map[int][][]byte
 	bytes  int
+	max    int
+	low    int // the least there was since the last trim
 }
 
-// spareMax bounds the bytes kept, spareOne the size of one mapping.
+// spareMax is how many bytes are kept unless SetSpare says otherwise, spareOne the
+// size of one mapping.
 const (
 	spareMax = 64 << 20
 	spareOne = 16 << 20
 )
 
-var spare = spares{bySize: map[int][][]byte{}}
+var spare = spares{bySize: map[int][][]byte{}, max: spareMax}
+
+// SetSpare sets how many bytes of freed mappings are kept for use again.
+func SetSpare(max int64) {
+	spare.mu.Lock()
+	spare.max = int(max)
+	spare.mu.Unlock()
+}
+
+// TrimSpare gives back the mappings that were not needed since the last call.
+func TrimSpare() {
+	spare.mu.Lock()
+	drop := spare.low
+	var out [][]byte
+	for n, list := range spare.bySize {
+		for len(list) > 0 && drop >= n {
+			out = append(out, list[0])
+			list[0] = nil
+			list = list[1:]
+			drop -= n
+			spare.bytes -= n
+		}
+		if len(list) == 0 {
+			delete(spare.bySize, n)
+		} else {
+			spare.bySize[n] = list
+		}
+	}
+	spare.low = spare.bytes
+	spare.mu.Unlock()
+	for _, b := range out {
+		release(b)
+	}
+}
+
+// release gives a mapping back to the system.
+func release(b []byte) {
+	mapped.Add(-int64(len(b)))
+	_ = unix.Munmap(b)
+}
 
 // take is a zeroed mapping of exactly n bytes, nil when there is none.
 func (s *spares) take(n int) []byte {
@@ -35,6 +86,7 @@ func (s *spares) take(n int) []byte {
 	list[len(list)-1] = nil
 	s.bySize[n] = list[:len(list)-1]
 	s.bytes -= n
+	s.low = min(s.low, s.bytes)
 	s.mu.Unlock()
 	clear(b)
 	return b
@@ -43,13 +95,13 @@ func (s *spares) take(n int) []byte {
 // give keeps a mapping, or unmaps it.
 func (s *spares) give(b []byte) {
 	s.mu.Lock()
-	keep := len(b) <= spareOne && s.bytes+len(b) <= spareMax
+	keep := len(b) <= spareOne && s.bytes+len(b) <= s.max
 	if keep {
 		s.bySize[len(b)] = append(s.bySize[len(b)], b)
 		s.bytes += len(b)
 	}
 	s.mu.Unlock()
 	if !keep {
-		_ = unix.Munmap(b)
+		release(b)
 	}
 }

@@ -51,8 +51,9 @@ type File struct {
 	n    int
 }
 
-// spillBuffer is how much is gathered before it is written.
-const spillBuffer = 256 << 10
+// spillBuffer is how much is gathered before it is written, and read at a time: a
+// join that spills writes 128 files at once.
+const spillBuffer = 32 << 10
 
 // Create makes an empty file. Nothing is on disk before the first flush.
 func (s *Spill) Create() (*File, error) {
@@ -62,11 +63,14 @@ func (s *Spill) Create() (*File, error) {
 	return &File{s: s}, nil
 }
 
-// Append adds a frame made by make, which appends to the slice it is given.
-func (f *File) Append(make func([]byte) []byte) error {
+// Append adds a frame made by fill, which appends to the slice it is given.
+func (f *File) Append(fill func([]byte) []byte) error {
+	if f.buf == nil {
+		f.buf = make([]byte, 0, spillBuffer+spillBuffer/2)
+	}
 	at := len(f.buf)
 	f.buf = append(f.buf, 0, 0, 0, 0)
-	f.buf = make(f.buf)
+	f.buf = fill(f.buf)
 	binary.LittleEndian.PutUint32(f.buf[at:], uint32(len(f.buf)-at-4))
 	f.n++
 	if len(f.buf) >= spillBuffer {
@@ -104,6 +108,9 @@ func (f *File) flush() error {
 	}
 	f.size += n
 	f.buf = f.buf[:0]
+	if cap(f.buf) > 16*spillBuffer {
+		f.buf = nil // for a large frame, which may be the only one
+	}
 	return nil
 }
 

@@ -167,7 +167,7 @@ func (p *partitions) close() {
 // none says whether partition i has no rows.
 func (p *partitions) none(i int) bool { return p == nil || p.files[i] == nil }
 
-// partReader reads a partition in batches of about vec.Size rows.
+// partReader reads a spill file of serial batches, in batches of about vec.Size rows.
 type partReader struct {
 	r    *mem.Reader
 	part *vec.Batch
@@ -184,7 +184,11 @@ func (p *partitions) read(i int) (*partReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &partReader{r: r, part: vec.NewBatch(p.ts), out: vec.NewBatch(p.ts)}, nil
+	return newPartReader(r, p.ts), nil
+}
+
+func newPartReader(r *mem.Reader, ts []types.T) *partReader {
+	return &partReader{r: r, part: vec.NewBatch(ts), out: vec.NewBatch(ts)}
 }
 
 // next is the next batch, nil at the end.

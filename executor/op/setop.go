@@ -1,120 +1,78 @@
 package op
 
-import (
-	"github.com/millrace/millrace/catalog/types"
-	"github.com/millrace/millrace/executor/mem"
-	"github.com/millrace/millrace/storage/vec"
-)
+import "github.com/millrace/millrace/storage/vec"
 
-// SetOp is INTERSECT or EXCEPT: it counts each distinct row on both sides. Both
-// sides are fed by one lane, the first before the second.
+// SetOp is INTERSECT or EXCEPT over the groups of both sides' rows: its input has the
+// columns of a distinct row, then how often it is on the left and on the right.
 type SetOp struct {
-	acct   *mem.Account
-	except bool
-	all    bool
-	groups *Groups
-	count  [2]mem.Array[int64]
-	gids   []uint32
-}
+	In          Operator
+	Except, All bool
 
-// NewSetOp makes the sink of both sides, for rows of these types.
-func NewSetOp(run *Run, ts []types.T, except, all bool) *SetOp {
-	acct := run.Account.Child("set operation", 0)
-	s := &SetOp{acct: acct, except: except, all: all, groups: NewGroups(ts, acct)}
-	s.count[0].Account, s.count[1].Account = acct, acct
-	return s
-}
-
-// Side is the sink of one side, 0 or 1.
-func (s *SetOp) Side(i int) Sink { return &setOpSide{s, i} }
-
-type setOpSide struct {
-	s    *SetOp
-	side int
-}
-
-func (o *setOpSide) Lane(*Lane) (LaneSink, error)    { return o, nil }
-func (o *setOpSide) Finish() ([]func() error, error) { return nil, nil }
-func (o *setOpSide) Combine() error                  { return nil }
-func (o *setOpSide) Close()                          { o.s.acct.Close() }
-
-func (o *setOpSide) Add(b *vec.Batch) (Flow, error) {
-	s := o.s
-	n := b.Rows()
-	s.gids = grown(s.gids, n)
-	if err := s.groups.Find(b.Cols, b.Sel, b.N, s.gids); err != nil {
-		return Stop, err
-	}
-	for i := range s.count {
-		if err := s.count[i].Grow(s.groups.N); err != nil {
-			return Stop, err
-		}
-	}
-	c := s.count[o.side].Slice(s.groups.N)
-	for _, g := range s.gids {
-		c[g]++
-	}
-	return Continue, nil
-}
-
-// Output makes the operator that yields the result.
-func (s *SetOp) Output() Operator {
-	o := &setOpOutput{s: s}
-	for _, t := range s.groups.T {
-		o.out.Cols = append(o.out.Cols, vec.New(t, 0))
-	}
-	return o
-}
-
-type setOpOutput struct {
-	s    *SetOp
+	b    *vec.Batch // at hand
+	rows []uint16
 	at   int
 	left int64 // more times that row at-1 is to be yielded
-	ids  []uint32
+	sel  []uint16
+	cols []*vec.Vec
 	out  vec.Batch
 }
 
 // times is how often a row is yielded.
-func (s *SetOp) times(l, r int64) int64 {
+func (o *SetOp) times(l, r int64) int64 {
 	switch {
-	case s.except && s.all:
+	case o.Except && o.All:
 		return max(l-r, 0)
-	case s.except:
+	case o.Except:
 		if l > 0 && r == 0 {
 			return 1
 		}
 		return 0
-	case s.all:
+	case o.All:
 		return min(l, r)
 	}
 	return min(l, r, 1)
 }
 
 // Next implements Operator.
-func (o *setOpOutput) Next() (*vec.Batch, error) {
-	s := o.s
-	n := s.groups.N
-	l, r := s.count[0].Slice(n), s.count[1].Slice(n)
-	o.ids = o.ids[:0]
-	for len(o.ids) < vec.Size {
+func (o *SetOp) Next() (*vec.Batch, error) {
+	if o.b == nil {
+		b, err := o.In.Next()
+		if b == nil || err != nil {
+			return nil, err
+		}
+		if b.Rows() == 0 {
+			return empty(&o.out), nil
+		}
+		o.b, o.rows, o.at = b, rowsOf(b), 0
+	}
+	n := len(o.b.Cols) - 2
+	l, r := o.b.Cols[n], o.b.Cols[n+1]
+	o.sel = o.sel[:0]
+	for len(o.sel) < vec.Size {
 		if o.left > 0 {
 			o.left--
-			o.ids = append(o.ids, uint32(o.at-1))
+			o.sel = append(o.sel, o.rows[o.at-1])
 			continue
 		}
-		if o.at >= n {
+		if o.at >= len(o.rows) {
 			break
 		}
-		o.left = s.times(l[o.at], r[o.at])
+		i := int(o.rows[o.at])
+		o.left = o.times(l.I64[i], r.I64[i])
 		o.at++
 	}
-	if len(o.ids) == 0 {
-		return nil, nil
+	for len(o.cols) < n {
+		o.cols = append(o.cols, &vec.Vec{})
 	}
-	s.groups.Gather(o.ids, o.out.Cols)
-	o.out.N, o.out.Sel = len(o.ids), nil
+	for c, v := range o.cols {
+		gatherVec(v, o.b.Cols[c], o.sel)
+	}
+	o.out.Cols, o.out.N, o.out.Sel = o.cols, len(o.sel), nil
+	if o.left == 0 && o.at >= len(o.rows) {
+		o.b = nil
+	}
 	return &o.out, nil
 }
 
 // Close implements Operator.
-func (o *setOpOutput) Close() {}
+func (o *SetOp) Close() { o.In.Close() }

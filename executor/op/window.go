@@ -17,8 +17,13 @@ import (
 //
 // A task is a run of partitions. It appends the functions' values to rows of its
 // own, in output order; the input's columns are gathered when they are read.
+//
+// When memory is short rows go to sorted runs: see window_spill.go.
 type Window struct {
-	*Collect
+	Rows  *Rows
+	run   *Run
+	acct  *mem.Account
+	sort  *Sort // takes the rows, by partition and order
 	spec  WindowSpec
 	begun bool
 	order mem.Array[uint32] // row numbers in output order
@@ -29,6 +34,12 @@ type Window struct {
 	// parts are the pieces of the output that lanes take.
 	parts []windowPart
 	next  atomic.Int64
+	// tight: there was no memory to compute in; the rows become runs.
+	tight atomic.Bool
+	// stream reads the runs; nil when all is in memory.
+	stream *windowStream
+	// from is what the first partition begins with, when it is the rest of one.
+	from *windowCarry
 }
 
 // WindowSpec says what a Window computes. Columns are places in its input.
@@ -65,30 +76,92 @@ const taskRows = 32 * vec.Size
 
 // NewWindow makes the sink for input columns of types ts.
 func NewWindow(run *Run, spec WindowSpec, ts []types.T) *Window {
-	w := &Window{Collect: NewCollect(run, "window", ts), spec: spec}
-	w.order.Account, w.words.Account = w.acct, w.acct
+	w := newWindow(run, spec, run.Account.Child("window", 0), nil)
+	keys := make([]SortCol, 0, len(spec.Partition)+len(spec.Order))
+	for _, c := range spec.Partition {
+		keys = append(keys, SortCol{Col: c})
+	}
+	w.sort = &Sort{run: run, acct: w.acct, ts: ts, keys: append(keys, spec.Order...), limit: -1}
 	return w
 }
+
+func newWindow(run *Run, spec WindowSpec, acct *mem.Account, rows *Rows) *Window {
+	w := &Window{Rows: rows, run: run, acct: acct, spec: spec}
+	w.order.Account, w.words.Account = acct, acct
+	return w
+}
+
+// Lane implements Sink.
+func (w *Window) Lane(l *Lane) (LaneSink, error) { return w.sort.Lane(l) }
+
+// Close implements Sink.
+func (w *Window) Close() { w.sort.Close() }
 
 // Finish implements Sink: first the partitions, then tasks for runs of them.
 func (w *Window) Finish() ([]func() error, error) {
 	if w.begun {
-		for _, t := range w.tasks {
-			for from := 0; from < t.res.N; from += chunkRows {
-				w.parts = append(w.parts, windowPart{t, from, min(from+chunkRows, t.res.N)})
-			}
+		if w.tight.Load() {
+			return nil, w.spill()
 		}
+		w.complete()
 		return nil, nil
 	}
 	w.begun = true
-	if _, err := w.Collect.Finish(); err != nil {
+	if err := w.gather(); err != nil {
 		return nil, err
 	}
 	for i := range w.spec.Funcs {
-		if err := w.spec.Funcs[i].Frame.check(w.Rows.N > 0); err != nil {
+		if err := w.spec.Funcs[i].Frame.check(w.Rows.N > 0 || len(w.sort.spills) > 0); err != nil {
 			return nil, err
 		}
 	}
+	if len(w.sort.spills) > 0 {
+		return nil, w.spill()
+	}
+	fs, err := w.prepare()
+	if w.maySpill(err) {
+		w.tight.Store(true)
+		return []func() error{func() error { return nil }}, nil
+	}
+	if err != nil || !w.run.CanSpill() {
+		return fs, err
+	}
+	for i, f := range fs {
+		fs[i] = func() error {
+			err := f()
+			if w.maySpill(err) {
+				w.tight.Store(true)
+				return nil
+			}
+			return err
+		}
+	}
+	return fs, nil
+}
+
+// gather makes one store of the lanes' rows; those that find no room become runs.
+func (w *Window) gather() error {
+	s := w.sort
+	w.Rows = NewRows(s.ts, w.acct)
+	for i, r := range s.parts {
+		if i == 0 {
+			w.Rows = r
+			continue
+		}
+		err := w.Rows.Absorb(r)
+		if w.maySpill(err) {
+			err = (&sortLane{s: s, rows: r}).spill()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	s.parts = nil
+	return nil
+}
+
+// prepare makes the tasks.
+func (w *Window) prepare() ([]func() error, error) {
 	if w.Rows.N == 0 {
 		return nil, nil
 	}
@@ -110,6 +183,26 @@ func (w *Window) Finish() ([]func() error, error) {
 		fs = append(fs, t.run)
 	}
 	return fs, nil
+}
+
+// complete lists the output's pieces when all tasks are done.
+func (w *Window) complete() {
+	for _, t := range w.tasks {
+		for from := 0; from < t.res.N; from += chunkRows {
+			w.parts = append(w.parts, windowPart{t, from, min(from+chunkRows, t.res.N)})
+		}
+	}
+}
+
+// free gives back what was computed, and the rows.
+func (w *Window) free() {
+	for _, t := range w.tasks {
+		t.res.Free()
+	}
+	w.tasks, w.parts, w.start = nil, nil, nil
+	w.order.Free()
+	w.words.Free()
+	w.Rows.Free()
 }
 
 // orderWords makes the words by which the rows of a partition are sorted.
@@ -219,10 +312,25 @@ func (w *Window) partition() error {
 }
 
 // Morsels is how many pieces the output has.
-func (w *Window) Morsels() int { return len(w.parts) }
+func (w *Window) Morsels() int {
+	if w.stream != nil {
+		return 1
+	}
+	return len(w.parts)
+}
 
 // Source makes the operator of one lane over the output.
 func (w *Window) Source() Operator {
+	if w.stream != nil {
+		if w.next.Add(1) == 1 {
+			return w.stream
+		}
+		return &windowSource{w: w} // there is one lane; no other has anything
+	}
+	return w.source()
+}
+
+func (w *Window) source() *windowSource {
 	o := &windowSource{w: w}
 	for range w.spec.Width + len(w.spec.Funcs) {
 		o.out.Cols = append(o.out.Cols, &vec.Vec{})

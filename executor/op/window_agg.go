@@ -161,6 +161,11 @@ func newPrefixCall(t *windowTask, f *WindowFunc) (*prefixCall, error) {
 	c.init(t, f)
 	c.state = st
 	st.Grow(t.end - t.first)
+	if from := t.w.from; from != nil && t.first == 0 {
+		if err := from.begin(f, st); err != nil {
+			return nil, err
+		}
+	}
 	c.held = st.Bytes()
 	if err := t.w.acct.Reserve(c.held); err != nil {
 		c.held = 0

@@ -88,6 +88,14 @@ func (t *windowTask) run() error {
 			if err := c.values(t.out[i]); err != nil {
 				return err
 			}
+			if t.first+t.part == 0 && w.from != nil {
+				w.from.shift(i, t.out[i], t.n)
+			}
+		}
+		if p == len(w.start)-2 && w.from != nil {
+			if err := t.carry(); err != nil {
+				return err
+			}
 		}
 		if len(t.out) == 0 {
 			t.res.N += t.n

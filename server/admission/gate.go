@@ -14,23 +14,35 @@ import (
 // and an uncontended pass costs a mutex.
 type Gate struct {
 	mu      sync.Mutex
+	places  int
 	free    int
 	waitMax int
-	// queue holds waiters from head on, oldest first. One that gave up is nil.
-	queue  []chan struct{}
+	// queue holds waiters from head on, oldest first. One that gave up wants nothing.
+	queue  []waiter
 	head   int
 	queued int
 }
 
+type waiter struct {
+	turn chan struct{}
+	want int // places
+}
+
 // NewGate lets run statements in at once and wait others queue.
-func NewGate(run, wait int) *Gate { return &Gate{free: run, waitMax: wait} }
+func NewGate(run, wait int) *Gate { return &Gate{places: run, free: run, waitMax: wait} }
 
 // Enter waits for a place and takes it; Leave gives it back. It fails with 53000
 // when the queue is full and with the context's cause when that ends first.
-func (g *Gate) Enter(ctx context.Context) error {
+func (g *Gate) Enter(ctx context.Context) error { return g.enter(ctx, 1) }
+
+// EnterAlone waits for all places and takes them; LeaveAlone gives them back. Who
+// waits after it waits until it has left.
+func (g *Gate) EnterAlone(ctx context.Context) error { return g.enter(ctx, g.places) }
+
+func (g *Gate) enter(ctx context.Context, want int) error {
 	g.mu.Lock()
-	if g.free > 0 && g.queued == 0 {
-		g.free--
+	if g.free >= want && g.queued == 0 {
+		g.free -= want
 		g.mu.Unlock()
 		return nil
 	}
@@ -40,7 +52,7 @@ func (g *Gate) Enter(ctx context.Context) error {
 			WithHint("Try again, or raise the limit of concurrent statements.")
 	}
 	turn := make(chan struct{})
-	g.queue = append(g.queue, turn)
+	g.queue = append(g.queue, waiter{turn, want})
 	g.queued++
 	g.mu.Unlock()
 	select {
@@ -51,40 +63,49 @@ func (g *Gate) Enter(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i := g.head; i < len(g.queue); i++ {
-		if g.queue[i] == turn {
-			g.queue[i] = nil
+		if g.queue[i].turn == turn {
+			g.queue[i] = waiter{}
 			g.queued--
+			g.next() // those behind may want less
 			return context.Cause(ctx)
 		}
 	}
 	// The turn came at the same moment: pass it on.
+	g.free += want
 	g.next()
 	return context.Cause(ctx)
 }
 
 // Leave gives a place back.
-func (g *Gate) Leave() {
+func (g *Gate) Leave() { g.leave(1) }
+
+// LeaveAlone gives all places back.
+func (g *Gate) LeaveAlone() { g.leave(g.places) }
+
+func (g *Gate) leave(n int) {
 	g.mu.Lock()
+	g.free += n
 	g.next()
 	g.mu.Unlock()
 }
 
-// next hands a free place to the oldest waiter.
+// next hands free places to the oldest waiters.
 func (g *Gate) next() {
 	for g.head < len(g.queue) {
-		turn := g.queue[g.head]
-		g.queue[g.head] = nil
-		g.head++
-		if g.head == len(g.queue) {
-			g.queue, g.head = g.queue[:0], 0
-		}
-		if turn != nil {
-			g.queued--
-			close(turn)
+		w := g.queue[g.head]
+		if w.want > g.free {
 			return
 		}
+		g.queue[g.head] = waiter{}
+		if g.head++; g.head == len(g.queue) {
+			g.queue, g.head = g.queue[:0], 0
+		}
+		if w.turn != nil {
+			g.queued--
+			g.free -= w.want
+			close(w.turn)
+		}
 	}
-	g.free++
 }
 
 // Waiting is the number of statements in the queue.
@@ -92,4 +113,11 @@ func (g *Gate) Waiting() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.queued
+}
+
+// Running is the number of places taken.
+func (g *Gate) Running() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.places - g.free
 }

@@ -89,3 +89,76 @@ func TestGateKeepsCount(t *testing.T) {
 		t.Errorf("most inside %d, free %d, queued %d", most.Load(), g.free, g.queued)
 	}
 }
+
+func TestGateAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate(3, 8)
+		ctx := context.Background()
+		for range 2 {
+			if err := g.Enter(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		alone, after := false, false
+		go func() {
+			if err := g.EnterAlone(ctx); err != nil {
+				t.Error(err)
+			}
+			alone = true
+		}()
+		synctest.Wait()
+		brief, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if err := g.Enter(brief); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("entered before one who waits for all places: %v", err)
+		}
+		go func() {
+			if err := g.Enter(ctx); err != nil {
+				t.Error(err)
+			}
+			after = true
+		}()
+		g.Leave()
+		synctest.Wait()
+		if alone || after {
+			t.Error("entered while a place is taken")
+		}
+		g.Leave()
+		synctest.Wait()
+		if !alone || after || g.Running() != 3 {
+			t.Errorf("alone %v, after %v, %d places taken", alone, after, g.Running())
+		}
+		g.LeaveAlone()
+		synctest.Wait()
+		if !after || g.Running() != 1 || g.Waiting() != 0 {
+			t.Errorf("after %v, %d places taken, %d wait", after, g.Running(), g.Waiting())
+		}
+	})
+}
+
+func TestGateAloneGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate(2, 8)
+		_ = g.Enter(context.Background())
+		brief, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		go func() { _ = g.EnterAlone(brief) }()
+		synctest.Wait()
+		in := false
+		go func() {
+			if err := g.Enter(context.Background()); err != nil {
+				t.Error(err)
+			}
+			in = true
+		}()
+		synctest.Wait()
+		if in {
+			t.Error("entered before one who waits for all places")
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if !in {
+			t.Error("still waiting after that one gave up")
+		}
+	})
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/millrace/millrace/executor/sched"
 	"github.com/millrace/millrace/parser"
 	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/server/admission"
 	"github.com/millrace/millrace/server/pgwire"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/vec"
@@ -225,12 +226,16 @@ func (s *Session) rows(ctx context.Context, q *portal, maxRows int, out pgwire.R
 			return 0, false, err
 		}
 	}
-	return q.exec.send(ctx, maxRows, func(b *vec.Batch) error {
+	emit := func(b *vec.Batch) error {
 		if q.cols == nil {
 			return nil
 		}
 		return out.Batch(b)
-	})
+	}
+	if n, more, err = q.exec.send(ctx, maxRows, emit); err != nil && n == 0 && s.mayRetry(q, err) {
+		return s.alone(ctx, q, maxRows, emit)
+	}
+	return n, more, err
 }
 
 // runQuick runs a plan that needs no pipeline; done is false when it has to be
@@ -309,6 +314,8 @@ type execution struct {
 	snap  storage.Snapshot
 	mem   *mem.Account
 	life  context.CancelCauseFunc
+	// gate is to be passed before the query runs; nil: no more.
+	gate *admission.Gate
 	// left is a batch handed out in part: rows from next on are still to send.
 	left *vec.Batch
 	next int
@@ -344,6 +351,9 @@ func (s *Session) start(ctx context.Context, p *prepared, params []types.Datum) 
 	if err != nil {
 		snap.Close()
 		return nil, err
+	}
+	if p.plan.Writes {
+		x.gate = nil // it may wait for another's locks, and that one for the gate
 	}
 	return x, nil
 }
@@ -390,7 +400,11 @@ func (s *Session) startRoot(ctx context.Context, root plan.Node, snap storage.Sn
 		env.Account.Close()
 		return nil, err
 	}
-	return &execution{query: q, snap: snap, mem: env.Account, life: cancel}, nil
+	x := &execution{query: q, snap: snap, mem: env.Account, life: cancel}
+	if _, writes := root.(*plan.Insert); q.Large() && change == nil && !writes {
+		x.gate = s.eng.Gate
+	}
+	return x, nil
 }
 
 // systemRows gives columns of a system relation as batches.
@@ -431,6 +445,11 @@ func (x *execution) close() {
 func (x *execution) send(ctx context.Context, max int, emit func(*vec.Batch) error) (sent int64, more bool, err error) {
 	stop := context.AfterFunc(ctx, func() { x.life(context.Cause(ctx)) })
 	defer stop()
+	leave, err := x.admit(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	defer func() { leave() }()
 	for {
 		if x.left == nil {
 			b, err := x.query.Next(ctx)
@@ -444,6 +463,9 @@ func (x *execution) send(ctx context.Context, max int, emit func(*vec.Batch) err
 				continue
 			}
 			x.left, x.next = b, 0
+			// What it needs it has by now; the client may take its time.
+			leave()
+			leave = func() {}
 		}
 		rows := x.left.Rows() - x.next
 		if max > 0 && int64(rows) > int64(max)-sent {

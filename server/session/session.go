@@ -23,6 +23,7 @@ import (
 	"github.com/millrace/millrace/executor/sched"
 	"github.com/millrace/millrace/planner/cache"
 	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/server/admission"
 	"github.com/millrace/millrace/server/pgwire"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/foreign/syscat"
@@ -34,7 +35,9 @@ type Engine struct {
 	Pool   *sched.Pool
 	Memory *mem.Account // the server's; a query's account is a child of it
 	Spill  *mem.Spill
-	Log    *slog.Logger
+	// Gate admits large queries; nil: all at once.
+	Gate *admission.Gate
+	Log  *slog.Logger
 	// System serves pg_catalog, information_schema and hologres.
 	System *syscat.Source
 	// Started is when the server did, µs since 2000.
