@@ -22,6 +22,7 @@ type Account struct {
 	name   string
 	parent *Account
 	limit  int64 // 0: none
+	ended  func() bool
 
 	mu      sync.Mutex
 	used    int64
@@ -36,8 +37,24 @@ func NewRoot(limit int64) *Account { return &Account{name: "server", limit: limi
 
 // Child makes an account below a. limit 0 is no limit of its own.
 func (a *Account) Child(name string, limit int64) *Account {
-	return &Account{name: name, parent: a, limit: limit}
+	n := &Account{name: name, parent: a, limit: limit}
+	if a != nil {
+		n.ended = a.ended
+	}
+	return n
 }
+
+// Watch sets what says whether the query of the account, and of the children that it
+// will have, has ended.
+func (a *Account) Watch(ended func() bool) {
+	if a != nil {
+		a.ended = ended
+	}
+}
+
+// Ended says whether the account's query has ended: long loops over what is charged
+// to it then stop where they are.
+func (a *Account) Ended() bool { return a != nil && a.ended != nil && a.ended() }
 
 // Name is what the account was made for.
 func (a *Account) Name() string {

@@ -429,7 +429,7 @@ func (s *Aggregate) Finish() ([]func() error, error) {
 		s.compareForms()
 		var fs []func() error
 		for _, l := range s.lanes {
-			fs = append(fs, func() error { l.partition(); return nil })
+			fs = append(fs, func() error { l.partition(); return s.run.Interrupted() })
 		}
 		return fs, nil
 	case 2:
@@ -502,6 +502,9 @@ func (s *Aggregate) compareForms() {
 func (l *aggLane) partition() {
 	for k, t := range l.tables {
 		n := t.groups.N
+		if l.s.acct.Ended() {
+			n = 0
+		}
 		of := make([]uint8, n)
 		if n > 0 && len(t.set) > 0 {
 			t.groups.partition(of, l.s.lazy[k].Load() || l.s.mixed[k])

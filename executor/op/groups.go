@@ -283,6 +283,9 @@ func (g *Groups) room(n int) error {
 	g.mask = uint64(size - 1)
 	slots, mask := g.slots.Slice(size), g.mask
 	for i, h := range g.hash.Slice(g.N) {
+		if i&lookMask == 0 && g.acct.Ended() {
+			return errClosed
+		}
 		at := h & mask
 		for slots[at] != 0 {
 			at = (at + 1) & mask
@@ -484,6 +487,9 @@ func (g *Groups) partition(out []uint8, free bool) {
 		var ids []uint32
 		var hs []uint64
 		for from := 0; from < g.N; from += vec.Size {
+			if g.acct.Ended() {
+				return
+			}
 			n := min(vec.Size, g.N-from)
 			ids, hs = grown(ids, n), grown(hs, n)
 			for k := range ids {

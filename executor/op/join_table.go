@@ -343,6 +343,9 @@ func (t *joinTable) prepare(from, to int) {
 	}
 	hash := t.hash.Slice(t.hash.Cap() / 8)
 	for ; from < to; from += vec.Size {
+		if t.acct.Ended() {
+			return
+		}
 		n := min(vec.Size, to-from)
 		for i, c := range t.keys {
 			t.rows.View(c, from, n, cols[i])
@@ -401,6 +404,9 @@ func (t *joinTable) chains() []uint32 {
 	return t.next.Slice(t.N)
 }
 
+// lookMask is how often loops over many rows look whether the query has ended.
+const lookMask = 1<<14 - 1
+
 // fill enters the rows whose slots lie in one of the table's parts.
 func (t *joinTable) fill(part int) {
 	if t.form == tableDense {
@@ -419,6 +425,9 @@ func (t *joinTable) fill(part int) {
 	}
 	dups := false
 	for r := t.N - 1; r >= 0; r-- {
+		if r&lookMask == 0 && t.acct.Ended() {
+			return
+		}
 		h := hash[r]
 		at := h >> shift
 		if at-lo >= size || t.skipped(r) {
@@ -458,6 +467,9 @@ func (t *joinTable) fillDense() {
 	dups := false
 	from := (t.N - 1) / vec.Size * vec.Size
 	for ; from >= 0; from -= vec.Size {
+		if t.acct.Ended() {
+			return
+		}
 		n := min(vec.Size, t.N-from)
 		for i, c := range t.keys {
 			t.rows.View(c, from, n, cols[i])

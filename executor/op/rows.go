@@ -368,6 +368,9 @@ func (r *Rows) Absorb(o *Rows) error {
 		}
 	}
 	for i := range r.cols {
+		if r.acct.Ended() {
+			return errClosed
+		}
 		c, s := &r.cols[i], &o.cols[i]
 		if c.width == 0 {
 			kernel.CopyBits(mem.As[uint64](c.data.Bytes(), vec.Words(r.N+o.N)), r.N, mem.As[uint64](s.data.Bytes(), vec.Words(o.N)), 0, o.N)

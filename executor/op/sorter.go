@@ -397,12 +397,15 @@ func (s *sorter) ties(idx []uint32, word func(int) uint64) {
 			j++
 		}
 		if j-i > 1 {
-			slices.SortFunc(idx[i:j], func(a, b uint32) int {
+			sortLong(idx[i:j], func(a, b uint32) int {
 				if c := compareRows(s.keys, s.rows, int(a), s.rows, int(b)); c != 0 {
 					return c
 				}
 				return int(a) - int(b)
-			})
+			}, s.rows.acct)
+			if s.rows.acct.Ended() {
+				return
+			}
 		}
 		i = j
 	}

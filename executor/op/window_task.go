@@ -2,7 +2,6 @@ package op
 
 import (
 	"cmp"
-	"slices"
 	"unsafe"
 
 	"github.com/millrace/millrace/executor/agg"
@@ -162,7 +161,7 @@ func (t *windowTask) sortPart() error {
 		items[i] = sortItem{words[r], r}
 	}
 	keys := w.spec.Order
-	slices.SortFunc(items, func(a, b sortItem) int {
+	sortLong(items, func(a, b sortItem) int {
 		if a.word != b.word {
 			return cmp.Compare(a.word, b.word)
 		}
@@ -172,7 +171,10 @@ func (t *windowTask) sortPart() error {
 			}
 		}
 		return cmp.Compare(a.row, b.row)
-	})
+	}, w.acct)
+	if err := w.run.Interrupted(); err != nil {
+		return err
+	}
 	for i := range items {
 		t.idx[i] = items[i].row
 	}

@@ -20,6 +20,7 @@ import (
 // Node is a running server.
 type Node struct {
 	DSN  string
+	HTTP string // address of metrics
 	Dir  string
 	stop context.CancelFunc
 	done chan error
@@ -29,20 +30,21 @@ type Node struct {
 func Start(dir string, memoryBytes int64) (*Node, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Node{Dir: dir, stop: cancel, done: make(chan error, 1)}
-	ready := make(chan net.Addr, 1)
+	ready := make(chan [2]net.Addr, 1)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	if os.Getenv("MILLRACE_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	go func() {
 		n.done <- server.Run(ctx, server.Config{
-			DataDir: dir, Listen: []string{"127.0.0.1:0"}, MemoryBytes: memoryBytes, Version: "test", Log: log,
-			Ready: func(pg []net.Addr, _ net.Addr) { ready <- pg[0] },
+			DataDir: dir, Listen: []string{"127.0.0.1:0"}, HTTP: "127.0.0.1:0", MemoryBytes: memoryBytes, Version: "test", Log: log,
+			Ready: func(pg []net.Addr, web net.Addr) { ready <- [2]net.Addr{pg[0], web} },
 		}, server.Open)
 	}()
 	select {
 	case a := <-ready:
-		n.DSN = fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", a)
+		n.DSN = fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", a[0])
+		n.HTTP = a[1].String()
 		return n, nil
 	case err := <-n.done:
 		cancel()

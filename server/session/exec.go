@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -392,6 +393,16 @@ func (s *Session) startRoot(ctx context.Context, root plan.Node, snap storage.Sn
 		change(env)
 	}
 	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	env.Eval.Session.Sleep = func(d time.Duration) error {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			return nil
+		case <-life.Done():
+			return sched.Canceled(life)
+		}
+	}
 	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	defer stop()
 	q, err := build.Start(life, root, env)

@@ -1,0 +1,166 @@
+// Package limits tests what keeps a server alive under load: queries end soon after
+// they are cancelled and leave nothing behind, and memory stays within its limit.
+//
+// By default the tests run a server in this process over small data. With
+// MILLRACE_LIMITS_DSN they use a running server that has the tpch and hits tables
+// loaded, MILLRACE_LIMITS_HTTP being the address of its metrics; MILLRACE_LIMITS_ROUNDS
+// is how often each statement is cancelled.
+package limits
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace/millrace/regress/node"
+)
+
+// target is a server with data.
+type target struct {
+	dsn, http string
+	long      bool
+}
+
+var shared struct {
+	once sync.Once
+	t    target
+	n    *node.Node
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.n != nil {
+		_ = shared.n.Stop()
+		_ = os.RemoveAll(shared.n.Dir)
+	}
+	os.Exit(code)
+}
+
+// server is the server of all tests here.
+func server(t *testing.T) target {
+	t.Helper()
+	shared.once.Do(func() {
+		if dsn := os.Getenv("MILLRACE_LIMITS_DSN"); dsn != "" {
+			shared.t = target{dsn, os.Getenv("MILLRACE_LIMITS_HTTP"), true}
+			return
+		}
+		shared.err = startSmall()
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.t
+}
+
+// startSmall loads small data into a server of this process with little memory.
+func startSmall() error {
+	dir, err := os.MkdirTemp("", "limits")
+	if err != nil {
+		return err
+	}
+	if shared.n, err = node.Start(filepath.Join(dir, "data"), 256<<20); err != nil {
+		return err
+	}
+	shared.n.Dir = dir
+	shared.t = target{dsn: shared.n.DSN, http: shared.n.HTTP}
+	const kit = "../bench"
+	for _, b := range []string{"gen", "runner"} {
+		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, b), ".")
+		cmd.Dir = filepath.Join(kit, b)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %v\n%s", b, err, out)
+		}
+	}
+	for _, s := range [][]string{{"tpch", "-sf", "0.01"}, {"hits", "-rows", "30000"}} {
+		data := filepath.Join(dir, s[0])
+		if err := os.MkdirAll(data, 0o755); err != nil {
+			return err
+		}
+		if out, err := exec.Command(filepath.Join(dir, "gen"), append(s, "-out", data)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("gen: %v\n%s", err, out)
+		}
+		if out, err := exec.Command(filepath.Join(dir, "runner"), "load", "-kit", kit, "-suite", s[0], "-dialect", "holo", "-data", data, "-dsn", shared.n.DSN).CombinedOutput(); err != nil {
+			return fmt.Errorf("load: %v\n%s", err, out)
+		}
+	}
+	return nil
+}
+
+func connect(t *testing.T, dsn string) *pgx.Conn { return node.Connect(t, dsn) }
+
+// metric reads one value of /metrics.
+func (x target) metric(name string) (float64, error) {
+	r, err := http.Get("http://" + x.http + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer r.Body.Close()
+	for in := bufio.NewScanner(r.Body); in.Scan(); {
+		if v, ok := strings.CutPrefix(in.Text(), name+" "); ok {
+			return strconv.ParseFloat(v, 64)
+		}
+	}
+	return 0, fmt.Errorf("no metric %s", name)
+}
+
+// settles waits until the server holds nothing of queries any more.
+func (x target) settles(t *testing.T, goroutines float64) {
+	t.Helper()
+	const slack = 4 // connections of the test's own HTTP client, background work of storage
+	var got string
+	for range 100 {
+		g, err := x.metric("go_goroutines")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, _ := x.metric("millrace_query_memory_bytes")
+		s, _ := x.metric("millrace_spill_bytes")
+		p, _ := x.metric("millrace_queries_running")
+		if m == 0 && s == 0 && p == 0 && g <= goroutines+slack {
+			return
+		}
+		got = fmt.Sprintf("memory %v, spill files %v, places taken %v, goroutines %v (before: %v)", m, s, p, g, goroutines)
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Errorf("left behind: %s", got)
+}
+
+type statement struct{ name, sql string }
+
+// queries are those of the kit, by name.
+func queries(t *testing.T) []statement {
+	t.Helper()
+	var out []statement
+	for _, suite := range []string{"tpch", "hits"} {
+		files, err := filepath.Glob("../bench/queries/" + suite + "/*.sql")
+		if err != nil || len(files) == 0 {
+			t.Fatal("no queries", err)
+		}
+		sort.Strings(files)
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, statement{suite + " " + strings.TrimSuffix(filepath.Base(f), ".sql"), string(b)})
+		}
+	}
+	return out
+}
+
+func background(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), d)
+}
