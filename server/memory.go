@@ -57,8 +57,8 @@ func (p memoryPlan) heap(mapped int64) int64 {
 }
 
 const (
-	governEvery = 10 * time.Millisecond
-	trimEvery   = 100
+	governEvery = 20 * time.Millisecond
+	trimEvery   = 50
 )
 
 // planMemory plans for a limit; 0 or less means the default.

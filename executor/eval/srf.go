@@ -25,6 +25,7 @@ type SRF struct {
 	ds    []types.Datum
 	start func(s *SRF, args []types.Datum) (generator, error)
 	gen   generator
+	ints  *intSeries // the generator of integers, used again for each row
 	one   bool
 	row   int
 }
@@ -165,7 +166,11 @@ func init() {
 			if step == 0 {
 				return nil, zeroStep()
 			}
-			return &intSeries{at: a[0].I, stop: a[1].I, step: step}, nil
+			if s.ints == nil {
+				s.ints = &intSeries{}
+			}
+			*s.ints = intSeries{at: a[0].I, stop: a[1].I, step: step}
+			return s.ints, nil
 		}
 	}
 	for _, t := range []string{"int4", "int8"} {

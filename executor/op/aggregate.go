@@ -93,6 +93,9 @@ type aggTable struct {
 	gidVec  vec.Vec
 	sel     []uint16
 	sub     []uint32
+	kept    []*vec.Vec // of keep: columns, groups found, rows that are new
+	ids     []uint32
+	fresh   []uint16
 	charged int64
 	grown   int // groups that the states know
 	rowsIn  int
@@ -311,14 +314,16 @@ func (t *aggTable) keep(i int, sel []uint16, n int, gids []uint32) error {
 			g.I32[sel[k]] = int32(id)
 		}
 	}
-	cols := append([]*vec.Vec{g}, t.args...)
+	t.kept = append(append(t.kept[:0], g), t.args...)
+	cols := t.kept
 	if a.Distinct {
 		seen := t.seen[i]
-		ids := make([]uint32, len(gids))
-		if err := seen.Find(cols[:1+len(a.Args)], sel, n, ids); err != nil {
+		t.ids = grown(t.ids, len(gids))
+		if err := seen.Find(cols[:1+len(a.Args)], sel, n, t.ids); err != nil {
 			return err
 		}
-		fresh := seen.FreshRows(sel, nil)
+		t.fresh = seen.FreshRows(sel, t.fresh)
+		fresh := t.fresh
 		if len(fresh) == 0 {
 			return nil
 		}
@@ -326,11 +331,11 @@ func (t *aggTable) keep(i int, sel []uint16, n int, gids []uint32) error {
 			if !t.direct {
 				return nil // kept in seen
 			}
-			sub := make([]uint32, len(fresh))
+			t.ids = t.ids[:len(fresh)]
 			for k, r := range fresh {
-				sub[k] = uint32(g.I32[r])
+				t.ids[k] = uint32(g.I32[r])
 			}
-			return t.states[i].Update(t.args[:len(a.Args)], fresh, len(fresh), sub)
+			return t.states[i].Update(t.args[:len(a.Args)], fresh, len(fresh), t.ids)
 		}
 		sel = fresh
 	}
