@@ -385,7 +385,7 @@ func (s *Session) startRoot(ctx context.Context, root plan.Node, snap storage.Sn
 	env := &build.Env{
 		Snapshot: snap, Txn: s.txn, Eval: &eval.Env{Session: s.evalSession(), Params: params},
 		Account: s.eng.Memory.Child("session", set.queryMem), Spill: s.eng.Spill, Pool: s.eng.Pool,
-		System:   s.systemRows,
+		System: s.systemRows,
 		Settings: build.Settings{BatchSize: int(set.batchSize), Workers: int(set.workers), ForceSpill: set.forceSpill,
 			KeepFirst: set.keepFirst, KeepLast: set.keepLast},
 	}
