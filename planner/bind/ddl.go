@@ -532,6 +532,9 @@ func (b *binder) createView(s *pg.ViewStmt) (*plan.Statement, error) {
 	if err != nil {
 		return nil, err
 	}
+	if b.modifies {
+		return nil, b.errf(-1, sqlstate.FeatureNotSupported, "views must not contain data-modifying statements in WITH")
+	}
 	if len(b.params) > 0 {
 		return nil, b.errf(-1, sqlstate.UndefinedParameter, "there is no parameter $1")
 	}

@@ -339,7 +339,7 @@ func joinSubqueries(c *Context, j *plan.Join) (plan.Node, error) {
 		m.On = nil
 		return filterSubqueries(c, &plan.Filter{Input: &m, Pred: j.On})
 	}
-	if j.Kind == plan.Left || j.Kind == plan.Right {
+	if !j.Lateral && (j.Kind == plan.Left || j.Kind == plan.Right || j.Kind == plan.Full) {
 		l, r := outputs(j.L), outputs(j.R)
 		for _, e := range expr.Conjuncts(j.On) {
 			if u := usedBy(e); hasSubquery(e) && u.intersects(l) && u.intersects(r) {
@@ -380,31 +380,55 @@ func joinSubqueries(c *Context, j *plan.Join) (plan.Node, error) {
 	return &plan.Project{Input: &m, Exprs: passThrough(before)}, nil
 }
 
-// matchedJoin is an outer join whose condition has a subquery over both sides. The
-// rows of the side that is kept are numbered; an inner join finds the pairs, where a
-// condition is a filter; and the kept rows are joined with theirs by number.
-func matchedJoin(c *Context, j *plan.Join) (plan.Node, error) {
-	kept, other := j.L, j.R
-	if j.Kind == plan.Right {
-		kept, other = j.R, j.L
-	}
-	cols := kept.Columns()
-	number := c.Fresh(plan.Column{Name: "number", T: types.Int8})
-	var def plan.Node = &plan.Window{Input: kept, Funcs: []plan.WindowFunc{{Col: number, Fn: mustFunc("row_number")}}}
+// numbered is a side of an outer join as a shared definition, with a number for
+// each row.
+type numbered struct {
+	c    *Context
+	with *plan.With
+	cols []plan.Column
+}
+
+func number(c *Context, side plan.Node, name string) *numbered {
+	n := &numbered{c: c, cols: side.Columns()}
+	col := c.Fresh(plan.Column{Name: "number", T: types.Int8})
+	var def plan.Node = &plan.Window{Input: side, Funcs: []plan.WindowFunc{{Col: col, Fn: mustFunc("row_number")}}}
 	def, _ = renamed(c, def)
-	with := &plan.With{ID: c.ID(), Name: "kept", Def: def}
-	read := func() (*plan.CTERef, plan.Column) {
-		ref := &plan.CTERef{ID: with.ID, Name: with.Name}
-		for _, col := range def.Columns() {
-			ref.Cols = append(ref.Cols, c.Fresh(col))
-		}
-		return ref, ref.Cols[len(cols)]
+	n.with = &plan.With{ID: c.ID(), Name: name, Def: def}
+	return n
+}
+
+// read reads the side; the last column is the number.
+func (n *numbered) read() *plan.CTERef {
+	ref := &plan.CTERef{ID: n.with.ID, Name: n.with.Name}
+	for _, col := range n.with.Def.Columns() {
+		ref.Cols = append(ref.Cols, n.c.Fresh(col))
 	}
-	// The pairs, by other names for the kept side.
-	ref, pair := read()
+	return ref
+}
+
+// rows reads the side under its own names, and tells its number.
+func (n *numbered) rows() (plan.Node, plan.Column) {
+	ref := n.read()
+	num := ref.Cols[len(n.cols)]
+	p := &plan.Project{Input: ref, Exprs: passThrough([]plan.Column{num})}
+	for i, col := range n.cols {
+		p.Exprs = append(p.Exprs, plan.Projection{Col: col, Expr: ref.Cols[i].Ref()})
+	}
+	return p, num
+}
+
+// matchedJoin is an outer join whose condition has a subquery over both sides. The
+// rows of the sides are numbered; an inner join finds the pairs, where a condition is
+// a filter; and the rows are joined with their pairs by number.
+func matchedJoin(c *Context, j *plan.Join) (plan.Node, error) {
+	l, r := number(c, j.L, "left"), number(c, j.R, "right")
+	lp, rp := l.read(), r.read()
 	sub := map[int]expr.Expr{}
-	for i, col := range cols {
-		sub[col.ID] = ref.Cols[i].Ref()
+	for i, col := range l.cols {
+		sub[col.ID] = lp.Cols[i].Ref()
+	}
+	for i, col := range r.cols {
+		sub[col.ID] = rp.Cols[i].Ref()
 	}
 	on := plan.RewriteExpr(j.On, func(e expr.Expr) (expr.Expr, bool) {
 		if x, ok := e.(*expr.Column); ok && sub[x.ID] != nil {
@@ -412,23 +436,37 @@ func matchedJoin(c *Context, j *plan.Join) (plan.Node, error) {
 		}
 		return e, false
 	})
-	pairs, err := filterSubqueries(c, &plan.Filter{Input: &plan.Join{ID: c.ID(), Kind: plan.Inner, L: ref, R: other}, Pred: on})
+	pairs, err := filterSubqueries(c, &plan.Filter{Input: &plan.Join{ID: c.ID(), Kind: plan.Inner, L: lp, R: rp}, Pred: on})
 	if err != nil {
 		return nil, err
 	}
 	if pairs, err = unnestAll(c, pairs); err != nil {
 		return nil, err
 	}
-	pairs = &plan.Project{Input: pairs, Exprs: append(passThrough(other.Columns()), passThrough([]plan.Column{pair})...)}
-	// The kept rows, by their own names.
-	ref, number = read()
-	rows := &plan.Project{Input: ref, Exprs: passThrough([]plan.Column{number})}
-	for i, col := range cols {
-		rows.Exprs = append(rows.Exprs, plan.Projection{Col: col, Expr: ref.Cols[i].Ref()})
+	lnum, rnum := lp.Cols[len(l.cols)], rp.Cols[len(r.cols)]
+	join := func(kind plan.JoinKind, x, y plan.Node, a, b plan.Column) plan.Node {
+		eq := &expr.Call{Fn: eqFor(types.Int8), Args: []expr.Expr{a.Ref(), b.Ref()}, T: types.Bool, Pos: -1, Op: "="}
+		return &plan.Join{ID: c.ID(), Kind: kind, L: x, R: y, On: eq}
 	}
-	eq := &expr.Call{Fn: eqFor(types.Int8), Args: []expr.Expr{number.Ref(), pair.Ref()}, T: types.Bool, Pos: -1, Op: "="}
-	with.Body = &plan.Project{Input: &plan.Join{ID: c.ID(), Kind: plan.Left, L: rows, R: pairs, On: eq}, Exprs: passThrough(j.Columns())}
-	return with, nil
+	// Each row of the left side with the numbers of the right rows that it matches,
+	// then these rows: what has no partner falls out, or stays with nulls, as the join
+	// wants it.
+	first, second := plan.Inner, plan.Inner
+	switch j.Kind {
+	case plan.Left:
+		first, second = plan.Left, plan.Left
+	case plan.Right:
+		second = plan.Right
+	case plan.Full:
+		first, second = plan.Left, plan.Full
+	}
+	pairs = &plan.Project{Input: pairs, Exprs: passThrough([]plan.Column{lnum, rnum})}
+	lrows, ln := l.rows()
+	half := &plan.Project{Input: join(first, lrows, pairs, ln, lnum), Exprs: passThrough(append(append([]plan.Column(nil), l.cols...), rnum))}
+	rrows, rn := r.rows()
+	l.with.Body = r.with
+	r.with.Body = &plan.Project{Input: join(second, half, rrows, rnum, rn), Exprs: passThrough(j.Columns())}
+	return l.with, nil
 }
 
 // valuesSubqueries makes rows that hold subqueries a union of projections.

@@ -231,6 +231,9 @@ func (s *Session) declare(ctx context.Context, u *plan.Session) error {
 	if p.plan == nil || p.plan.Root == nil {
 		return sqlstate.Errorf(sqlstate.InvalidCursorDefinition, "DECLARE CURSOR must specify a query")
 	}
+	if p.plan.Writes {
+		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "DECLARE CURSOR must not contain data-modifying statements in WITH")
+	}
 	q := &portal{name: u.Name, stmt: p, cols: p.cols, params: u.Params, cursor: &cursor{hold: u.Options["hold"] == "true", scroll: u.Options["scroll"] == "true"}}
 	if q.exec, err = s.start(ctx, p, p.values(q.params)); err != nil {
 		return err
