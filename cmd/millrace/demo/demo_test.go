@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,11 +44,10 @@ func check(t *testing.T, addr string, want Totals) {
 		return strings.TrimSuffix(b.String(), "\n")
 	}
 	var statuses []string
-	for i, s := range []int{Cancelled, Dispatched, Driving, Paid, Placed} {
+	for _, s := range []int{Cancelled, Dispatched, Driving, Paid, Placed} {
 		if n := want.ByStatus[s]; n > 0 {
 			statuses = append(statuses, fmt.Sprintf("%s %d", StatusNames[s], n))
 		}
-		_ = i
 	}
 	for _, q := range []struct{ sql, want string }{
 		{"SELECT count(*), sum(fare) * 100 = " + fmt.Sprint(want.FareCents) + " FROM orders", fmt.Sprintf("%d t", want.Orders)},
@@ -65,6 +67,62 @@ func check(t *testing.T, addr string, want Totals) {
 	}
 }
 
+// childEnv makes the test binary a demo that runs in the directory it names, until it is
+// killed.
+const childEnv = "MILLRACE_TEST_DEMO"
+
+func TestChild(t *testing.T) {
+	dir, port, ok := strings.Cut(os.Getenv(childEnv), "|")
+	if !ok {
+		t.Skip("only for TestKill")
+	}
+	kafka, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(context.Background(), config(dir, kafka, io.Discard)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func config(dir string, kafka int, out io.Writer) Config {
+	return Config{Dir: dir, Host: "127.0.0.1", KafkaPort: kafka, HTTPPort: -1, Rate: 3000, MemoryBytes: 1 << 30,
+		Out: out, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))}
+}
+
+// A demo that is killed goes on without a gap or an event twice.
+func TestKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	dir, kafka := t.TempDir(), freePort(t)
+	for range 2 {
+		child := exec.Command(os.Args[0], "-test.run", "^TestChild$")
+		child.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%d", childEnv, dir, kafka))
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		if err := child.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = child.Wait() // killed
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cfg := config(dir, kafka, io.Discard)
+	cfg.Duration, cfg.CatchUp = time.Second, true
+	cfg.Done = func(rep Report) {
+		if float64(rep.Ticks) <= float64(rep.Events)/eventsPerTick {
+			t.Errorf("%d ticks: the demo began anew", rep.Ticks)
+		}
+		check(t, rep.Addr, Model(rep.Ticks))
+	}
+	if _, err := Run(ctx, cfg); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The demo runs, stops, and goes on where it stopped; the tables are what the model
 // says.
 func TestDemo(t *testing.T) {
@@ -78,15 +136,13 @@ func TestDemo(t *testing.T) {
 		var out bytes.Buffer
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		checked := false
-		rep, err := Run(ctx, Config{
-			Dir: dir, Host: "127.0.0.1", KafkaPort: kafka, HTTPPort: -1, Rate: 3000, Duration: length, MemoryBytes: 1 << 30,
-			Out: &out, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
-			CatchUp: true,
-			Done: func(rep Report) {
-				checked = true
-				check(t, rep.Addr, Model(rep.Ticks))
-			},
-		})
+		cfg := config(dir, kafka, &out)
+		cfg.Duration, cfg.CatchUp = length, true
+		cfg.Done = func(rep Report) {
+			checked = true
+			check(t, rep.Addr, Model(rep.Ticks))
+		}
+		rep, err := Run(ctx, cfg)
 		cancel()
 		if err != nil {
 			t.Fatalf("round %d: %v\n%s", round, err, out.String())
