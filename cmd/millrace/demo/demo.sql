@@ -24,6 +24,8 @@ CREATE TABLE drivers (
     updated_at        timestamptz
 ) WITH (orientation = 'column');
 
+-- Every change of an order is kept for a day, and can be selected:
+--   SELECT hg_binlog_lsn, hg_binlog_event_type, hg_binlog_timestamp_us, * FROM orders;
 CREATE TABLE orders (
     order_id       bigint PRIMARY KEY,
     customer_id    bigint NOT NULL,
@@ -35,7 +37,7 @@ CREATE TABLE orders (
     cancel_reason  text,
     created_at     timestamptz NOT NULL,
     updated_at     timestamptz
-) WITH (orientation = 'column', clustering_key = 'created_at');
+) WITH (orientation = 'column', clustering_key = 'created_at', binlog_level = 'replica', binlog_ttl = '86400');
 
 CREATE TABLE payments (
     payment_id  bigint PRIMARY KEY,
@@ -93,6 +95,9 @@ CREATE SUBSCRIPTION positions CONNECTION 'kafka://127.0.0.1:19092' PUBLICATION "
 --
 -- Who waits longest for a driver?
 --   SELECT order_id, now() - created_at AS waiting FROM orders WHERE status = 'placed' ORDER BY created_at LIMIT 10;
+--
+-- One order's life, from the binlog (5 insert, 3 and 7 before and after an update, 2 delete):
+--   SELECT hg_binlog_lsn, hg_binlog_event_type, status, driver_id, updated_at FROM orders WHERE order_id = 1000 ORDER BY hg_binlog_lsn;
 --
 -- Tips by card:
 --   SELECT card->>'brand' AS brand, count(*), avg(tip) FROM payments GROUP BY 1;

@@ -59,6 +59,9 @@ func check(t *testing.T, addr string, want Totals) {
 		{"SELECT count(*) FROM millrace_errors.positions", fmt.Sprint(want.Bad)},
 		{"SELECT count(*) FROM millrace_errors.orders", "0"},
 		{"SELECT count(*) FROM orders WHERE updated_at < created_at OR created_at > now() + interval '1 minute'", "0"},
+		// The binlog has every change: what was inserted and not deleted is there.
+		{"SELECT count(*) FILTER (WHERE hg_binlog_event_type = 5) - count(*) FILTER (WHERE hg_binlog_event_type = 2), count(*) FILTER (WHERE hg_binlog_event_type = 2), count(*) FILTER (WHERE hg_binlog_event_type = 3) = count(*) FILTER (WHERE hg_binlog_event_type = 7) FROM orders",
+			fmt.Sprintf("%d %d t", want.Orders, want.Deleted)},
 		{"SELECT n_live_tup FROM pg_stat_user_tables WHERE schemaname = 'public' AND relname = 'payments'", fmt.Sprint(want.Payments)},
 	} {
 		if got := ask(q.sql); got != q.want {
