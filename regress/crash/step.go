@@ -59,8 +59,10 @@ func (t *tx) statement() error {
 		return t.change(tab, storage.OpUpdate)
 	case k < 26:
 		return t.change(tab, storage.OpDelete)
-	case k < 30:
+	case k < 29:
 		return t.add(tab, storage.OpUpsert, 1+r.IntN(30))
+	case k < 31: // enough for side files, as a COPY with on_conflict
+		return t.add(tab, storage.OpUpsert, 200<<r.IntN(4))
 	case k < 33:
 		return t.add(tab, storage.OpInsert, 200<<r.IntN(5))
 	}
@@ -138,7 +140,7 @@ func (t *tx) add(tab *catalog.Table, op storage.Op, n int) error {
 			t.w.seq++
 			k = int64(t.w.seq) * 7919 % 1000003
 		} else {
-			k = t.w.rng.Int64N(2000)
+			k = t.w.rng.Int64N(int64(2000 + 2*n))
 		}
 		if _, have := m.rows[k]; have && (op == storage.OpInsert || !m.pk) {
 			continue

@@ -11,6 +11,8 @@ import (
 // row ids are ordinals in the commit, and the commit of its rows is not in it.
 type Side struct {
 	SegmentInfo
+	// Upsert: its rows replace those with their keys; else they must be new.
+	Upsert bool
 	// Deletes names a deletes file with the rows that the transaction deleted again,
 	// "" for none.
 	Deletes string
@@ -20,7 +22,8 @@ type Side struct {
 type adoption struct {
 	seg *segFile
 	// dup are live rows of the tablet that have a key of the file.
-	dup []place
+	dup    []place
+	upsert bool
 }
 
 // PrepareSides is Prepare for a commit with side files. Their rows come after the
@@ -47,7 +50,7 @@ func (t *Tablet) prepareSides(ctx context.Context, chunks []storage.Chunk, sides
 			p.Release()
 			return nil, err
 		}
-		p.adds = append(p.adds, adoption{seg: s})
+		p.adds = append(p.adds, adoption{seg: s, upsert: side.Upsert})
 		if side.Deletes != "" {
 			m, err := readDeletes(t.cfg.Files, side.Deletes)
 			if err != nil {
@@ -127,7 +130,7 @@ func (p *Prepared) stageSides(s *staged, v *version, conflicts []storage.Conflic
 	for i := range p.adds {
 		a := &p.adds[i]
 		clash := func(pl place) {
-			if p.replay {
+			if p.replay || a.upsert {
 				s.kill(&pl)
 				return
 			}

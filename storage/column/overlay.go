@@ -39,6 +39,7 @@ type overlayMark struct {
 type hidden struct {
 	v            *version
 	chunks, rows int
+	files        int // private files that were looked at
 	segs         map[*segFile]mask
 	mems         map[*memtable]mask
 }
@@ -188,6 +189,30 @@ func (o *Overlay) resolve(base *Snapshot, chunks []storage.Chunk) error {
 		*h = hidden{v: base.v, segs: map[*segFile]mask{}, mems: map[*memtable]mask{}}
 	}
 	segs, mems := map[*segFile]*maskEdit{}, map[*memtable]*maskEdit{}
+	hide := func(places []place) {
+		for _, p := range places {
+			switch {
+			case p.seg != nil:
+				e := segs[p.seg]
+				if e == nil {
+					e = editMask(h.segs[p.seg], p.seg.blocks())
+					segs[p.seg] = e
+				}
+				e.set(p.row)
+			case p.mem != nil:
+				e := mems[p.mem]
+				if blocks := int(p.row/vec.BlockRows) + 1; e == nil || blocks > len(e.m) {
+					from := h.mems[p.mem]
+					if e != nil {
+						from = e.m
+					}
+					e = editMask(from, 2*blocks)
+					mems[p.mem] = e
+				}
+				e.set(p.row)
+			}
+		}
+	}
 	l := newLookup(base.v, base.at, everyMemtable)
 	defer l.free()
 	var ks keySet
@@ -215,34 +240,31 @@ func (o *Overlay) resolve(base *Snapshot, chunks []storage.Chunk) error {
 			if err := l.find(&ks, places); err != nil {
 				return err
 			}
-			for _, p := range places {
-				switch {
-				case p.seg != nil:
-					e := segs[p.seg]
-					if e == nil {
-						e = editMask(h.segs[p.seg], p.seg.blocks())
-						segs[p.seg] = e
-					}
-					e.set(p.row)
-				case p.mem != nil:
-					e := mems[p.mem]
-					if blocks := int(p.row/vec.BlockRows) + 1; e == nil || blocks > len(e.m) {
-						from := h.mems[p.mem]
-						if e != nil {
-							from = e.m
-						}
-						e = editMask(from, 2*blocks)
-						mems[p.mem] = e
-					}
-					e.set(p.row)
-				}
-			}
+			hide(places)
 		}
 		if h.chunks == len(chunks)-1 {
 			h.rows = chunks[h.chunks].Len()
 			break
 		}
 	}
+	// Upserts that were spilled have their keys in files.
+	for _, f := range o.t.cur.segs[min(h.files, len(o.t.cur.segs)):] {
+		if !f.upsert {
+			continue
+		}
+		err := f.eachKeys(context.Background(), func(ks *keySet, _ int, _ func(int) bool) error {
+			places := make([]place, ks.n)
+			if err := l.find(ks, places); err != nil {
+				return err
+			}
+			hide(places)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	h.files = len(o.t.cur.segs)
 	for s, e := range segs {
 		h.segs[s] = e.m
 	}
@@ -372,8 +394,8 @@ func (s *segFile) rollback(seq uint64) error {
 // the list is to be replaced by: the keys that updates, deletes and upserts need
 // killed. Rows need no chunk any more; the commit takes them by Sides.
 func (o *Overlay) Spill(ctx context.Context, chunks []storage.Chunk) ([]storage.Chunk, error) {
-	if o.onlyInserts(chunks) {
-		if err := o.spillInserts(ctx, chunks[o.chunks:]); err != nil {
+	if o.onlyNewRows(chunks) {
+		if err := o.spillNewRows(ctx, chunks[o.chunks:]); err != nil {
 			return nil, err
 		}
 		o.chunks, o.hide = min(o.chunks, len(chunks)), hidden{}
@@ -414,6 +436,16 @@ func (o *Overlay) Spill(ctx context.Context, chunks []storage.Chunk) ([]storage.
 	return rest, nil
 }
 
+// Upserts says whether rows that were spilled replace others, whatever there is.
+func (o *Overlay) Upserts() bool {
+	for _, s := range o.t.cur.segs {
+		if s.upsert {
+			return true
+		}
+	}
+	return false
+}
+
 // Sides are the files with the rows that were spilled, for the commit's record.
 // What the transaction deleted of them again is in a deletes file.
 func (o *Overlay) Sides() ([]Side, error) {
@@ -425,7 +457,7 @@ func (o *Overlay) Sides() ([]Side, error) {
 			continue
 		}
 		dead = append(dead, segDeletes{s.info.File, s.info.Rows, m})
-		sides = append(sides, Side{SegmentInfo: s.info})
+		sides = append(sides, Side{SegmentInfo: s.info, Upsert: s.upsert})
 	}
 	if len(sides) == 0 {
 		return nil, nil

@@ -30,6 +30,7 @@ type segFile struct {
 	refs    int // versions that have it, guarded by Tablet.mu
 
 	inManifest atomic.Bool
+	upsert     bool // a private file whose rows replace others
 
 	// Guarded by the tablet's write lock.
 	staging bool // a commit has staged deletes in the tail

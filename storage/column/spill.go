@@ -9,10 +9,10 @@ import (
 	"github.com/millrace/millrace/storage/vec"
 )
 
-// onlyInserts says whether the chunks that the private tablet does not have yet are
-// plain inserts and nothing waits in its memory: the case of COPY, whose rows then
-// go to files without a stop in a memtable.
-func (o *Overlay) onlyInserts(chunks []storage.Chunk) bool {
+// onlyNewRows says whether the chunks that the private tablet does not have yet are
+// all inserts or all upserts and nothing waits in its memory: the case of COPY, whose
+// rows then go to files without a stop in a memtable.
+func (o *Overlay) onlyNewRows(chunks []storage.Chunk) bool {
 	if o.rows != 0 || o.chunks >= len(chunks) {
 		return false
 	}
@@ -21,9 +21,13 @@ func (o *Overlay) onlyInserts(chunks []storage.Chunk) bool {
 			return false
 		}
 	}
+	op := chunks[o.chunks].Op
+	if op != storage.OpInsert && (op != storage.OpUpsert || o.t.cur.sch.rowID >= 0) {
+		return false
+	}
 	for i := o.chunks; i < len(chunks); i++ {
 		c := &chunks[i]
-		if c.Op != storage.OpInsert || c.Len() > chunkRows || len(c.Rows.Cols) != len(o.t.cur.sch.table.Columns) ||
+		if c.Op != op || c.Len() > chunkRows || len(c.Rows.Cols) != len(o.t.cur.sch.table.Columns) ||
 			slices.ContainsFunc(c.Rows.Cols, func(v *vec.Vec) bool { return v.Form != vec.Flat }) {
 			return false
 		}
@@ -31,14 +35,20 @@ func (o *Overlay) onlyInserts(chunks []storage.Chunk) bool {
 	return true
 }
 
-// spillInserts writes the rows of flat insert chunks to private files.
-func (o *Overlay) spillInserts(ctx context.Context, chunks []storage.Chunk) error {
+// spillNewRows writes the rows of flat insert or upsert chunks to private files. An
+// upsert replaces rows of its key in chunks and files before it.
+func (o *Overlay) spillNewRows(ctx context.Context, chunks []storage.Chunk) error {
 	t := o.t
 	sch := t.cur.sch
+	upsert := chunks[0].Op == storage.OpUpsert
+	var replaced []place // rows of files
+	var dropped []uint64 // rows of the chunks, by bit, where there are some
 	if sch.rowID < 0 {
-		if err := o.ownDuplicates(chunks); err != nil {
+		d := ownDuplicates{o: o, upsert: upsert}
+		if err := d.find(chunks); err != nil {
 			return err
 		}
+		replaced, dropped = d.replaced, d.dropped
 	}
 	o.seq++
 	seq := uint64(o.seq)
@@ -56,7 +66,9 @@ func (o *Overlay) spillInserts(ctx context.Context, chunks []storage.Chunk) erro
 	}
 	for k := range chunks {
 		for i := 0; i < chunks[k].Len(); i++ {
-			sw.rows = append(sw.rows, uint32(k)<<chunkShift|uint32(i))
+			if r := uint32(k)<<chunkShift | uint32(i); dropped == nil || !vec.Bit(dropped, int(r)) {
+				sw.rows = append(sw.rows, r)
+			}
 		}
 	}
 	if err := sw.write(ctx); err != nil {
@@ -68,6 +80,15 @@ func (o *Overlay) spillInserts(ctx context.Context, chunks []storage.Chunk) erro
 	v := t.cur
 	for _, s := range sw.segs {
 		s.inManifest.Store(true)
+		s.upsert = upsert
+	}
+	for _, p := range replaced {
+		d := p.seg.del.Load()
+		if !d.room(1) {
+			d = d.grown(len(replaced))
+			p.seg.del.Store(d)
+		}
+		d.tail.push(p.row, seq)
 	}
 	t.swap(&version{sch: v.sch, mems: v.mems, segs: slices.Concat(v.segs, sw.segs), segGen: v.segGen + 1}, 0)
 	return nil
@@ -82,50 +103,69 @@ func ordinals(ords []uint32) *vec.Vec {
 	return v
 }
 
-// ownDuplicates looks for keys that occur twice in the chunks, or in files that
-// were spilled before.
-func (o *Overlay) ownDuplicates(chunks []storage.Chunk) error {
-	sch := o.t.cur.sch
+// ownDuplicates looks for keys that occur twice in chunks, or in files that were
+// spilled before. For inserts that is an error; of upserts the last counts.
+type ownDuplicates struct {
+	o        *Overlay
+	upsert   bool
+	replaced []place
+	dropped  []uint64
+}
+
+func (d *ownDuplicates) find(chunks []storage.Chunk) error {
+	t := d.o.t
 	rows := 0
 	for i := range chunks {
 		rows += chunks[i].Len()
 	}
 	table := newKeyTable(rows)
 	sets := make([]keySet, len(chunks))
-	l := newLookup(o.t.cur, latest, everyMemtable)
+	l := newLookup(t.cur, latest, everyMemtable)
 	defer l.free()
 	places := make([]place, chunkRows)
 	for ci := range chunks {
 		ks, n := &sets[ci], chunks[ci].Len()
 		ks.wide = l.wide
-		ks.set(pick(chunks[ci].Rows.Cols, sch.keys), n)
+		ks.set(pick(chunks[ci].Rows.Cols, t.cur.sch.keys), n)
 		l.wide, ks.wide = ks.wide, nil
-		dup := -1
-		if len(o.t.cur.segs) > 0 {
+		if len(t.cur.segs) > 0 {
 			clear(places[:n])
 			if err := l.find(ks, places[:n]); err != nil {
 				return err
 			}
-			dup = slices.IndexFunc(places[:n], func(p place) bool { return p.found() })
 		}
-		for k := 0; k < n && dup < 0; k++ {
-			h := ks.hash[k]
-			for i := table.slot(h); ; i = (i + 1) & table.mask {
-				r, at, ok := table.next(h, i)
-				if !ok {
-					table.put(at, h, uint32(ci)<<chunkShift|uint32(k))
-					break
-				}
-				if ks.equal(k, sets[r>>chunkShift].cols, int(r&chunkMask)) {
-					dup = k
-					break
-				}
-				i = at
+		for k := 0; k < n; k++ {
+			row := uint32(ci)<<chunkShift | uint32(k)
+			old, at := table.newest(sets, ks, k)
+			if old == noRow && places[k].found() && !d.upsert || old != noRow && !d.upsert {
+				return &DuplicateKeyError{Keys: &vec.Batch{Cols: ks.cols, N: n}, Row: k}
 			}
-		}
-		if dup >= 0 {
-			return &DuplicateKeyError{Keys: &vec.Batch{Cols: ks.cols, N: n}, Row: dup}
+			switch {
+			case old != noRow:
+				if d.dropped == nil {
+					d.dropped = make([]uint64, vec.Words(len(chunks)<<chunkShift))
+				}
+				vec.SetBit(d.dropped, int(old))
+			case places[k].found():
+				d.replaced = append(d.replaced, places[k])
+			}
+			table.put(at, ks.hash[k], row)
 		}
 	}
 	return nil
+}
+
+// newest finds the row that the table has for key k, or noRow, and its slot.
+func (t *keyTable) newest(sets []keySet, ks *keySet, k int) (row, at uint32) {
+	h := ks.hash[k]
+	for i := t.slot(h); ; i = (i + 1) & t.mask {
+		r, at, ok := t.next(h, i)
+		if !ok {
+			return noRow, at
+		}
+		if ks.equal(k, sets[r>>chunkShift].cols, int(r&chunkMask)) {
+			return r, at
+		}
+		i = at
+	}
 }

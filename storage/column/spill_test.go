@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sort"
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/catalog"
@@ -82,6 +84,98 @@ func TestSpillInserts(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestSpillUpserts spills upserts over rows in files and in memory, some of a key
+// more than once: of each the last counts, in the transaction's reads and after.
+func TestSpillUpserts(t *testing.T) {
+	for _, clustered := range []bool{true, false} {
+		h := newHarness(t, testTable(true, clustered))
+		model := map[int64]string{}
+		put := func(r row) row { model[r.k] = r.String(); return r }
+		ch := &chunker{}
+		for k := int64(0); k < 3000; k += 3 {
+			ch.rows(storage.OpInsert, put(row{k: k}))
+		}
+		h.mustCommit(ch)
+		h.flush()
+		ch = &chunker{}
+		for k := int64(1); k < 3000; k += 6 {
+			ch.rows(storage.OpInsert, put(row{k: k}))
+		}
+		h.mustCommit(ch)
+		o := NewOverlay(h.table, 0, h.dir, h.nextFile, h.lim)
+		ch = &chunker{}
+		rng := rand.New(rand.NewPCG(1, 2))
+		spec := &catalog.ScanSpec{Cols: allColumns(h.table), Limit: -1}
+		want := func() []string {
+			var out []string
+			for _, s := range model {
+				out = append(out, s)
+			}
+			sort.Strings(out)
+			return out
+		}
+		for part := range 4 {
+			op := storage.OpUpsert
+			for b := range 4 {
+				var rows []row
+				for i := range 300 {
+					n := int64(part*10000 + b*1000 + i)
+					r := row{k: rng.Int64N(4000), n: &n}
+					if part == 2 { // inserts between upserts
+						op, r.k = storage.OpInsert, 5000+n
+					}
+					rows = append(rows, put(r))
+				}
+				ch.rows(op, rows...)
+			}
+			rest, err := o.Spill(context.Background(), ch.chunks)
+			if err != nil || len(rest) != 0 {
+				t.Fatal(len(rest), err)
+			}
+			ch.chunks = rest
+			s, err := o.Over(h.tab.Snapshot(h.pub), ch.chunks)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := scan(t, s, spec); fmt.Sprint(got) != fmt.Sprint(want()) {
+				t.Fatal("own rows:", diff(got, want()))
+			}
+			s.Close()
+		}
+		sides, err := o.Sides()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := h.tab.PrepareSides(context.Background(), ch.chunks, sides)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Somebody else commits in between, some of the same keys.
+		other := &chunker{}
+		for k := int64(0); k < 4000; k += 7 {
+			n := -k
+			r := row{k: k, n: &n}
+			if s, ok := model[k]; !ok || strings.HasSuffix(s, ",null,null") {
+				put(r) // nobody else has it
+			}
+			other.rows(storage.OpUpsert, r)
+		}
+		h.mustCommit(other)
+		csn, conflicts := h.stage(p, ch)
+		if len(conflicts) > 0 {
+			t.Fatal(conflicts)
+		}
+		p.Release()
+		o.Committed()
+		o.Close()
+		s := h.tab.Snapshot(csn)
+		if got := scan(t, s, spec); fmt.Sprint(got) != fmt.Sprint(want()) {
+			t.Fatal("committed:", diff(got, want()))
+		}
+		s.Close()
 	}
 }
 

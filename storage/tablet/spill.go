@@ -148,5 +148,25 @@ func (x *tx) finishSpill(ctx context.Context) error {
 			return err
 		}
 	}
+	return x.lockUpserted(ctx)
+}
+
+// lockUpserted locks the tables whose rows a large set replaces by files: its keys
+// are not looked at one by one at the commit, as those of small sets are.
+func (x *tx) lockUpserted(ctx context.Context) error {
+	for _, oid := range x.order {
+		o := x.own[oid]
+		if o.fresh || x.opts.Explicit && !x.unlocked {
+			continue
+		}
+		for _, s := range o.shards {
+			if s.spilled && s.overlay.Upserts() {
+				if _, err := x.s.locks.LockTable(ctx, x.owner, oid); err != nil {
+					return err
+				}
+				break
+			}
+		}
+	}
 	return nil
 }
