@@ -27,6 +27,7 @@ var (
 	pgDSN   = flag.String("dsn", os.Getenv("MILLRACE_PG_DSN"), "a PostgreSQL to compare with")
 	ourDSN  = flag.String("ours", "", "a running Millrace, instead of one inside the test")
 	show    = flag.Int("show", 10, "differences to print")
+	list    = flag.Bool("list", false, "print the queries, and do not ask")
 	keep    = flag.Bool("keep", false, "leave the schemas")
 	loose   = flag.Bool("errors-agree", false, "also show where only one side raised a data exception")
 )
@@ -109,7 +110,10 @@ func show1(row [][]byte) string {
 
 // differ says how two answers differ, "" when they agree. README.md has the reasons
 // for what it lets pass.
-func differ(q Query, a, b answer, m mode) string {
+func differ(q Query, a, b answer, m mode, equal intervals) string {
+	if b.code == canceled {
+		return "" // the other side never came to an answer
+	}
 	if a.code != b.code {
 		// Which rows an expression is evaluated on is the plan's choice, in
 		// PostgreSQL too.
@@ -147,7 +151,7 @@ func differ(q Query, a, b answer, m mode) string {
 	for _, x := range left {
 		found := -1
 		for n, y := range right {
-			if y != nil && same(q, a.oids, x, y, m) {
+			if y != nil && same(q, a.oids, x, y, m, equal) {
 				found = n
 				break
 			}
@@ -163,6 +167,8 @@ func differ(q Query, a, b answer, m mode) string {
 	}
 	return ""
 }
+
+const canceled = "57014"
 
 // raised says whether a side gave rows, or an error that evaluating an expression
 // raises: a data exception, or one of the few of class 0A.
@@ -191,7 +197,7 @@ func lessTyped(q Query, a, b []string) bool {
 	return true
 }
 
-func same(q Query, oids []uint32, a, b [][]byte, m mode) bool {
+func same(q Query, oids []uint32, a, b [][]byte, m mode, equal intervals) bool {
 	for i := range a {
 		if (a[i] == nil) != (b[i] == nil) {
 			return false
@@ -205,7 +211,7 @@ func same(q Query, oids []uint32, a, b [][]byte, m mode) bool {
 			}
 			continue
 		}
-		if !closeText(q, oids[i], string(a[i]), string(b[i])) {
+		if !closeText(q, oids[i], string(a[i]), string(b[i]), equal) {
 			return false
 		}
 	}
@@ -217,6 +223,16 @@ const (
 	oidFloat8Array, oidIntervalArray              = 1022, 1187
 )
 
+// intervals says whether two texts are equal intervals, which only a server knows.
+type intervals func(a, b string) bool
+
+func intervalsOf(ctx context.Context, c *pgconn.PgConn) intervals {
+	return func(a, b string) bool {
+		x, err := ask(ctx, c, "SELECT '"+a+"'::interval = '"+b+"'::interval", simple)
+		return err == nil && len(x.rows) == 1 && string(x.rows[0][0]) == "t"
+	}
+}
+
 // near: equal but for the last digits, which depend on the order of a sum.
 func near(x, y float64) bool {
 	if x == y || math.IsNaN(x) && math.IsNaN(y) {
@@ -225,7 +241,7 @@ func near(x, y float64) bool {
 	return math.Abs(x-y) <= 1e-9*max(math.Abs(x), math.Abs(y), 1e-300)
 }
 
-func closeText(q Query, oid uint32, a, b string) bool {
+func closeText(q Query, oid uint32, a, b string, equal intervals) bool {
 	switch oid {
 	case oidFloat4, oidFloat8:
 		x, err1 := strconv.ParseFloat(a, 64)
@@ -234,7 +250,7 @@ func closeText(q Query, oid uint32, a, b string) bool {
 	case oidFloat8Array:
 		x, y := strings.Split(strings.Trim(a, "{}"), ","), strings.Split(strings.Trim(b, "{}"), ",")
 		for i := range x {
-			if len(x) != len(y) || !closeText(q, oidFloat8, x[i], y[i]) {
+			if len(x) != len(y) || !closeText(q, oidFloat8, x[i], y[i], equal) {
 				return false
 			}
 		}
@@ -243,7 +259,7 @@ func closeText(q Query, oid uint32, a, b string) bool {
 		// 1.5 and 1.50 are one group.
 		return q.Merged && trimZeros(a) == trimZeros(b)
 	case oidInterval:
-		return q.Merged
+		return q.Merged && equal(a, b)
 	case oidIntervalArray:
 		// Equal ones stand in any order.
 		x, y := strings.Split(strings.Trim(a, "{}"), ","), strings.Split(strings.Trim(b, "{}"), ",")
@@ -287,7 +303,7 @@ func connect(t *testing.T, dsn string, schema string, ddl []string) *pgconn.PgCo
 	}
 	t.Cleanup(func() { _ = c.Close(ctx) })
 	setup := append([]string{"SET client_min_messages = error", "DROP SCHEMA IF EXISTS " + schema + " CASCADE", "CREATE SCHEMA " + schema,
-		"SET search_path = " + schema}, ddl...)
+		"SET search_path = " + schema, "SET statement_timeout = '60s'"}, ddl...)
 	for _, q := range setup {
 		if _, err := c.Exec(ctx, q).ReadAll(); err != nil {
 			t.Fatalf("%s: %v", q, err)
@@ -355,6 +371,13 @@ func run(t *testing.T, pair func(string, []string) (a, b *pgconn.PgConn), varian
 	for i := 0; i < *seeds; i++ {
 		sd := *seed + uint64(i)
 		g := NewGen(sd)
+		if *list {
+			fmt.Println(strings.Join(g.Schema(), ";\n") + ";")
+			for k := range *perSeed {
+				fmt.Printf("-- %d\n%s;\n", k, g.Query().SQL)
+			}
+			continue
+		}
 		schema := fmt.Sprintf("diff%d", sd)
 		a, b := pair(schema, g.Schema())
 		r := rand.New(rand.NewPCG(sd, 2))
@@ -374,7 +397,7 @@ func run(t *testing.T, pair func(string, []string) (a, b *pgconn.PgConn), varian
 			if q.Table == "" {
 				var x, y answer
 				if x, y, err = pairOf(ctx, a, b, q.SQL, m); err == nil {
-					d = differ(q, x, y, m)
+					d = differ(q, x, y, m, intervalsOf(ctx, b))
 					if x.code != "" || y.code != "" {
 						failed++
 					}
@@ -439,9 +462,10 @@ func writes(ctx context.Context, a, b *pgconn.PgConn, q Query, m mode, one bool)
 	if err != nil {
 		return "", fmt.Errorf("other connection: %w", err)
 	}
-	d := differ(q, x, y, m)
+	equal := intervalsOf(ctx, b)
+	d := differ(q, x, y, m, equal)
 	if d == "" && x.code == "" && y.code == "" {
-		if d = differ(q, xa, ya, m); d != "" {
+		if d = differ(q, xa, ya, m, equal); d != "" {
 			d = "table after: " + d
 		}
 	}
