@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/millrace/millrace/binlog/format"
@@ -54,6 +55,7 @@ type badMessage struct {
 func (j *job) add(r *Fetched, from, to int) {
 	p := uint16(len(j.parts))
 	j.parts = append(j.parts, r.Partition)
+	j.msgs, j.part, j.offset = slices.Grow(j.msgs, to-from), slices.Grow(j.part, to-from), slices.Grow(j.offset, to-from)
 	for i := from; i < to; i++ {
 		m := &r.Messages[i]
 		j.msgs = append(j.msgs, *m)
