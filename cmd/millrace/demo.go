@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -20,7 +21,7 @@ type demoCmd struct {
 	Host        string        `help:"Address to listen on, 127.0.0.1 by default." default:"127.0.0.1" placeholder:"HOST"`
 	Port        int           `help:"Port of the PostgreSQL protocol, 5433 by default." default:"5433" placeholder:"PORT"`
 	KafkaPort   int           `help:"Port of the Kafka broker, 19092 by default." default:"19092" placeholder:"PORT"`
-	HTTPPort    int           `name:"http-port" help:"Port of health and metrics, 8081 by default; -1 for none." default:"8081" placeholder:"PORT"`
+	HTTPPort    int           `name:"http-port" help:"Port of health and metrics, 8081 by default; 0 for none." default:"8081" placeholder:"PORT"`
 	MemoryLimit bytesize      `help:"What the process may hold, such as 2GB; by default 60% of the machine's memory." placeholder:"SIZE"`
 	SQL         bool          `name:"sql" help:"Print the tables, subscriptions and questions, and end."`
 }
@@ -48,5 +49,8 @@ func (d *demoCmd) Run() error {
 		Dir: dir, Host: d.Host, Port: d.Port, KafkaPort: d.KafkaPort, HTTPPort: d.HTTPPort, Rate: d.Rate, Duration: d.Duration,
 		MemoryBytes: int64(d.MemoryLimit), Version: version, Out: os.Stdout, Terminal: terminal, Log: log,
 	})
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // stopped while it was starting
+	}
 	return err
 }

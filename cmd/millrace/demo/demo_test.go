@@ -89,7 +89,7 @@ func TestChild(t *testing.T) {
 }
 
 func config(dir string, kafka int, out io.Writer) Config {
-	return Config{Dir: dir, Host: "127.0.0.1", KafkaPort: kafka, HTTPPort: -1, Rate: 3000, MemoryBytes: 1 << 30,
+	return Config{Dir: dir, Host: "127.0.0.1", KafkaPort: kafka, Rate: 3000, MemoryBytes: 1 << 30,
 		Out: out, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))}
 }
 

@@ -38,7 +38,7 @@ const sqlBroker = "127.0.0.1:19092"
 type Config struct {
 	Dir  string
 	Host string
-	// Ports; 0 for any that is free.
+	// Ports; 0 for any that is free, and for no HTTP.
 	Port, KafkaPort, HTTPPort int
 	// Rate is in events a second.
 	Rate        float64
@@ -186,7 +186,7 @@ func startServer(ctx context.Context, cfg Config, failed context.CancelCauseFunc
 	s := &serving{cancel: cancel, done: make(chan error, 1)}
 	ready := make(chan net.Addr, 1)
 	http := ""
-	if cfg.HTTPPort >= 0 {
+	if cfg.HTTPPort > 0 {
 		http = net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.HTTPPort))
 	}
 	ended := make(chan error, 1)
@@ -212,8 +212,11 @@ func startServer(ctx context.Context, cfg Config, failed context.CancelCauseFunc
 	case err := <-ended:
 		cancel()
 		return nil, err
-	case <-ctx.Done():
-		return nil, errors.Join(ctx.Err(), s.stop())
+	case <-ctx.Done(): // told to stop, or the server failed
+		if err := s.stop(); err != nil {
+			return nil, err
+		}
+		return nil, ctx.Err()
 	}
 }
 

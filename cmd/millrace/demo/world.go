@@ -42,7 +42,7 @@ const (
 	// positionsPerTick is how many drivers tell where they are.
 	positionsPerTick = 4
 	// eventsPerTick is how many messages a tick makes, on average.
-	eventsPerTick = 10.6
+	eventsPerTick = 10.43
 )
 
 // What happens to an order.
