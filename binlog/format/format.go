@@ -71,6 +71,9 @@ type Changes struct {
 	// Partial counts the rows with a bit in Missing, so that the usual case, none, is
 	// cheap to see.
 	Partial int
+	// Sparse says that a partial image of a row that is not stored makes the row, with
+	// nulls where it gives no value. Otherwise it is a fault.
+	Sparse bool
 	// Errors are the messages that gave no change because they could not be decoded,
 	// in the order of Msg.
 	Errors []Error
@@ -228,7 +231,7 @@ func (c *Changes) Reset() {
 	for i := range c.Missing {
 		c.Missing[i] = c.Missing[i][:0]
 	}
-	c.Partial, c.Skipped, c.Base = 0, 0, 0
+	c.Partial, c.Skipped, c.Base, c.Sparse = 0, 0, 0, false
 }
 
 // IsMissing says whether row i lacks a value for column col.

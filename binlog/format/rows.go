@@ -171,7 +171,7 @@ func (r *rows) row(src source, op Op, time int64, key *keyReader, m *Message, re
 			case r.missing == missingKeep && op == Upsert:
 				v.AppendNull()
 				c.SetMissing(col, i)
-				partial = true
+				partial, c.Sparse = true, true
 			case r.missing == missingError:
 				return schemaFault(r.names[col], "the message has no field for column \"%s\"", r.names[col])
 			case col < len(r.cfg.Defaults):

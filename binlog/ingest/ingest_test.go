@@ -590,3 +590,18 @@ func TestPartialInBatch(t *testing.T) {
 		w.check("errs", "")
 	}
 }
+
+// TestWide has several streams fill one row: what a message does not mention stays.
+func TestWide(t *testing.T) {
+	w := newWorld(t, true, "format=json missing_fields=keep")
+	theMemory.send("a", 0, "", `{"id":1,"n":1}`)
+	theMemory.send("a", 0, "", `{"id":1,"name":"x"}`)
+	theMemory.send("a", 0, "", `{"id":2,"name":"no n"}`)
+	theMemory.send("a", 0, "", `{"id":1,"doc":"d"}`)
+	theMemory.send("a", 0, "", `{"id":3,"n":3}`)
+	if err := w.drain(); err != nil {
+		t.Fatal(err)
+	}
+	w.check("t", "1|x|1|d 3|null|3|null")
+	w.check("errs", "constraint|2", "class", "message_offset")
+}

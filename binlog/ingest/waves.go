@@ -237,6 +237,7 @@ func (a *applier) writePartial(ctx context.Context, x storage.Txn, j *job, c *fo
 	}
 	cols[len(cols)-1] = catalog.ColCSN
 	old := vec.NewBatch(ts)
+	var made int64
 	idx, err := rel.Get(ctx, lookup, cols, old, nil)
 	if err != nil {
 		return 0, err
@@ -246,13 +247,31 @@ func (a *applier) writePartial(ctx context.Context, x storage.Txn, j *job, c *fo
 		for _, i := range idx {
 			have[i] = true
 		}
+		absent := []uint16{}
 		for i, r := range w.partial {
-			if !have[uint16(i)] {
+			if have[uint16(i)] {
+				continue
+			}
+			if c.Sparse {
+				absent = append(absent, uint16(i))
+			} else {
 				j.markBad(badMessage{msg: int(c.Msg[base+int(r)]), class: format.Schema, err: sqlstate.Errorf(sqlstate.DataException,
 					"the message does not have all values of the row, and table \"%s\" has no row of this key to keep them from", a.table.Name)})
 			}
 		}
-		return 0, foundBad{}
+		if !c.Sparse || !a.complete(j, c, absent, base) {
+			return 0, foundBad{}
+		}
+		m := storage.Mutation{Table: a.table, Op: storage.OpInsert, Rows: gather(images.Cols, absent, images.N)}
+		if made, err = x.Write(ctx, &m); err != nil {
+			if sqlstate.CodeOf(err) == sqlstate.UniqueViolation { // it was not there when we looked
+				err = sqlstate.Errorf(sqlstate.SerializationFailure, "a row was inserted meanwhile")
+			}
+			return 0, err
+		}
+		if len(idx) == 0 {
+			return made, nil
+		}
 	}
 	merge := func(old *vec.Batch, of []uint16) *vec.Batch {
 		out := &vec.Batch{N: old.N}
@@ -282,7 +301,25 @@ func (a *applier) writePartial(ctx context.Context, x storage.Txn, j *job, c *fo
 	}
 	snap.Close()
 	open = false
-	return x.Write(ctx, &m)
+	n, err := x.Write(ctx, &m)
+	return made + n, err
+}
+
+// complete says whether partial images that make new rows have all that must not be
+// null, and marks those that have not.
+func (a *applier) complete(j *job, c *format.Changes, absent []uint16, base int) bool {
+	good := true
+	for _, k := range absent {
+		r := base + int(a.waves.partial[k])
+		for o, col := range a.table.Columns {
+			if col.NotNull && c.IsMissing(o, r) {
+				good = false
+				j.markBad(badMessage{int(c.Msg[r]), format.Constraint, col.Name, sqlstate.Errorf(sqlstate.NotNullViolation,
+					"null value in column \"%s\" of relation \"%s\" violates not-null constraint", col.Name, a.table.Name)})
+			}
+		}
+	}
+	return good
 }
 
 // find is the place of a key that is among keys.
