@@ -61,6 +61,14 @@ diff: ## random queries against a PostgreSQL (SEED=n)
 crash: ## 1,000 crash and fault schedules (SEED=n)
 	$(GO) test -count=1 -timeout 60m ./regress/crash -args -n 1000 -seed $(SEED)
 
+.PHONY: kill
+kill: ## 50 times kill -9 amid writes
+	$(GO) test -count=1 -timeout 60m -run 'TestKill$$' ./regress/clients -args -kill.rounds 50
+
+.PHONY: model
+model: ## a keyed table against a map, 1,000,000 operations (SEED=n)
+	$(GO) test -count=1 -timeout 60m -run 'TestModel$$' ./storage/tablet -args -model.ops 1000000 -model.seed $(SEED)
+
 .PHONY: fuzz
 fuzz: ## every fuzzer for TIME each (TIME=30s)
 	TIME=$(TIME) scripts/fuzz

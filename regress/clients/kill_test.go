@@ -6,6 +6,7 @@ package clients
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -56,6 +57,8 @@ func serve(t *testing.T, dir string) (*exec.Cmd, string) {
 	return c, strings.TrimSpace(dsn)
 }
 
+var killRounds = flag.Int("kill.rounds", 4, "how often TestKill kills the server")
+
 // TestKill kills the server in the middle of writes, again and again: transactions
 // that were acknowledged are there, whole; of the one under way, all or nothing; of
 // an open one, nothing.
@@ -64,7 +67,7 @@ func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	ctx := context.Background()
 	acked := 0
-	for round := range 4 {
+	for round := range *killRounds {
 		proc, dsn := serve(t, dir)
 		c := node.Connect(t, dsn)
 		open := node.Connect(t, dsn)
@@ -93,14 +96,7 @@ func TestKill(t *testing.T) {
 		stop := time.AfterFunc(300*time.Millisecond, func() { _ = proc.Process.Kill() })
 		defer stop.Stop()
 		for {
-			if acked%3 == 0 {
-				_, err := c.CopyFrom(ctx, pgx.Identifier{"k"}, []string{"batch", "n", "s"}, pgx.CopyFromSlice(rows, func(i int) ([]any, error) {
-					return []any{int32(acked + 1), int32(i), fmt.Sprintf("row %d", i)}, nil
-				}))
-				if err != nil {
-					break
-				}
-			} else if _, err := c.Exec(ctx, "INSERT INTO k SELECT $1::int, g, 'row ' || g FROM generate_series(0, $2::int - 1) g", acked+1, rows); err != nil {
+			if writeBatch(ctx, c, acked+1, rows) != nil {
 				break
 			}
 			acked++
@@ -110,4 +106,42 @@ func TestKill(t *testing.T) {
 			t.Fatal("nothing was written before the kill")
 		}
 	}
+}
+
+// writeBatch writes one batch more, in one of the ways there are; those that replace
+// rows write the batch before it too.
+func writeBatch(ctx context.Context, c *pgx.Conn, batch, rows int) error {
+	switch batch % 5 {
+	case 1:
+		_, err := c.CopyFrom(ctx, pgx.Identifier{"k"}, []string{"batch", "n", "s"}, pgx.CopyFromSlice(rows, func(i int) ([]any, error) {
+			return []any{int32(batch), int32(i), fmt.Sprintf("row %d", i)}, nil
+		}))
+		return err
+	case 2:
+		_, err := c.Exec(ctx, "INSERT INTO k SELECT $1::int, g, 'row ' || g FROM generate_series(0, $2::int - 1) g", batch, rows)
+		return err
+	case 3:
+		var b strings.Builder
+		for i := range 2 * rows {
+			fmt.Fprintf(&b, "%d\t%d\trow %d\n", batch-i/rows, i%rows, i%rows)
+		}
+		_, err := c.PgConn().CopyFrom(ctx, strings.NewReader(b.String()), "COPY k FROM STDIN WITH (on_conflict update)")
+		return err
+	case 4:
+		_, err := c.Exec(ctx, `INSERT INTO k SELECT b, g, 'row ' || g FROM generate_series($1::int - 1, $1::int) b, generate_series(0, $2::int - 1) g
+			ON CONFLICT (batch, n) DO UPDATE SET s = excluded.s`, batch, rows)
+		return err
+	}
+	x, err := c.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer x.Rollback(ctx)
+	for _, sql := range []string{"DELETE FROM k WHERE batch = $1::int - 1 AND n < $2::int",
+		"INSERT INTO k SELECT b, g, 'row ' || g FROM generate_series($1::int - 1, $1::int) b, generate_series(0, $2::int - 1) g"} {
+		if _, err := x.Exec(ctx, sql, batch, rows); err != nil {
+			return err
+		}
+	}
+	return x.Commit(ctx)
 }

@@ -18,10 +18,11 @@ import (
 
 // commit is a transaction on its way through the log.
 type commit struct {
-	x     *tx
-	parts []*part // in latch order
-	entry wal.Entry
-	enc   *wal.Encoder
+	x       *tx
+	patient bool    // rather prepares anew than reads files under the latch
+	parts   []*part // in latch order
+	entry   wal.Entry
+	enc     *wal.Encoder
 
 	// Catalog changes.
 	after *catalog.Version
@@ -103,8 +104,8 @@ func (x *tx) commit(ctx context.Context) (storage.CSN, error) {
 	if err := x.finishSpill(ctx); err != nil {
 		return 0, err
 	}
-	for {
-		c := &commit{x: x}
+	for tries := 0; ; tries++ {
+		c := &commit{x: x, patient: tries < freshTries}
 		err := c.try(ctx)
 		again, err := c.settle(ctx, err)
 		c.release()
@@ -172,7 +173,24 @@ func (c *commit) try(ctx context.Context) error {
 			c.latch[i].latch.Unlock()
 		}
 	}()
+	if c.patient && !c.fresh() {
+		return errAgain
+	}
 	return c.locked(ctx)
+}
+
+// freshTries is how often a commit prepares anew because a flush or compaction moved
+// rows meanwhile; then it looks its keys up under the latch.
+const freshTries = 3
+
+// fresh says whether what was prepared still holds. Called with the latches held.
+func (c *commit) fresh() bool {
+	for _, p := range c.parts {
+		if f, ok := p.prepared.(interface{ Fresh() bool }); ok && !f.Fresh() {
+			return false
+		}
+	}
+	return true
 }
 
 // errAgain says that tablets were replaced between planning and latching.
