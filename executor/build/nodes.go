@@ -147,7 +147,9 @@ func (b *builder) evalEnv(cols []plan.Column) *eval.Env {
 	if e == nil {
 		e = &eval.Env{}
 	}
-	return e.WithOrdinals(m)
+	e = e.WithOrdinals(m)
+	e.Ended = b.q.ended
+	return e
 }
 
 func typesOf(cols []plan.Column) []types.T {

@@ -290,6 +290,7 @@ type Query struct {
 	cols   []plan.Column
 	began  time.Time
 	large  bool
+	ended  func() bool // of the job
 
 	mu       sync.Mutex
 	affected int64

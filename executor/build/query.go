@@ -24,7 +24,8 @@ func Start(ctx context.Context, root plan.Node, env *Env) (*Query, error) {
 		profiles: map[plan.Node]*op.Profile{}, scans: map[plan.Node]*op.Scan{}}
 	q.run = &op.Run{Job: q.job, Account: env.Account.Child("query", 0), Spill: env.Spill,
 		Workers: env.Workers, BatchSize: env.BatchSize, ForceSpill: env.ForceSpill && env.Spill != nil}
-	q.run.Account.Watch(q.job.Dead)
+	q.ended = q.job.Dead
+	q.run.Account.Watch(q.ended)
 	if q.run.BatchSize <= 0 || q.run.BatchSize > vec.Size {
 		q.run.BatchSize = vec.Size
 	}

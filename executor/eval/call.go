@@ -288,6 +288,9 @@ func each(f func(c *Call, i int) error) Loop {
 		if c.Sel == nil {
 			if c.Out.Valid == nil {
 				for i := 0; i < c.N; i++ {
+					if i&lookMask == lookMask && c.Env.ended() {
+						return errEnded
+					}
 					if err := f(c, i); err != nil {
 						return err
 					}
@@ -295,6 +298,9 @@ func each(f func(c *Call, i int) error) Loop {
 				return nil
 			}
 			for i := 0; i < c.N; i++ {
+				if i&lookMask == lookMask && c.Env.ended() {
+					return errEnded
+				}
 				if c.valid(i) {
 					if err := f(c, i); err != nil {
 						return err
@@ -303,7 +309,10 @@ func each(f func(c *Call, i int) error) Loop {
 			}
 			return nil
 		}
-		for _, i := range c.Sel {
+		for k, i := range c.Sel {
+			if k&lookMask == lookMask && c.Env.ended() {
+				return errEnded
+			}
 			if c.valid(int(i)) {
 				if err := f(c, int(i)); err != nil {
 					return err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/fn"
+	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 )
 
@@ -62,7 +63,19 @@ type Env struct {
 	// Ordinal gives the place in the input batch of a column by its number;
 	// negative: unknown. nil: the number is the place.
 	Ordinal func(id int) int
+	// Ended says whether the query has ended: what remains of a batch is then not worth
+	// computing. nil: never.
+	Ended func() bool
 }
+
+// lookMask is how often loops over rows look whether the query has ended: a row may
+// cost as much as the compilation of a pattern.
+const lookMask = 31
+
+func (e *Env) ended() bool { return e != nil && e.Ended != nil && e.Ended() }
+
+// errEnded is only for those who no longer listen: the query has its error.
+var errEnded = sqlstate.Errorf(sqlstate.QueryCanceled, "canceling statement due to user request")
 
 // WithOrdinals is a copy of e that finds columns in m.
 func (e *Env) WithOrdinals(m map[int]int) *Env {

@@ -99,12 +99,12 @@ func TestGateAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		alone, after := false, false
+		var alone, after atomic.Bool
 		go func() {
 			if err := g.EnterAlone(ctx); err != nil {
 				t.Error(err)
 			}
-			alone = true
+			alone.Store(true)
 		}()
 		synctest.Wait()
 		brief, cancel := context.WithTimeout(ctx, time.Second)
@@ -116,22 +116,22 @@ func TestGateAlone(t *testing.T) {
 			if err := g.Enter(ctx); err != nil {
 				t.Error(err)
 			}
-			after = true
+			after.Store(true)
 		}()
 		g.Leave()
 		synctest.Wait()
-		if alone || after {
+		if alone.Load() || after.Load() {
 			t.Error("entered while a place is taken")
 		}
 		g.Leave()
 		synctest.Wait()
-		if !alone || after || g.Running() != 3 {
-			t.Errorf("alone %v, after %v, %d places taken", alone, after, g.Running())
+		if !alone.Load() || after.Load() || g.Running() != 3 {
+			t.Errorf("alone %v, after %v, %d places taken", alone.Load(), after.Load(), g.Running())
 		}
 		g.LeaveAlone()
 		synctest.Wait()
-		if !after || g.Running() != 1 || g.Waiting() != 0 {
-			t.Errorf("after %v, %d places taken, %d wait", after, g.Running(), g.Waiting())
+		if !after.Load() || g.Running() != 1 || g.Waiting() != 0 {
+			t.Errorf("after %v, %d places taken, %d wait", after.Load(), g.Running(), g.Waiting())
 		}
 	})
 }
@@ -144,20 +144,20 @@ func TestGateAloneGivesUp(t *testing.T) {
 		defer cancel()
 		go func() { _ = g.EnterAlone(brief) }()
 		synctest.Wait()
-		in := false
+		var in atomic.Bool
 		go func() {
 			if err := g.Enter(context.Background()); err != nil {
 				t.Error(err)
 			}
-			in = true
+			in.Store(true)
 		}()
 		synctest.Wait()
-		if in {
+		if in.Load() {
 			t.Error("entered before one who waits for all places")
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if !in {
+		if !in.Load() {
 			t.Error("still waiting after that one gave up")
 		}
 	})
