@@ -249,3 +249,28 @@ func (c *Changes) SetMissing(col, i int) {
 	}
 	vec.SetBit(c.Missing[col], i)
 }
+
+// Cut is a copy of changes [from, to), at most vec.Size of them.
+func (c *Changes) Cut(from, to int) *Changes {
+	n := &Changes{Rows: &vec.Batch{N: to - from}, Op: c.Op[from:to], Msg: c.Msg[from:to], Time: c.Time[from:to], Base: c.Base, Sparse: c.Sparse}
+	for _, v := range c.Rows.Cols {
+		w := vec.New(v.T, to-from)
+		for i := from; i < to; i++ {
+			w.AppendDatum(v.Datum(i))
+		}
+		n.Rows.Cols = append(n.Rows.Cols, w)
+	}
+	for i := from; i < to; i++ {
+		partial := false
+		for o := range c.Missing {
+			if c.IsMissing(o, i) {
+				n.SetMissing(o, i-from)
+				partial = true
+			}
+		}
+		if partial {
+			n.Partial++
+		}
+	}
+	return n
+}

@@ -385,16 +385,40 @@ func (a *applier) write(ctx context.Context, x storage.Txn, s span) (upserts, de
 		from, to := rowRange(c, s.from, s.to)
 		for r := from; r < to; {
 			// A range that begins at a multiple of the batch size needs no copy.
-			k := min(to-r, vec.Size-r%vec.Size)
-			u, d, err := a.writeRows(ctx, x, s.j, c, r, r+k)
+			end := r + min(to-r, vec.Size-r%vec.Size)
+			part, first, last := c, r, end
+			if head, tail, split := splitMessage(c, r, end, to); split {
+				if head > r {
+					last, end = head, head
+				} else {
+					part, first, last, end = c.Cut(head, tail), 0, tail-head, tail
+				}
+			}
+			u, d, err := a.writeRows(ctx, x, s.j, part, first, last)
 			if err != nil {
 				return 0, 0, err
 			}
 			upserts, deletes = upserts+u, deletes+d
-			r += k
+			r = end
 		}
 	}
 	return upserts, deletes, nil
+}
+
+// splitMessage finds the rows of a message that end, the end of a piece, would part:
+// a row that moves and keeps values is a delete and an upsert, which go together.
+func splitMessage(c *format.Changes, from, end, to int) (head, tail int, split bool) {
+	if c.Partial == 0 || end == to || c.Msg[end-1] != c.Msg[end] {
+		return 0, 0, false
+	}
+	head, tail = end-1, end+1
+	for head > from && c.Msg[head-1] == c.Msg[end] {
+		head--
+	}
+	for tail < to && c.Msg[tail] == c.Msg[end] {
+		tail++
+	}
+	return head, tail, tail-head <= vec.Size
 }
 
 // rowRange finds the changes that messages [from, to) gave.

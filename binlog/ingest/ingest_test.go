@@ -27,6 +27,7 @@ type memory struct {
 	mu    sync.Mutex
 	parts map[Partition][]format.Message
 	fail  error // of the next fetch
+	limit int   // messages a fetch, 0 for a random one
 }
 
 var theMemory = &memory{}
@@ -35,6 +36,9 @@ func init() {
 	RegisterTransport(&Transport{Scheme: "memory", Secrets: []string{"password"}, Options: []string{"user"},
 		Open: func(_ context.Context, c *OpenConfig) (Source, error) {
 			s := &memorySource{m: theMemory, at: map[Partition]Position{}, limit: 1 + rand.IntN(40)}
+			if s.m.limit > 0 {
+				s.limit = s.m.limit
+			}
 			s.m.mu.Lock()
 			defer s.m.mu.Unlock()
 			for p := range s.m.parts {
@@ -604,4 +608,48 @@ func TestWide(t *testing.T) {
 	}
 	w.check("t", "1|x|1|d 3|null|3|null")
 	w.check("errs", "constraint|2", "class", "message_offset")
+}
+
+// TestMoveAtEnd has a row move, with a value missing, where a batch of rows is full.
+func TestMoveAtEnd(t *testing.T) {
+	w := newWorld(t, true, "format=debezium-json batch_time=50ms")
+	theMemory.send("a", 0, `{"id":1}`, fmt.Sprintf(debezium, 1, "one", 1, "kept"))
+	if err := w.drain(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range vec.Size - 1 {
+		theMemory.send("a", 0, "", fmt.Sprintf(debezium, 100+i, "x", 1, "d"))
+	}
+	theMemory.send("a", 0, "", `{"op":"u","before":{"id":1},"after":{"id":2,"name":"moved","n":4,"doc":"`+unavailable+`"}}`)
+	theMemory.limit = vec.Size
+	defer func() { theMemory.limit = 0 }()
+	if err := w.drain(); err != nil {
+		t.Fatal(err)
+	}
+	w.check("errs", "")
+	if got := w.rows("t"); len(got) != vec.Size || !slices.Contains(got, "2|moved|4|kept") {
+		t.Fatal(len(got))
+	}
+}
+
+func TestTruncate(t *testing.T) {
+	w := newWorld(t, true, "format=debezium-json batch_time=50ms")
+	up := func(id int) { theMemory.send("a", 0, "", fmt.Sprintf(debezium, id, "x", 1, "d")) }
+	up(1)
+	if err := w.drain(); err != nil {
+		t.Fatal(err)
+	}
+	up(2)
+	theMemory.send("a", 0, "", `{"op":"t","before":null,"after":null}`)
+	up(3)
+	if err := w.drain(); err != nil {
+		t.Fatal(err)
+	}
+	w.check("t", "3|x|1|d")
+	w.check("errs", "")
+	up(4)
+	if err := w.drain(); err != nil {
+		t.Fatal(err)
+	}
+	w.check("t", "3|x|1|d 4|x|1|d")
 }
