@@ -59,6 +59,9 @@ type Settings struct {
 	ForcePool, ForceInline bool
 	// NoRuntimeFilters leaves scans alone.
 	NoRuntimeFilters bool
+	// CountLater has an update or delete take no locks, since the caller corrects its
+	// count after the commit (storage.Txn.Dropped).
+	CountLater bool
 	// KeepFirst and KeepLast say which row ON CONFLICT DO UPDATE takes of those that a
 	// statement proposes for one key; without, that is an error.
 	KeepFirst, KeepLast bool

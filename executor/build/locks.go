@@ -8,21 +8,18 @@ func Looks(n *plan.Insert) bool {
 }
 
 // locks says whether a write locks its keys (storage.Mutation.Lock) even when it is
-// the only statement of its transaction: because it tells the client rows that its
-// commit might still change (RETURNING of an update or delete), or must know of keys
-// that others insert meanwhile (ON CONFLICT that looks at what there is).
-func locks(n plan.Node) bool {
+// the only statement of its transaction: because it tells the client how many rows it
+// changed, or which, and its commit might find that others were faster; or must know
+// of keys that others insert meanwhile (ON CONFLICT that looks at what there is).
+// countLater: the count of an update or delete is put right after the commit.
+func locks(n plan.Node, countLater bool) bool {
 	switch n := n.(type) {
 	case *plan.Insert:
 		return Looks(n)
 	case *plan.Update:
-		if len(n.Returning) > 0 {
-			return true
-		}
+		return len(n.Returning) > 0 || !countLater
 	case *plan.Delete:
-		if len(n.Returning) > 0 {
-			return true
-		}
+		return len(n.Returning) > 0 || !countLater
 	}
 	return false
 }

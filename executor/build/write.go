@@ -157,7 +157,7 @@ func (b *builder) write(n plan.Node, t *catalog.Table, o storage.Op, ret []plan.
 	}
 	b.writes++
 	q, top := b.q, n == b.top
-	s := &op.Write{Ctx: q.ctx, Txn: b.env.Txn, Run: q.run, Table: t, Op: o, Lock: locks(n),
+	s := &op.Write{Ctx: q.ctx, Txn: b.env.Txn, Run: q.run, Table: t, Op: o, Lock: locks(n, b.env.CountLater),
 		Out: op.NewRows(exprTypes(projections(ret)), q.run.Account)}
 	s.Affected = func(k int64) {
 		if top {
