@@ -203,6 +203,9 @@ type Txn interface {
 	// Commit makes it durable (unless Async) and visible. After an error nothing
 	// has happened. A transaction that wrote nothing commits for free.
 	Commit(ctx context.Context) (CSN, error)
+	// Dropped is how many rows that Write counted for updates and deletes were gone,
+	// or no longer wanted, when Commit came to them: of transactions that do not lock.
+	Dropped() int64
 	// Rollback drops everything; safe at any time, also after Commit.
 	Rollback()
 }

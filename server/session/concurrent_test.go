@@ -21,15 +21,25 @@ func TestCounts(t *testing.T) {
 	exec(t, s, "INSERT INTO acc SELECT g, 0 FROM generate_series(1, 10) g")
 	exec(t, s, "CREATE TABLE gone (k int PRIMARY KEY)")
 	exec(t, s, "INSERT INTO gone SELECT g FROM generate_series(1, 1000) g")
+	exec(t, s, "CREATE TABLE many (k int PRIMARY KEY, n int8 NOT NULL)")
+	exec(t, s, "INSERT INTO many SELECT g, 0 FROM generate_series(1, 40000) g")
 	exec(t, s, "CREATE TABLE cnt (k int PRIMARY KEY, n int8 NOT NULL)")
 	var wg sync.WaitGroup
-	var updated, deleted [workers]int64
+	var updated, deleted, large [workers]int64
 	for w := range workers {
 		x := session(t, e)
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			for i := range rounds {
+				if i%5 == 0 { // a large one, which takes no locks in a query string
+					out := &sink{}
+					if err := x.Simple(context.Background(), fmt.Sprintf("UPDATE many SET n = n + 1 WHERE n < %d", 1+i/5), out); err != nil {
+						t.Errorf("large update: %v", err)
+						return
+					}
+					large[w] += out.count()
+				}
 				for _, q := range []struct {
 					sql string
 					n   *int64
@@ -52,8 +62,7 @@ func TestCounts(t *testing.T) {
 						return
 					}
 					if q.n != nil {
-						k, _ := strconv.ParseInt(out.tag[strings.LastIndexByte(out.tag, ' ')+1:], 10, 64)
-						*q.n += k
+						*q.n += out.count()
 					}
 				}
 			}
@@ -73,9 +82,18 @@ func TestCounts(t *testing.T) {
 	if n := value("SELECT 1000 - count(*) FROM gone"); n != total(deleted) {
 		t.Errorf("%d rows were deleted, statements say %d", n, total(deleted))
 	}
+	if n := value("SELECT sum(n)::int8 FROM many"); n != total(large) {
+		t.Errorf("rows of the large table were changed %d times, statements say %d", n, total(large))
+	}
 	if n := value("SELECT n FROM cnt"); n != workers*rounds {
 		t.Errorf("counter is %d, want %d", n, workers*rounds)
 	}
+}
+
+// count is the number in a command tag.
+func (s *sink) count() int64 {
+	n, _ := strconv.ParseInt(s.tag[strings.LastIndexByte(s.tag, ' ')+1:], 10, 64)
+	return n
 }
 
 // extended runs a statement by the messages of the extended protocol.

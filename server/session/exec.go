@@ -128,20 +128,55 @@ func (s *Session) simple(ctx context.Context, p *prepared, out pgwire.Results) e
 			return errFailed
 		}
 	}
-	s.touch()
-	if _, err := s.plannedFor(p); err != nil {
+	for try := 0; ; try++ {
+		s.touch()
+		if _, err := s.plannedFor(p); err != nil {
+			return err
+		}
+		// A large update or delete takes no locks where its count can wait for the commit.
+		s.unlocked = !s.block && !s.implicit && try == 0 && large(p.plan.Root)
+		q := &portal{stmt: p, cols: s.columnsOf(p)}
+		_, err := s.run(ctx, q, 0, out)
+		q.close()
+		unlocked := s.unlocked
+		s.unlocked = false
+		if err != nil || s.block || s.implicit {
+			return err
+		}
+		txn, again := s.txn, s.txn != nil && unlocked && !s.set.quick().repeatable
+		err = s.commit(ctx)
+		switch {
+		case err == nil && unlocked && txn != nil:
+			if n := txn.Dropped(); n > 0 {
+				s.held.tag = q.tag(q.affected - n)
+			}
+			return nil
+		case again && sqlstate.CodeOf(err) == sqlstate.SerializationFailure:
+			continue // with locks
+		}
 		return err
 	}
-	q := &portal{stmt: p, cols: s.columnsOf(p)}
-	_, err := s.run(ctx, q, 0, out)
-	q.close()
-	if err != nil {
-		return err
+}
+
+// largeChange is how many rows an update or delete may be expected to change before
+// locking them one by one is too much.
+const largeChange = 8192
+
+func large(n plan.Node) bool {
+	switch x := n.(type) {
+	case *plan.Update:
+		if len(x.Returning) > 0 {
+			return false
+		}
+	case *plan.Delete:
+		if len(x.Returning) > 0 {
+			return false
+		}
+	default:
+		return false
 	}
-	if !s.block && !s.implicit {
-		return s.commit(ctx)
-	}
-	return nil
+	e := n.Children()[0].Estimate()
+	return e != nil && e.Rows > largeChange
 }
 
 // run executes a portal's statement, or goes on with it, for at most maxRows rows.
@@ -194,7 +229,7 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 		}
 		// Nobody has seen anything of it.
 		s.txn.Rollback()
-		s.txn = nil
+		s.txn, s.wrote = nil, false
 	}
 	if more {
 		return true, nil
@@ -205,6 +240,7 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 	if p.plan.Tag == "SELECT" || p.plan.Tag == "FETCH" {
 		affected = n
 	}
+	q.affected = affected
 	return false, out.CommandComplete(q.tag(affected))
 }
 
@@ -386,7 +422,7 @@ func (s *Session) startRoot(ctx context.Context, root plan.Node, snap storage.Sn
 		Snapshot: snap, Txn: s.txn, Eval: &eval.Env{Session: s.evalSession(), Params: params},
 		Account: s.eng.Memory.Child("session", set.queryMem), Spill: s.eng.Spill, Pool: s.eng.Pool,
 		System: s.systemRows,
-		Settings: build.Settings{BatchSize: int(set.batchSize), Workers: int(set.workers), ForceSpill: set.forceSpill,
+		Settings: build.Settings{BatchSize: int(set.batchSize), Workers: int(set.workers), ForceSpill: set.forceSpill, CountLater: s.unlocked,
 			KeepFirst: set.keepFirst, KeepLast: set.keepLast},
 	}
 	if change != nil {

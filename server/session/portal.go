@@ -20,7 +20,9 @@ type portal struct {
 	direct  *directRows // of a direct insert, which has its parameters
 	exec    *execution
 	done    bool
-	cursor  *cursor // of DECLARE; nil for a portal of Bind
+	// affected is what the command tag says, once done.
+	affected int64
+	cursor   *cursor // of DECLARE; nil for a portal of Bind
 }
 
 func (q *portal) close() {

@@ -99,9 +99,11 @@ type Session struct {
 	spare   *portal // one to use again
 	known   map[*plan.Statement]*knownPlan
 	held    heldTag
-	path    resolvedPath
-	userAt  *catalog.Version // where user was looked up
-	unbound func()           // ends the time limit of the running call
+	// unlocked lets the running statement by itself change rows without locking them.
+	unlocked bool
+	path     resolvedPath
+	userAt   *catalog.Version // where user was looked up
+	unbound  func()           // ends the time limit of the running call
 
 	mu  sync.Mutex // guards what Activity reads
 	act Activity

@@ -25,6 +25,7 @@ func (x *tx) resolveChanged(ctx context.Context, cf *conflictError) error {
 		if src == nil || src.resolve == nil || x.opts.Isolation == storage.RepeatableRead {
 			return errConcurrentUpdate
 		}
+		x.dropped += int64(len(rows))
 		for _, r := range rows {
 			gone[c.Ord[r]] = true
 			if to, ok := src.moved[c.Ord[r]]; ok {
@@ -59,9 +60,11 @@ func (x *tx) resolveChanged(ctx context.Context, cf *conflictError) error {
 		}
 		src := *j.src
 		src.moved = nil
-		if _, err := x.addChanges(ctx, o, &src, c); err != nil {
+		n, err := x.addChanges(ctx, o, &src, c)
+		if err != nil {
 			return err
 		}
+		x.dropped -= n
 	}
 	return nil
 }

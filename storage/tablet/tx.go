@@ -42,6 +42,8 @@ type tx struct {
 	snaps    map[*snapshot]bool // open ones
 	last     storage.CSN        // of the newest snapshot
 	done     bool
+	// dropped counts rows that the commit left out after all.
+	dropped int64
 	// broken is an error that left the transaction's own rows in doubt.
 	broken error
 }
@@ -121,6 +123,9 @@ func (x *tx) Catalog() *catalog.Version {
 	}
 	return x.cat
 }
+
+// Dropped implements storage.Txn.
+func (x *tx) Dropped() int64 { return x.dropped }
 
 // AllocOIDs implements storage.Txn.
 func (x *tx) AllocOIDs(n int) uint32 { return x.s.nextOID.Add(uint32(n)) - uint32(n) }
