@@ -1,6 +1,8 @@
 package pass
 
 import (
+	"slices"
+
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/fn"
@@ -14,11 +16,12 @@ import (
 // It would be wrong where values are equal that differ as keys (bpchar, numeric,
 // interval, floats): those types are left alone. Integers of any width are compared
 // by value, and the executor sees to it that a value beyond the key's type finds
-// nothing.
+// nothing. A binlog has many rows of a key, and the hidden number of a row's shard is
+// known to scans only.
 func keyLookups(c *Context, n plan.Node) (plan.Node, error) {
 	return rewrite(n, func(n plan.Node) (plan.Node, error) {
 		s, ok := n.(*plan.Scan)
-		if !ok || s.Table.Kind != catalog.KindTable || len(s.Table.PK) == 0 || len(s.Filter) == 0 || s.Limit == 0 {
+		if !ok || s.Table.Kind != catalog.KindTable || s.Table.IsBinlog || slices.Contains(s.Ords, catalog.ColShard) || len(s.Table.PK) == 0 || len(s.Filter) == 0 || s.Limit == 0 {
 			return n, nil
 		}
 		key := make([]expr.Expr, len(s.Table.PK))
