@@ -55,6 +55,8 @@ type Table struct {
 	RelType      uint32 // OID of the row type
 	// IsBinlog marks what Binlog made of a table; it is never stored.
 	IsBinlog bool
+	// Markers, of a binlog, has scans return its markers too.
+	Markers bool
 }
 
 // Column is a column of a relation.

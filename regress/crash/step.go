@@ -77,7 +77,7 @@ func (t *tx) ddl(d *catalog.Delta) error {
 func (t *tx) create() error {
 	t.w.seq++
 	pk := t.w.rng.IntN(3) > 0
-	def := newTable(t.x, fmt.Sprintf("w%d_%d", t.w.id, t.w.seq), pk)
+	def := newTable(t.x, fmt.Sprintf("w%d_%d", t.w.id, t.w.seq), pk, t.w.rng.IntN(2) == 0)
 	t.s[def.Name] = &model{pk: pk, cols: 2, rows: map[int64]string{}}
 	return t.ddl(&catalog.Delta{Tables: map[uint32]*catalog.Table{def.OID: def}})
 }

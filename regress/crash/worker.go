@@ -96,10 +96,12 @@ func diff(want, have state) string {
 func (w *worker) read(st *tablet.Store) (state, error) {
 	n := st.Snapshot()
 	defer n.Close()
-	return w.readSnapshot(n)
+	return w.readSnapshot(n, true)
 }
 
-func (w *worker) readSnapshot(n storage.Snapshot) (state, error) {
+// readSnapshot reads the tables; published says that no transaction's own rows are
+// among them, which a binlog does not have.
+func (w *worker) readSnapshot(n storage.Snapshot, published bool) (state, error) {
 	s := state{}
 	for _, t := range n.Catalog().Tables() {
 		if t.Schema != catalog.PublicSchemaOID || !strings.HasPrefix(t.Name, fmt.Sprintf("w%d_", w.id)) {
@@ -124,6 +126,11 @@ func (w *worker) readSnapshot(n storage.Snapshot) (state, error) {
 		}
 		if rows, exact := r.RowCount(); exact && int(rows) != len(m.rows) || int(rows) < len(m.rows) {
 			return nil, fmt.Errorf("table %s: %d rows, RowCount says %d", t.Name, len(m.rows), rows)
+		}
+		if t.KeepsBinlog() && published {
+			if err := checkBinlog(n, t, m.rows); err != nil {
+				return nil, err
+			}
 		}
 		s[t.Name] = m
 	}
@@ -265,7 +272,7 @@ func (w *worker) transaction(st *tablet.Store, stopped *atomic.Bool) error {
 		if err != nil {
 			return err
 		}
-		have, err := w.readSnapshot(n)
+		have, err := w.readSnapshot(n, false)
 		n.Close()
 		if err != nil {
 			return err
@@ -309,7 +316,7 @@ func (w *worker) settle(st *tablet.Store, stopped *atomic.Bool) error {
 	defer x.Rollback()
 	t := lookup(st, fmt.Sprintf("w%d_sync", w.id))
 	if t == nil {
-		def := newTable(x, fmt.Sprintf("w%d_sync", w.id), true)
+		def := newTable(x, fmt.Sprintf("w%d_sync", w.id), true, true)
 		if err := x.Change(bg, &catalog.Delta{Tables: map[uint32]*catalog.Table{def.OID: def}}); err != nil {
 			return err
 		}
@@ -336,9 +343,12 @@ func (w *worker) settle(st *tablet.Store, stopped *atomic.Bool) error {
 	return nil
 }
 
-func newTable(x storage.Txn, name string, pk bool) *catalog.Table {
+func newTable(x storage.Txn, name string, pk, logged bool) *catalog.Table {
 	t := &catalog.Table{OID: x.AllocOIDs(3), Schema: catalog.PublicSchemaOID, Name: name, Owner: 10, Shards: 2, SchemaVersion: 1,
 		Columns: []catalog.Column{{ID: 1, Name: "k", T: types.Int8, NotNull: true}, {ID: 2, Name: "v", T: types.Text}}, NextColumnID: 3}
+	if logged {
+		t.Props = map[string]string{"binlog.level": "replica"}
+	}
 	if pk {
 		t.PK = []int{0}
 		t.PKName = name + "_pkey"

@@ -83,7 +83,7 @@ func numbering(op storage.Op, t *catalog.Table) uint32 {
 
 // withoutMarkers narrows the scan of a binlog to changes of rows.
 func (r *relation) withoutMarkers(spec *catalog.ScanSpec) *catalog.ScanSpec {
-	if !r.t.IsBinlog || r.markers {
+	if !r.t.IsBinlog || r.t.Markers {
 		return spec
 	}
 	n := *spec

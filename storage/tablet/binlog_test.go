@@ -40,12 +40,11 @@ func readLog(t testing.TB, s *Store, tab *catalog.Table) []logRow {
 func readLogAt(t testing.TB, n storage.Snapshot, tab *catalog.Table) (out []logRow) {
 	t.Helper()
 	b := tab.Binlog()
-	rel, err := n.Relation(b)
+	b.Markers = true
+	r, err := n.Relation(b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := *rel.(*relation)
-	r.markers = true
 	spec := &catalog.ScanSpec{Cols: []int{0, 1, b.BinlogLSN(), b.BinlogType(), b.BinlogTime(), catalog.ColCSN, catalog.ColShard}, Limit: -1}
 	splits, _, err := r.Splits(bg, spec)
 	if err != nil {

@@ -162,8 +162,8 @@ func (c *commit) try(ctx context.Context) error {
 		if err := c.prepare(ctx); err != nil {
 			return err
 		}
+		c.encode()
 	}
-	c.encode()
 
 	for _, sh := range c.latch {
 		sh.latch.Lock()
@@ -455,6 +455,7 @@ func (c *commit) locked(ctx context.Context) error {
 			undo()
 			return err
 		}
+		c.encode()
 	}
 	if err := c.stage(); err != nil {
 		undo()

@@ -22,7 +22,7 @@ type snapshot struct {
 	own map[uint32]*ownTable // nil: no writes of a transaction
 
 	mu     sync.Mutex
-	rels   map[tabletsOf]*relation
+	rels   map[relationOf]*relation
 	closed bool
 }
 
@@ -39,7 +39,7 @@ func (n *snapshot) Relation(t *catalog.Table) (storage.Relation, error) {
 	if n.closed {
 		return nil, sqlstate.Errorf(sqlstate.InternalError, "snapshot is closed")
 	}
-	id := tabletsOf{t.OID, t.IsBinlog}
+	id := relationOf{tabletsOf{t.OID, t.IsBinlog}, t.Markers}
 	if r := n.rels[id]; r != nil {
 		return r, nil
 	}
@@ -48,7 +48,7 @@ func (n *snapshot) Relation(t *catalog.Table) (storage.Relation, error) {
 		return nil, err
 	}
 	if n.rels == nil {
-		n.rels = map[tabletsOf]*relation{}
+		n.rels = map[relationOf]*relation{}
 	}
 	n.rels[id] = r
 	return r, nil
@@ -112,13 +112,18 @@ func (n *snapshot) Close() {
 	n.s.marks.Release(n.at)
 }
 
+// relationOf names a relation of a snapshot.
+type relationOf struct {
+	tabletsOf
+	markers bool
+}
+
 // relation implements storage.Relation over the shards of a table.
 type relation struct {
-	t       *catalog.Table
-	parts   []*column.Snapshot
-	keyAt   []int // positions in the key that decide the shard
-	keyed   bool
-	markers bool // of a binlog: they are read too
+	t     *catalog.Table
+	parts []*column.Snapshot
+	keyAt []int // positions in the key that decide the shard
+	keyed bool
 }
 
 func (r *relation) close() {
