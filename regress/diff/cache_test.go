@@ -72,7 +72,7 @@ func TestPlanCache(t *testing.T) {
 					t.Fatalf("seed %d query %d: connection: %v\n%s", sd, k, err, q.SQL)
 				}
 				total++
-				if d := differ(q, x, y, m); d != "" || q.Strict && x.msg != y.msg {
+				if d := differ(q, x, y, m, intervalsOf(ctx, without)); d != "" || q.Strict && x.msg != y.msg {
 					t.Errorf("seed %d query %d: with a shared plan %s (%s %s against %s %s)\n%s", sd, k, d, x.code, x.msg, y.code, y.msg, q.SQL)
 				}
 			}
