@@ -148,7 +148,9 @@ func (b *builder) evalEnv(cols []plan.Column) *eval.Env {
 		e = &eval.Env{}
 	}
 	e = e.WithOrdinals(m)
-	e.Ended = b.q.ended
+	if b.q != nil { // a direct insert has no query
+		e.Ended = b.q.ended
+	}
 	return e
 }
 
