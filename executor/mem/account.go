@@ -121,6 +121,17 @@ func (a *Account) Release(n int64) {
 	}
 }
 
+// Tight says whether less than a quarter is left of the account's limit or of one
+// above it: what may spill then should, for the sake of what may not.
+func (a *Account) Tight() bool {
+	for ; a != nil; a = a.parent {
+		if a.limit > 0 && a.Used() > a.limit-a.limit/4 {
+			return true
+		}
+	}
+	return false
+}
+
 // Used is what is charged now; Peak is the most there was.
 func (a *Account) Used() int64 {
 	if a == nil {

@@ -86,7 +86,7 @@ func (l *collectLane) Add(b *vec.Batch) (Flow, error) {
 		if err = l.spill(); err == nil {
 			err = l.rows.Append(b)
 		}
-	} else if err == nil && l.s.run.ForceSpill && l.rows.N >= forcedRun {
+	} else if err == nil && (l.s.run.ForceSpill && l.rows.N >= forcedRun || l.s.run.CanSpill() && l.rows.yields()) {
 		err = l.spill()
 	}
 	return Continue, err

@@ -90,6 +90,14 @@ func (r *Rows) Reset() {
 	r.N = 0
 }
 
+// yieldBytes is from what size a store is worth to be spilled for others.
+const yieldBytes = 1 << 20
+
+// yields says whether memory is short and the store takes a good part of it.
+func (r *Rows) yields() bool {
+	return r.N&(16*vec.Size-1) < vec.Size && r.acct.Tight() && r.Bytes() >= yieldBytes
+}
+
 // Bytes is the memory in use.
 func (r *Rows) Bytes() int64 {
 	n := 0

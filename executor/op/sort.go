@@ -70,7 +70,7 @@ func (l *sortLane) Add(b *vec.Batch) (Flow, error) {
 			return Stop, err
 		}
 		err = l.rows.Append(b)
-	} else if err == nil && s.run.ForceSpill && l.rows.N >= forcedRun {
+	} else if err == nil && (s.run.ForceSpill && l.rows.N >= forcedRun || s.run.CanSpill() && l.rows.yields()) {
 		err = l.spill()
 	}
 	return Continue, err

@@ -115,7 +115,7 @@ func (w *Window) Finish() ([]func() error, error) {
 			return nil, err
 		}
 	}
-	if len(w.sort.spills) > 0 {
+	if len(w.sort.spills) > 0 || w.run.CanSpill() && w.acct.Tight() {
 		return nil, w.spill()
 	}
 	fs, err := w.prepare()

@@ -62,7 +62,7 @@ type windowStream struct {
 // streamRows is how many rows a chunk has at least; forcedChunk when spilling is
 // forced.
 const (
-	streamRows  = taskRows
+	streamRows  = taskRows / 2
 	forcedChunk = 100
 )
 
@@ -74,7 +74,7 @@ func (s *windowStream) enough() int {
 }
 
 // pieceRows is how many rows a piece of a partition has that is cut.
-const pieceRows = 4 * streamRows
+const pieceRows = 2 * streamRows
 
 // Next implements Operator.
 func (s *windowStream) Next() (*vec.Batch, error) {
