@@ -14,6 +14,8 @@ type rowSource struct {
 	bufs    [][]byte
 	bufAt   []uint64 // number of the chunk's first buffer, shifted for Tail
 	nulls   bool
+	holes   bool // some chunk lacks the column
+	heads   any  // the values of each chunk
 }
 
 func newRowSource(t types.T, vecs []*vec.Vec, missing types.Datum) *rowSource {
@@ -22,6 +24,7 @@ func newRowSource(t types.T, vecs []*vec.Vec, missing types.Datum) *rowSource {
 	for _, v := range vecs {
 		if v == nil {
 			// One row's value for all: rows are read at index 0.
+			s.holes = true
 			s.nulls = s.nulls || !missing.Valid
 			v = s.missing
 		}
@@ -68,13 +71,12 @@ func (s *rowSource) copy(dst *vec.Vec, rows []rowRef) {
 		copyRefs(s, dst.Fix, rows, func(v *vec.Vec) []types.Fixed16 { return v.Fix })
 	default:
 		dst.Bufs = s.bufs
+		views := dst.Views[:len(rows)]
+		copyRefs(s, views, rows, func(v *vec.Vec) []vec.View { return v.Views })
 		for k, r := range rows {
-			v, i := s.at(r)
-			w := v.Views[i]
-			if w.Len > vec.InlineMax {
+			if w := &views[k]; w.Len > vec.InlineMax {
 				w.Tail += s.bufAt[r>>chunkShift]
 			}
-			dst.Views[k] = w
 		}
 	}
 	if !s.nulls {
@@ -89,21 +91,28 @@ func (s *rowSource) copy(dst *vec.Vec, rows []rowRef) {
 }
 
 func copyRefs[E any](s *rowSource, dst []E, rows []rowRef, of func(*vec.Vec) []E) {
-	last, vals := rowRef(1<<32-1), []E(nil)
-	missing := false
-	for k, r := range rows {
-		if c := r >> chunkShift; c != last {
-			last = c
-			v := s.vecs[c]
-			if missing = v == nil; missing {
-				v = s.missing
+	heads, _ := s.heads.([][]E)
+	if heads == nil {
+		heads = make([][]E, len(s.vecs))
+		for i, v := range s.vecs {
+			if v != nil {
+				heads[i] = of(v)
 			}
-			vals = of(v)
 		}
-		if missing {
-			dst[k] = vals[0]
+		s.heads = heads
+	}
+	if !s.holes {
+		for k, r := range rows {
+			dst[k] = heads[r>>chunkShift][r&chunkMask]
+		}
+		return
+	}
+	missing := of(s.missing)[0]
+	for k, r := range rows {
+		if h := heads[r>>chunkShift]; h != nil {
+			dst[k] = h[r&chunkMask]
 		} else {
-			dst[k] = vals[r&chunkMask]
+			dst[k] = missing
 		}
 	}
 }

@@ -26,6 +26,7 @@ type sortedWriter struct {
 func (sw *sortedWriter) write(ctx context.Context) error {
 	t := sw.t
 	sw.w = t.newSegWriter(sw.sch, sw.order(), encoding.NoCodec)
+	sw.w.opts.Lent = true // the sources outlive the writer
 	b := vec.NewBatch(sw.sch.cols)
 	csns := make([]uint64, vec.Size)
 	for from := 0; from < len(sw.rows); from += vec.Size {

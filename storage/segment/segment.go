@@ -79,6 +79,9 @@ type Options struct {
 	Codec encoding.Codec
 	// RelativeCSN marks the commits as relative to a base that the opener knows.
 	RelativeCSN bool
+	// Lent says that the strings that are appended stay where they are until Finish,
+	// in flat vectors, and that all of a column's have the same buffers.
+	Lent bool
 	// KeyIndex forces (1) or forbids (-1) the key index; 0 builds it when the
 	// segment has a key and is not sorted by it.
 	KeyIndex int

@@ -146,7 +146,11 @@ func (w *Writer) append(b *vec.Batch, from, n int, csns []uint64) {
 	for i, c := range b.Cols {
 		cw := w.cols[i]
 		at := cw.v.N
-		cw.v.Copy(c, sel, n)
+		if w.o.Lent && c.T.Layout == types.LayoutView {
+			cw.v.CopyLent(c, sel, n)
+		} else {
+			cw.v.Copy(c, sel, n)
+		}
 		if cw.v.T.Layout == types.LayoutView {
 			for _, x := range cw.v.Views[at:cw.v.N] {
 				w.bytes += int(x.Len)

@@ -56,7 +56,7 @@ type Options struct {
 	// returns, every later call of the store fails.
 	Fatal func(error)
 	// LogFileBytes is the size of a log file (64 MiB), LogBytesMax that of the whole
-	// log (2 GiB): at half of it the tablets that hold it back are flushed, at the
+	// log (1 GiB, for quick restarts): at half of it the tablets that hold it back are flushed, at the
 	// cap writers wait.
 	LogFileBytes, LogBytesMax int64
 	// Limits are the sizes at which tablets act.
@@ -93,7 +93,7 @@ func (o *Options) defaults() {
 		o.LogFileBytes = 64 << 20
 	}
 	if o.LogBytesMax == 0 {
-		o.LogBytesMax = 2 << 30
+		o.LogBytesMax = 1 << 30
 	}
 	if o.SettleAfter == 0 {
 		o.SettleAfter = 10 * time.Second

@@ -28,3 +28,24 @@ func (v *Vec) LendBuf(b []byte) {
 	v.bufMem[0] = b
 	v.Bufs = v.bufMem[:]
 }
+
+// CopyLent is Copy for flat strings whose bytes stay where they are as long as v is
+// used: src's buffers become v's, and must be the same for all that is appended to v
+// before Reset or Recycle.
+func (v *Vec) CopyLent(src *Vec, sel []uint16, n int) {
+	if sel != nil {
+		n = len(sel)
+	}
+	base := v.N
+	v.Grow(base + n)
+	if sel == nil {
+		copy(v.Views[base:base+n], src.Views[:n])
+	} else {
+		for k, i := range sel {
+			v.Views[base+k] = src.Views[i]
+		}
+	}
+	v.arena, v.Bufs = nil, src.Bufs
+	v.N += n
+	v.copyValid(src, sel, n)
+}

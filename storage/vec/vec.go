@@ -374,6 +374,12 @@ func (v *Vec) Copy(src *Vec, sel []uint16, n int) {
 		}
 	}
 	v.N += n
+	v.copyValid(src, sel, n)
+}
+
+// copyValid takes over which of the last n rows are null.
+func (v *Vec) copyValid(src *Vec, sel []uint16, n int) {
+	base := v.N - n
 	if src.Valid == nil {
 		if v.Valid != nil {
 			v.needValid()
