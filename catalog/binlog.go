@@ -40,7 +40,7 @@ func (t *Table) BinlogTTL() int64 {
 // Binlog is the table's binlog as a relation of its own: the table's columns under
 // their ordinals, then those of the binlog.
 func (t *Table) Binlog() *Table {
-	b := &Table{OID: t.OID, Schema: t.Schema, Name: t.Name, Kind: t.Kind, Owner: t.Owner, ACL: t.ACL,
+	b := &Table{OID: t.OID, Schema: t.Schema, Name: t.Name, Kind: t.Kind, Owner: t.Owner, ACL: t.ACL, Props: t.Props,
 		Shards: t.Shards, SchemaVersion: t.SchemaVersion, IsBinlog: true}
 	b.Columns = make([]Column, len(t.Columns), len(t.Columns)+binlogColumns)
 	copy(b.Columns, t.Columns)

@@ -103,6 +103,9 @@ func (g *imageReader) want(pl *place, key int) {
 			g.s.parts = append(g.s.parts, q)
 		}
 	}
+	if q := g.s.parts[g.last]; q.mem != nil && pl.row >= q.rows {
+		q.rows = q.mem.rows.Load() // it has grown since
+	}
 	g.rows = append(g.rows, found{uint32(g.last), pl.row, uint16(key)})
 }
 

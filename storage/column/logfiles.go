@@ -64,6 +64,12 @@ func (t *Tablet) Floor() storage.CSN { return storage.CSN(t.floor.Load()) }
 // the next: it is told the segment's greatest number, its newest time (microseconds
 // since 1970) and its size. Nil when none goes.
 func (t *Tablet) Expire(ctx context.Context, drop func(number uint64, time int64, bytes int64) bool) (*Edit, error) {
+	v := t.pin()
+	due := slices.ContainsFunc(v.segs, func(s *segFile) bool { return s.expires(drop) })
+	t.unpin(v)
+	if !due {
+		return nil, nil
+	}
 	if err := acquire(ctx, t.merging); err != nil {
 		return nil, err
 	}
@@ -72,7 +78,7 @@ func (t *Tablet) Expire(ctx context.Context, drop func(number uint64, time int64
 		return nil, err
 	}
 	t.wmu.Lock()
-	v, f := t.pin(), t.f
+	v, f, deletes := t.pin(), t.f, t.deletes
 	t.wmu.Unlock()
 	defer t.unpin(v)
 	segs := slices.Clone(v.segs)
@@ -81,14 +87,13 @@ func (t *Tablet) Expire(ctx context.Context, drop func(number uint64, time int64
 		_, y := b.numbers()
 		return int(min(max(x-y, -1), 1))
 	})
-	e := &Edit{F: f, tablet: t, merging: true, undo: func() {}}
+	e := &Edit{F: f, Deletes: deletes, tablet: t, merging: true, undo: func() {}}
 	var gone []*segFile
 	for _, s := range segs {
-		_, hi := s.numbers()
-		z, _ := s.zone(logTimeID)
-		if !s.mergeable() || !drop(uint64(hi), z.Max.I, s.info.Size) {
+		if !s.expires(drop) {
 			break
 		}
+		_, hi := s.numbers()
 		gone = append(gone, s)
 		e.Drop = append(e.Drop, s.info.File)
 		e.Floor = storage.CSN(hi)
@@ -110,6 +115,12 @@ func (t *Tablet) Expire(ctx context.Context, drop func(number uint64, time int64
 		t.swap(n, 0)
 	}
 	return e, nil
+}
+
+func (s *segFile) expires(drop func(number uint64, time int64, bytes int64) bool) bool {
+	_, hi := s.numbers()
+	z, _ := s.zone(logTimeID)
+	return s.mergeable() && drop(uint64(hi), z.Max.I, s.info.Size)
 }
 
 // Segments describes a tablet's segments, for retention and for tests.

@@ -1,6 +1,7 @@
 package tablet
 
 import (
+	"context"
 	"slices"
 	"sort"
 
@@ -272,6 +273,32 @@ func logSwapEdits(swaps []logSwap, dropped func(uint32) bool, csn storage.CSN) [
 		es = append(es, &edit{Table: w.oid, Log: true, Gen: csn, Switch: true, F: csn - 1})
 	}
 	return es
+}
+
+// expireEvery is how often binlogs are looked at for what is too old, in microseconds.
+const expireEvery = 10e6
+
+// expire drops the segments of binlogs whose newest row is older than its table says.
+// What was dropped is at or below the floor that the manifest keeps.
+func (s *Store) expire(ctx context.Context) error {
+	now := s.opts.Clock().UnixMicro()
+	for _, sh := range s.allShards() {
+		if !sh.log {
+			continue
+		}
+		oldest := now - sh.col.Table().BinlogTTL()*1e6
+		e, err := sh.col.Expire(ctx, func(_ uint64, time, _ int64) bool { return time < oldest })
+		if err != nil {
+			return err
+		}
+		if e == nil {
+			continue
+		}
+		if err := s.install(sh, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Recovery.

@@ -355,3 +355,59 @@ func TestBinlogWriters(t *testing.T) {
 	readers.Wait()
 	checkLog(t, s, tab)
 }
+
+// TestBinlogExpiry drops segments that are older than the table keeps them.
+func TestBinlogExpiry(t *testing.T) {
+	m := blob.NewMem()
+	s := openMem(t, m)
+	now := time.Unix(1e9, 0)
+	s.opts.Clock = func() time.Time { return now }
+	tab := createLogged(t, s, "t", true)
+	put := func(k int) {
+		t.Helper()
+		x := s.Begin(storage.TxnOptions{})
+		if err := insert(x, tab, kv{k, "v"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := x.Commit(bg); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Flush(bg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for k := range 6 {
+		put(k)
+		now = now.Add(10 * 24 * time.Hour)
+	}
+	before := readLog(t, s, tab)
+	if err := s.expire(bg); err != nil {
+		t.Fatal(err)
+	}
+	check := func() {
+		t.Helper()
+		rows := readLog(t, s, tab)
+		if len(before) != 6 || len(rows) != 3 {
+			t.Fatalf("%d of %d rows are left: %v", len(rows), len(before), rows)
+		}
+		for _, r := range rows {
+			if r.k < 3 {
+				t.Fatalf("%v should be gone", r)
+			}
+		}
+		var floor storage.CSN
+		for _, sh := range s.logTable(tab.OID).current() {
+			floor = max(floor, sh.col.Floor())
+		}
+		if int64(floor) < before[0].lsn || len(contents(t, s, tab)) == 0 {
+			t.Fatalf("floor %d", floor)
+		}
+	}
+	check()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openMem(t, m.Crash(3))
+	check()
+	s.Close()
+}

@@ -25,6 +25,7 @@ type maintainer struct {
 	waiting []chan error // writers that wait for memory or log space
 
 	complained int64 // when, of the flushing goroutine
+	expired    int64 // likewise, when binlogs were last looked at
 }
 
 const maintainEvery = 200 * time.Millisecond
@@ -203,6 +204,12 @@ func (s *Store) maintain(ctx context.Context) error {
 			return err
 		}
 		signal(s.maintainer.merge)
+	}
+	if now := s.now(); now-s.maintainer.expired >= expireEvery {
+		s.maintainer.expired = now
+		if err := s.expire(ctx); err != nil {
+			return err
+		}
 	}
 	oldest, _ := s.marks.Live()
 	s.dropGenerations(oldest)
