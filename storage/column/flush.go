@@ -114,7 +114,8 @@ func (fl *flushing) write(ctx context.Context) error {
 		for ci, c := range m.chunks() {
 			base := uint32(len(fl.chunks)) << chunkShift
 			fl.chunks, fl.memOf = append(fl.chunks, c), append(fl.memOf, mi)
-			k := uint32(min(int(n)-ci<<chunkShift, chunkRows))
+			// Chunks beyond the rows are what an undone commit had asked for.
+			k := uint32(max(min(int(n)-ci<<chunkShift, chunkRows), 0))
 			for i := uint32(0); i < k; i++ {
 				if d := m.deathOf(uint32(ci)<<chunkShift + i); d != 0 && !needed(c.csn[i], d, oldest, live) {
 					continue
