@@ -210,10 +210,35 @@ type entry struct {
 	cost float64
 }
 
+// maxRelations is how many inputs one graph has: its sets are words of bits. Of a
+// larger tree the larger sides are ordered by themselves.
+const maxRelations = 48
+
+// relations counts the inputs that add would take n apart into.
+func relations(n plan.Node) int {
+	if p, ok := n.(*plan.Project); ok && onlyPasses(p) {
+		if j, ok := p.Input.(*plan.Join); ok && flattens(j) {
+			n = j
+		}
+	}
+	if j, ok := n.(*plan.Join); ok && flattens(j) {
+		return relations(j.L) + relations(j.R)
+	}
+	return 1
+}
+
 func (g *graph) add(n plan.Node) {
 	if j, ok := n.(*plan.Join); ok && flattens(j) {
-		g.add(j.L)
-		g.add(j.R)
+		if l, r := relations(j.L), relations(j.R); l+r <= maxRelations {
+			g.add(j.L)
+			g.add(j.R)
+		} else if l >= r {
+			g.rels = append(g.rels, order(g.c, g.est, j.L))
+			g.add(j.R)
+		} else {
+			g.add(j.L)
+			g.rels = append(g.rels, order(g.c, g.est, j.R))
+		}
 		for _, e := range conditions(j) {
 			if movable(e) {
 				g.conds = append(g.conds, cond{e: e})
@@ -360,32 +385,58 @@ func (g *graph) anyEdge(s uint64) bool {
 	return false
 }
 
+// greedy joins the two parts whose join is smallest, until one is left. What a pair
+// would give is kept, so that a round only looks at the pairs of the part that it made.
 func (g *graph) greedy() *entry {
 	type part struct {
-		e *entry
-		s uint64
+		e  *entry
+		s  uint64
+		id int
+	}
+	type pair struct {
+		e     *entry
+		score float64
 	}
 	var parts []part
 	for i := range g.rels {
-		parts = append(parts, part{g.leaf(i), 1 << i})
+		parts = append(parts, part{g.leaf(i), 1 << i, i})
 	}
-	for len(parts) > 1 {
+	known := map[[2]int]pair{}
+	of := func(a, b part) pair {
+		id := [2]int{a.id, b.id}
+		p, ok := known[id]
+		if !ok {
+			p.e = g.join(a.e, b.e, a.s, b.s)
+			p.score = g.est.Of(p.e.n).Rows
+			if !g.connected(a.s, b.s) {
+				p.score = p.score*1e6 + 1e12
+			}
+			known[id] = p
+		}
+		return p
+	}
+	for next := len(parts); len(parts) > 1; next++ {
 		bi, bk := -1, -1
 		var best *entry
 		score := math.Inf(1)
 		for i := range parts {
 			for k := i + 1; k < len(parts); k++ {
-				e := g.join(parts[i].e, parts[k].e, parts[i].s, parts[k].s)
-				v := g.est.Of(e.n).Rows
-				if !g.connected(parts[i].s, parts[k].s) {
-					v = v*1e6 + 1e12
-				}
-				if v < score {
-					score, best, bi, bk = v, e, i, k
+				if p := of(parts[i], parts[k]); p.score < score {
+					score, best, bi, bk = p.score, p.e, i, k
 				}
 			}
 		}
-		parts[bi] = part{best, parts[bi].s | parts[bk].s}
+		if best == nil { // estimates beyond all numbers: any pair
+			bi, bk = 0, 1
+			best = of(parts[0], parts[1]).e
+		}
+		for _, p := range parts {
+			for _, gone := range [2]int{parts[bi].id, parts[bk].id} {
+				delete(known, [2]int{p.id, gone})
+				delete(known, [2]int{gone, p.id})
+			}
+		}
+		parts[bi] = part{best, parts[bi].s | parts[bk].s, next}
 		parts = append(parts[:bk], parts[bk+1:]...)
 	}
 	return parts[0].e
