@@ -285,6 +285,7 @@ func (g *Gen) write() Query {
 		g.fresh += 1000
 		cols, vals = append(cols, "id"), append(vals, fmt.Sprintf("id + %d", g.fresh))
 		q = "INSERT INTO " + t.name + " (" + strings.Join(cols, ", ") + ") SELECT " + strings.Join(vals, ", ") + " FROM " + o.name + " WHERE id < 20" + returning()
+		g.fresh += 1000
 	case 2, 3:
 		if !t.key {
 			q = "DELETE FROM " + t.name + " WHERE " + g.cond(bare, 2) + returning()
