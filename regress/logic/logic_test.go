@@ -50,6 +50,9 @@ func TestLogic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := node.ForTest(t)
 			for _, f := range files {
+				if name == "no_passes" && filepath.Base(f) == "many.slt" {
+					continue // a list of 70 tables would be their product
+				}
 				t.Run(filepath.Base(f), func(t *testing.T) { run(t, f, n.DSN, setup, "millrace") })
 			}
 		})
