@@ -79,10 +79,6 @@ type Start struct {
 	Offsets map[int32]int64
 }
 
-// common are the options of every subscription.
-var common = []string{"format", "target", "mode", "start", "on_error", "schema_evolution", "rescued_column",
-	"on_truncation", "batch_rows", "batch_bytes", "batch_time", "buffer_bytes", "error_table"}
-
 // aliases are other systems' names, so that their definitions can be pasted.
 var aliases = map[string]string{
 	"scan.startup.mode": "start", "scan_startup_mode": "start", "properties.group.id": "group_id", "value.format": "format",

@@ -102,10 +102,7 @@ func runOnce(ctx context.Context, env *Env, oid uint32, stats *Stats) (err error
 		p.wg.Go(func() { p.decode(ctx, d) })
 	}
 	p.wg.Go(func() { p.cancel(p.fetch(ctx)) })
-	if err := p.commits(ctx); err != nil {
-		return err
-	}
-	return context.Cause(ctx)
+	return p.commits(ctx)
 }
 
 func newPipeline(ctx context.Context, env *Env, v *catalog.Version, sub *catalog.Subscription, stats *Stats) (*pipeline, error) {
@@ -308,7 +305,7 @@ func stack() string {
 	return string(b[:runtime.Stack(b, false)])
 }
 
-// commits gathers decoded jobs and commits them.
+// commits gathers decoded jobs and commits them, until that fails or the context ends.
 func (p *pipeline) commits(ctx context.Context) error {
 	for {
 		batch, err := p.gather(ctx)

@@ -238,16 +238,24 @@ func (r *recovery) replay(e *wal.Entry) error {
 	var sh, lsh *shard
 	logs := logReplay{late: map[*shard]*storage.Late{}, marks: map[*shard][]storage.Mark{}}
 	var notes []wal.KV // they come first, and go with the catalog's changes
-	err := wal.DecodeLate(e.Payload(), func(oid uint32, index int) *catalog.Table {
-		if lsh = r.wantsLog(oid, index, e.CSN); lsh == nil {
-			return nil
+	// What the record says of late images is read after its changes of the catalog, by
+	// the definition that its other rows have.
+	var lateRead bool
+	var lateErr error
+	readLate := func() {
+		if lateRead {
+			return
 		}
-		return r.definition(oid)
-	}, func(_ uint32, _ int, l *storage.Late) { logs.late[lsh] = l })
-	if err != nil {
-		return fmt.Errorf("replay of commit %d: %w", e.CSN, err)
+		lateRead = true
+		var of *shard
+		lateErr = wal.DecodeLate(e.Payload(), func(oid uint32, index int) *catalog.Table {
+			if of = r.wantsLog(oid, index, e.CSN); of == nil {
+				return nil
+			}
+			return r.definition(oid)
+		}, func(_ uint32, _ int, l *storage.Late) { logs.late[of] = l })
 	}
-	err = wal.Decode(e.Payload(), &wal.Visitor{
+	err := wal.Decode(e.Payload(), &wal.Visitor{
 		Notes: func(kvs []wal.KV) error { notes = kvs; return nil },
 		Catalog: func(kvs []wal.KV) error {
 			n := notes
@@ -272,6 +280,7 @@ func (r *recovery) replay(e *wal.Entry) error {
 		},
 		File: func(f *wal.SideFile) error { return r.sideFile(f, e) },
 		Want: func(oid uint32, index int, _ uint64) *catalog.Table {
+			readLate()
 			sh, lsh = r.wants(oid, index, e.CSN), r.wantsLog(oid, index, e.CSN)
 			switch {
 			case sh != nil:
@@ -294,6 +303,9 @@ func (r *recovery) replay(e *wal.Entry) error {
 		},
 	})
 	logs.rest(r.touched, e.Base, e.CSN, e.Time+postgresEpoch)
+	if err == nil {
+		err = lateErr
+	}
 	if err != nil {
 		return fmt.Errorf("replay of commit %d: %w", e.CSN, err)
 	}
