@@ -11,4 +11,4 @@ CREATE TABLE orders (
 ) WITH (binlog_level = 'replica');
 
 CREATE SUBSCRIPTION orders_in CONNECTION 'kafka://127.0.0.1:19092' PUBLICATION "orders"
-    WITH (format = 'debezium-json', target = 'orders', on_error = 'dead_letter');
+    WITH (format = 'debezium-json', decimal_handling_mode = 'string', target = 'orders', on_error = 'dead_letter');
