@@ -38,9 +38,12 @@ type Delta struct {
 	Subscriptions map[uint32]*Subscription
 
 	NextOID uint32 // 0: unchanged
-	// Truncated lists tables whose rows vanish at the commit; Rewritten lists
-	// tables whose stored rows are replaced.
+	// Truncated lists tables whose rows vanish at the commit.
 	Truncated []uint32
+
+	// From is the version that the change was made for. What it changes must not have
+	// changed since. Nil: the newest that the transaction sees.
+	From *Version
 }
 
 // Empty says whether d changes nothing.

@@ -181,7 +181,9 @@ type Txn interface {
 	// Write adds a mutation. Unique violations and lock waits of explicit
 	// transactions happen here. It returns the number of rows that were affected.
 	Write(ctx context.Context, m *Mutation) (int64, error)
-	// Change applies DDL.
+	// Change applies DDL. It waits for others that change the same objects; when what
+	// the change was made for is not so any more it fails with 40001, and has done
+	// nothing but take locks: made again for the catalog as it is then, it succeeds.
 	Change(ctx context.Context, d *catalog.Delta) error
 	// Note keeps a value under a key with the commit; nil removes it. Notes are for
 	// background work whose state must agree with the rows that it wrote, like the

@@ -26,7 +26,7 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 			return err
 		}
 	}
-	return env.Txn.Change(ctx, tableDelta(t))
+	return env.change(ctx, v, tableDelta(t))
 }
 
 func alter(env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction) error {

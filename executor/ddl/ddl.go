@@ -101,6 +101,12 @@ func memberOf(v *catalog.Version, r *catalog.Role, of uint32, depth int) bool {
 	return false
 }
 
+// change hands the transaction a change that was made for version v.
+func (e *Env) change(ctx context.Context, v *catalog.Version, d *catalog.Delta) error {
+	d.From = v
+	return e.Txn.Change(ctx, d)
+}
+
 func tableDelta(t *catalog.Table) *catalog.Delta {
 	return &catalog.Delta{Tables: map[uint32]*catalog.Table{t.OID: t}}
 }

@@ -39,7 +39,7 @@ func createSchema(ctx context.Context, env *Env, x *plan.CreateSchema) error {
 		owner = r.OID
 	}
 	s := &catalog.Schema{OID: env.Txn.AllocOIDs(1), Name: x.Name, Owner: owner}
-	return env.Txn.Change(ctx, &catalog.Delta{Schemas: map[uint32]*catalog.Schema{s.OID: s}})
+	return env.change(ctx, v, &catalog.Delta{Schemas: map[uint32]*catalog.Schema{s.OID: s}})
 }
 
 func createRole(ctx context.Context, env *Env, x *plan.CreateRole) error {
@@ -62,7 +62,7 @@ func createRole(ctx context.Context, env *Env, x *plan.CreateRole) error {
 		}
 		r.MemberOf = append(r.MemberOf, g.OID)
 	}
-	return env.Txn.Change(ctx, d)
+	return env.change(ctx, v, d)
 }
 
 func alterRole(ctx context.Context, env *Env, x *plan.AlterRole) error {
@@ -84,7 +84,7 @@ func alterRole(ctx context.Context, env *Env, x *plan.AlterRole) error {
 	if err := roleOptions(env, &r, x.Options); err != nil {
 		return err
 	}
-	return env.Txn.Change(ctx, &catalog.Delta{Roles: map[uint32]*catalog.Role{r.OID: &r}})
+	return env.change(ctx, v, &catalog.Delta{Roles: map[uint32]*catalog.Role{r.OID: &r}})
 }
 
 func roleOptions(env *Env, r *catalog.Role, opts map[string]string) error {
@@ -249,7 +249,7 @@ func grant(ctx context.Context, env *Env, x *plan.Grant) error {
 	if d.Empty() {
 		return nil
 	}
-	return env.Txn.Change(ctx, d)
+	return env.change(ctx, v, d)
 }
 
 // merged adds or removes letters, kept in the order of all.

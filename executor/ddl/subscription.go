@@ -37,7 +37,7 @@ func createSubscription(ctx context.Context, env *Env, x *plan.CreateSubscriptio
 	if err := errorTable(env, v, s, d); err != nil {
 		return err
 	}
-	return env.Txn.Change(ctx, d)
+	return env.change(ctx, v, d)
 }
 
 // setConnection puts a connection string and options into a subscription: secrets
@@ -236,7 +236,7 @@ func alterSubscription(ctx context.Context, env *Env, x *plan.AlterSubscription)
 	if s.Enabled {
 		ingest.NoteStopped(env.Txn, s.OID, "")
 	}
-	return env.Txn.Change(ctx, d)
+	return env.change(ctx, v, d)
 }
 
 func alterPublications(s *catalog.Subscription, x *plan.AlterSubscription) error {
@@ -295,7 +295,7 @@ func dropSubscription(ctx context.Context, env *Env, x *plan.DropSubscription) e
 	if err := ingest.Forget(env.Store, env.Txn, s.OID, false); err != nil {
 		return err
 	}
-	return env.Txn.Change(ctx, d)
+	return env.change(ctx, v, d)
 }
 
 // dropFed refuses to drop a table that subscriptions feed, or with cascade drops

@@ -39,7 +39,7 @@ func createTable(ctx context.Context, env *Env, x *plan.CreateTable) (*catalog.T
 		t.PKName = t.Name + "_pkey"
 	}
 	t.SchemaVersion = 1
-	return &t, env.Txn.Change(ctx, tableDelta(&t))
+	return &t, env.change(ctx, v, tableDelta(&t))
 }
 
 func createView(ctx context.Context, env *Env, x *plan.CreateView) (*catalog.Table, error) {
@@ -79,7 +79,7 @@ func createView(ctx context.Context, env *Env, x *plan.CreateView) (*catalog.Tab
 		oid := env.Txn.AllocOIDs(3)
 		t.OID, t.RelType, t.Owner, t.SchemaVersion = oid, oid+1, env.User.OID, 1
 	}
-	return &t, env.Txn.Change(ctx, tableDelta(&t))
+	return &t, env.change(ctx, v, tableDelta(&t))
 }
 
 func mayCreateIn(env *Env, s *catalog.Schema) error {
@@ -99,14 +99,18 @@ func notOwner(kind, name string) error {
 }
 
 func truncate(ctx context.Context, env *Env, x *plan.Truncate) error {
-	d := &catalog.Delta{}
+	v, d := env.Txn.Catalog(), &catalog.Delta{}
 	for _, t := range x.Tables {
+		name := t.Name
+		if t = v.Table(t.OID); t == nil {
+			return sqlstate.Errorf(sqlstate.UndefinedTable, "relation \"%s\" does not exist", name)
+		}
 		if !env.owns(t.Owner) && !granted(env, t.ACL, 'D') {
 			return sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied for table %s", t.Name)
 		}
 		d.Truncated = append(d.Truncated, t.OID)
 	}
-	return env.Txn.Change(ctx, d)
+	return env.change(ctx, v, d)
 }
 
 func drop(ctx context.Context, env *Env, x *plan.Drop) error {
@@ -161,7 +165,7 @@ func drop(ctx context.Context, env *Env, x *plan.Drop) error {
 	if d.Empty() {
 		return nil
 	}
-	return env.Txn.Change(ctx, d)
+	return env.change(ctx, v, d)
 }
 
 func ownsSchema(env *Env, oid uint32) bool {
@@ -214,7 +218,8 @@ func setTableProperty(ctx context.Context, env *Env, x *plan.SetTableProperty) e
 }
 
 func comment(ctx context.Context, env *Env, x *plan.Comment) error {
-	t := env.Txn.Catalog().Table(x.Table)
+	v := env.Txn.Catalog()
+	t := v.Table(x.Table)
 	if t == nil {
 		return nil
 	}
@@ -229,7 +234,7 @@ func comment(ctx context.Context, env *Env, x *plan.Comment) error {
 	} else {
 		return noColumn(x.Column, t.Name)
 	}
-	return env.Txn.Change(ctx, tableDelta(c))
+	return env.change(ctx, v, tableDelta(c))
 }
 
 func noColumn(col, table string) error {

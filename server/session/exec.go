@@ -598,17 +598,8 @@ func (s *Session) utility(ctx context.Context, q *portal, maxRows int, out pgwir
 	if s.set.on("transaction_read_only") {
 		return false, sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", p.plan.Tag)
 	}
-	if u, ok := p.plan.Utility.(*plan.CreateView); ok {
-		for _, o := range p.plan.Objects {
-			if o.Table >= catalog.FirstUserOID {
-				u.Table.DependsOn = append(u.Table.DependsOn, o.Table)
-			}
-		}
-	}
-	env := &ddl.Env{Txn: s.txn, User: s.user, Notice: s.notice, Verifier: s.eng.Verifier, Database: s.db,
-		Store: s.eng.Store, Seal: s.eng.Seal, Unseal: s.eng.Unseal}
 	s.defines = true
-	made, err := ddl.Run(ctx, env, p.plan.Utility)
+	made, err := s.define(ctx, p)
 	if err != nil {
 		return false, err
 	}
@@ -622,6 +613,40 @@ func (s *Session) utility(ctx context.Context, q *portal, maxRows int, out pgwir
 		return false, out.CommandComplete(fmt.Sprintf("SELECT %d", n))
 	}
 	return false, out.CommandComplete(p.plan.Tag)
+}
+
+// define runs a statement that changes the catalog. When others change the same
+// objects meanwhile it is bound again for what they made of them: by then it holds
+// the locks.
+func (s *Session) define(ctx context.Context, p *prepared) (made *catalog.Table, err error) {
+	for try := 0; ; try++ {
+		if cat := s.catalog(); cat != p.cat {
+			st, err := s.plan(p, false)
+			if err != nil {
+				return nil, err
+			}
+			s.adopt(p, cat, st, nil)
+		}
+		if u, ok := p.plan.Utility.(*plan.CreateView); ok {
+			u.Table.DependsOn = nil
+			for _, o := range p.plan.Objects {
+				if o.Table >= catalog.FirstUserOID {
+					u.Table.DependsOn = append(u.Table.DependsOn, o.Table)
+				}
+			}
+		}
+		var notices []*sqlstate.Error // of the try that counts
+		env := &ddl.Env{Txn: s.txn, User: s.user, Verifier: s.eng.Verifier, Database: s.db, Store: s.eng.Store, Seal: s.eng.Seal, Unseal: s.eng.Unseal,
+			Notice: func(e *sqlstate.Error) { notices = append(notices, e) }}
+		made, err = ddl.Run(ctx, env, p.plan.Utility)
+		if try < conflictTries && sqlstate.CodeOf(err) == sqlstate.SerializationFailure {
+			continue
+		}
+		for _, n := range notices {
+			s.notice(n)
+		}
+		return made, err
+	}
 }
 
 // fill writes a query's rows into a table just made.

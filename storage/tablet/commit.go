@@ -310,6 +310,9 @@ func (c *commit) planDDL(latch func([]*shard)) error {
 	d := *x.ddl
 	d.NextOID = max(d.NextOID, s.nextOID.Load())
 	c.after = base.Apply(&d)
+	if err := checkDepends(c.after, &d); err != nil {
+		return err
+	}
 	kvs, err := catstore.Sets(&d, c.after)
 	if err != nil {
 		return err

@@ -153,73 +153,21 @@ func (x *tx) Change(ctx context.Context, d *catalog.Delta) error {
 	if d.Empty() {
 		return nil
 	}
-	before := x.Catalog()
-	lockTable := func(oid uint32) error {
-		_, err := x.s.locks.LockTable(ctx, x.owner, oid)
+	before := d.From
+	if before == nil {
+		before = x.Catalog()
+	}
+	if err := x.lockObjects(ctx, d, before); err != nil {
 		return err
-	}
-	for oid, t := range d.Tables {
-		old := before.Table(oid)
-		if old != nil {
-			if err := lockTable(oid); err != nil {
-				return err
-			}
-		}
-		if t != nil && (old == nil || old.Name != t.Name || old.Schema != t.Schema) {
-			if _, err := x.s.locks.LockKey(ctx, x.owner, nameKey('t', t.Schema, t.Name)); err != nil {
-				return err
-			}
-		}
-	}
-	for _, oid := range d.Truncated {
-		if err := lockTable(oid); err != nil {
-			return err
-		}
-		if before.Table(oid) != nil && before.Table(oid).KeepsBinlog() {
-			x.mark(oid, storage.EventTruncate)
-		}
-	}
-	for oid, o := range d.Schemas {
-		if o == nil || before.Schema(oid) == nil {
-			name := ""
-			if o != nil {
-				name = o.Name
-			} else if old := before.Schema(oid); old != nil {
-				name = old.Name
-			}
-			if _, err := x.s.locks.LockKey(ctx, x.owner, nameKey('s', 0, name)); err != nil {
-				return err
-			}
-		}
-	}
-	for _, o := range d.Roles {
-		if o != nil {
-			if _, err := x.s.locks.LockKey(ctx, x.owner, nameKey('r', 0, o.Name)); err != nil {
-				return err
-			}
-		}
-	}
-	for oid, o := range d.Subscriptions {
-		names := []*catalog.Subscription{o, before.Subscription(oid)}
-		for _, o := range names {
-			if o == nil {
-				continue
-			}
-			if _, err := x.s.locks.LockKey(ctx, x.owner, nameKey('u', 0, o.Name)); err != nil {
-				return err
-			}
-		}
 	}
 	// The locks are held now; what they guard may have changed while we waited.
 	now := x.s.hist.newest()
-	for oid := range d.Subscriptions {
-		if now.Subscription(oid) != before.Subscription(oid) && (x.ddl == nil || x.ddl.Subscriptions[oid] == nil) {
-			return errConcurrentDDL
-		}
+	if x.stale(d, before, now) {
+		return errConcurrentDDL
 	}
-	for oid := range d.Tables {
-		if _, own := x.seen[oid]; !own && now.Table(oid) != before.Table(oid) {
-			return errConcurrentDDL
+	for _, oid := range d.Truncated {
+		if t := before.Table(oid); t != nil && t.KeepsBinlog() {
+			x.mark(oid, storage.EventTruncate)
 		}
 	}
 	merged := &catalog.Delta{}
@@ -231,7 +179,7 @@ func (x *tx) Change(ctx context.Context, d *catalog.Delta) error {
 	merged.Roles = merge(merged.Roles, d.Roles)
 	merged.Databases = merge(merged.Databases, d.Databases)
 	merged.Subscriptions = merge(merged.Subscriptions, d.Subscriptions)
-	merged.NextOID = max(merged.NextOID, d.NextOID)
+	merged.NextOID, merged.From = max(merged.NextOID, d.NextOID), nil
 	merged.Truncated = append(merged.Truncated[:len(merged.Truncated):len(merged.Truncated)], d.Truncated...)
 	if err := checkNames(now, merged); err != nil {
 		return err

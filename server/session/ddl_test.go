@@ -1,0 +1,103 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/millrace/millrace/catalog/sqlstate"
+)
+
+// TestConcurrentDDL: commands that change the catalog side by side, on the same
+// objects and on others, wait for each other, and each is done to what the other made.
+func TestConcurrentDDL(t *testing.T) {
+	const workers, rounds = 4, 12
+	e := open(t)
+	s := session(t, e)
+	exec(t, s, "CREATE TABLE shared (k int PRIMARY KEY)")
+	exec(t, s, "CREATE ROLE member")
+	exec(t, s, "CREATE SUBSCRIPTION sub CONNECTION 'kafka://127.0.0.1:1' PUBLICATION a WITH (enabled = false, format = 'json', target = 'shared')")
+	for w := range workers * rounds {
+		exec(t, s, fmt.Sprintf("CREATE ROLE r%d", w))
+	}
+	var wg sync.WaitGroup
+	for w := range workers {
+		x := session(t, e)
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range rounds {
+				for j, sql := range []string{
+					fmt.Sprintf("CREATE TABLE own_%d (k int, v text)", w),
+					fmt.Sprintf("ALTER TABLE own_%d ADD COLUMN w int", w),
+					fmt.Sprintf("ALTER TABLE shared ADD COLUMN c_%d_%d int", w, i),
+					fmt.Sprintf("CREATE OR REPLACE VIEW v_%d AS SELECT k FROM shared", w),
+					fmt.Sprintf("GRANT r%d TO member", w*rounds+i),
+					fmt.Sprintf("GRANT SELECT ON shared TO r%d", w*rounds+i),
+					fmt.Sprintf("GRANT USAGE ON SCHEMA public TO r%d", w*rounds+i),
+					fmt.Sprintf("ALTER SUBSCRIPTION sub ADD PUBLICATION p_%d_%d", w, i),
+					fmt.Sprintf("DROP VIEW v_%d", w),
+					fmt.Sprintf("DROP TABLE own_%d", w),
+				} {
+					var err error
+					out := &sink{}
+					switch (i + j) % 3 {
+					case 0:
+						err = x.Simple(context.Background(), sql, out)
+					case 1:
+						err = extended(x, sql, out)
+					case 2:
+						for _, q := range []string{"BEGIN", sql, "COMMIT"} {
+							if err == nil {
+								err = x.Simple(context.Background(), q, out)
+							}
+						}
+					}
+					if err != nil {
+						t.Errorf("%s: %v %v", sql, sqlstate.CodeOf(err), err)
+						_ = x.Simple(context.Background(), "ROLLBACK", out)
+						return
+					}
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	for sql, want := range map[string]int64{
+		"SELECT count(*) FROM pg_attribute WHERE attrelid = 'shared'::regclass AND attnum > 1":                       workers * rounds,
+		"SELECT count(*) FROM pg_auth_members":                                                                       workers * rounds,
+		"SELECT array_length(subpublications, 1)::int8 FROM pg_subscription":                                         1 + workers*rounds,
+		"SELECT count(*) FROM pg_roles WHERE rolname LIKE 'r%' AND has_table_privilege(rolname, 'shared', 'SELECT')": workers * rounds,
+		"SELECT count(*) FROM pg_roles WHERE rolname LIKE 'r%' AND has_schema_privilege(rolname, 'public', 'USAGE')": workers * rounds,
+	} {
+		if n := exec(t, s, sql).value(); n != want {
+			t.Errorf("%s: %d, want %d", sql, n, want)
+		}
+	}
+}
+
+// TestDependsMeanwhile: nothing is left without what it rests on, when the one and the
+// other come and go in transactions that do not see each other.
+func TestDependsMeanwhile(t *testing.T) {
+	e := open(t)
+	a, b := session(t, e), session(t, e)
+	for _, c := range []struct {
+		setup, first, second string
+		want                 sqlstate.Code // of the first's COMMIT
+	}{
+		{"CREATE TABLE t1 (k int)", "CREATE VIEW v1 AS SELECT k FROM t1", "DROP TABLE t1", sqlstate.UndefinedTable},
+		{"CREATE TABLE t2 (k int)", "DROP TABLE t2", "CREATE VIEW v2 AS SELECT k FROM t2", sqlstate.DependentObjectsStillExist},
+		{"CREATE SCHEMA s3", "DROP SCHEMA s3", "CREATE TABLE s3.t (k int)", sqlstate.DependentObjectsStillExist},
+		{"CREATE SCHEMA s4", "CREATE TABLE s4.t (k int)", "DROP SCHEMA s4", sqlstate.InvalidSchemaName},
+		{"CREATE ROLE r5", "DROP ROLE r5", "CREATE SCHEMA s5 AUTHORIZATION r5", sqlstate.DependentObjectsStillExist},
+	} {
+		exec(t, a, c.setup)
+		exec(t, a, "BEGIN")
+		exec(t, a, c.first)
+		exec(t, b, c.second)
+		if err := a.Simple(context.Background(), "COMMIT", &sink{}); sqlstate.CodeOf(err) != c.want {
+			t.Errorf("%s, then %s: %v", c.first, c.second, err)
+		}
+	}
+}
