@@ -50,6 +50,7 @@ func (t *Tablet) prepareSides(ctx context.Context, chunks []storage.Chunk, sides
 			p.Release()
 			return nil, err
 		}
+		t.size(s)
 		p.adds = append(p.adds, adoption{seg: s, upsert: side.Upsert})
 		if side.Deletes != "" {
 			m, err := readDeletes(t.cfg.Files, side.Deletes)
@@ -78,7 +79,7 @@ func (p *Prepared) probeSides(ctx context.Context, v *version) error {
 	for i := range p.adds {
 		a := &p.adds[i]
 		a.dup = a.dup[:0]
-		l := newLookup(v, latest, everyMemtable)
+		l := p.t.newLookup(v, latest, everyMemtable)
 		defer l.free()
 		err := a.seg.eachKeys(ctx, func(ks *keySet, _ int, dead func(int) bool) error {
 			places := make([]place, ks.n)
@@ -186,7 +187,7 @@ func (p *Prepared) probeNew(l *segLookup, seg *segFile, m *memtable, from uint32
 			todo[i] = uint32(i)
 		}
 		places := make([]place, n)
-		if _, err := l.find(seg, &ks, todo, latest, places); err != nil {
+		if _, err := l.find(seg, &ks, todo, latest, places, true); err != nil {
 			return err
 		}
 		for i := range places {

@@ -26,6 +26,8 @@ type Config struct {
 	Limits    Limits
 	// Cache keeps strings of compressed segments decompressed; nil for none.
 	Cache *segment.HeapCache
+	// Filters bounds the memory for key filters; nil for no bound.
+	Filters *FilterBudget
 
 	// own marks a transaction's private tablet: commits are statements, row ids
 	// provisional, and nothing is ever dead for everyone.

@@ -61,7 +61,7 @@ func (s *Snapshot) places(keys *vec.Batch) (*keySet, []place, error) {
 	ks.set(cols, n)
 	places := make([]place, n)
 	if s.own != nil {
-		l := newLookup(s.own.v, s.own.at, everyMemtable)
+		l := s.own.t.newLookup(s.own.v, s.own.at, everyMemtable)
 		defer l.free()
 		if err := l.find(&ks, places); err != nil {
 			return nil, nil, err
@@ -72,7 +72,7 @@ func (s *Snapshot) places(keys *vec.Batch) (*keySet, []place, error) {
 			}
 		}
 	}
-	l := newLookup(s.v, s.at, everyMemtable)
+	l := s.t.newLookup(s.v, s.at, everyMemtable)
 	defer l.free()
 	base := places
 	if s.own != nil {

@@ -14,17 +14,20 @@ type lookup struct {
 	at    storage.CSN
 	below uint64
 
-	todo []uint32
-	wide []uint64
-	seg  segLookup
+	lanes *lanes
+	todo  []uint32
+	part  []uint32
+	wide  []uint64
+	seg   segLookup
+	sieve sieve
 }
 
 var lookups = sync.Pool{New: func() any { return new(lookup) }}
 
 // newLookup takes a lookup from the pool; free gives it back.
-func newLookup(v *version, at storage.CSN, below uint64) *lookup {
+func (t *Tablet) newLookup(v *version, at storage.CSN, below uint64) *lookup {
 	l := lookups.Get().(*lookup)
-	l.v, l.at, l.below = v, at, below
+	l.lanes, l.v, l.at, l.below = &t.lanes, v, at, below
 	return l
 }
 
@@ -32,7 +35,7 @@ func newLookup(v *version, at storage.CSN, below uint64) *lookup {
 const everyMemtable = ^uint64(0)
 
 func (l *lookup) free() {
-	l.v = nil
+	l.lanes, l.v = nil, nil
 	l.seg.release()
 	lookups.Put(l)
 }
@@ -65,11 +68,55 @@ func (l *lookup) find(ks *keySet, out []place) error {
 		}
 		l.todo = rest
 	}
-	for k := len(l.v.segs) - 1; k >= 0 && len(l.todo) > 0; k-- {
-		var err error
-		if l.todo, err = l.seg.find(l.v.segs[k], ks, l.todo, l.at, out); err != nil {
+	return l.findInFiles(ks, out)
+}
+
+// findInFiles looks the keys of todo up in the segments, newest first.
+func (l *lookup) findInFiles(ks *keySet, out []place) error {
+	segs := l.v.segs
+	if len(l.todo) == 0 || len(segs) == 0 {
+		return nil
+	}
+	sieved := l.sieve.sort(l.lanes, l.v, ks, l.todo)
+	left, found := len(l.todo), 0 // found: that are still in todo
+	for k := len(segs) - 1; k >= 0 && left > 0; k-- {
+		if !sieved || l.sieve.heads[k] == noLane {
+			if found > 0 {
+				l.todo, found = unfound(l.todo, out), 0
+			}
+			var err error
+			if l.todo, err = l.seg.find(segs[k], ks, l.todo, l.at, out, true); err != nil {
+				return err
+			}
+			left = len(l.todo)
+			continue
+		}
+		l.part = l.part[:0]
+		for e := l.sieve.heads[k]; e != noEntry; e = l.sieve.next[e] {
+			if key := l.sieve.keys[e]; !out[key].found() {
+				l.part = append(l.part, key)
+			}
+		}
+		if len(l.part) == 0 {
+			continue
+		}
+		rest, err := l.seg.find(segs[k], ks, l.part, l.at, out, false)
+		if err != nil {
 			return err
 		}
+		found += len(l.part) - len(rest)
+		left -= len(l.part) - len(rest)
 	}
 	return nil
+}
+
+// unfound keeps the keys that have no place yet.
+func unfound(todo []uint32, out []place) []uint32 {
+	rest := todo[:0]
+	for _, k := range todo {
+		if !out[k].found() {
+			rest = append(rest, k)
+		}
+	}
+	return rest
 }

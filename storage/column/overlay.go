@@ -213,7 +213,7 @@ func (o *Overlay) resolve(base *Snapshot, chunks []storage.Chunk) error {
 			}
 		}
 	}
-	l := newLookup(base.v, base.at, everyMemtable)
+	l := base.t.newLookup(base.v, base.at, everyMemtable)
 	defer l.free()
 	var ks keySet
 	for ; h.chunks < len(chunks); h.chunks, h.rows = h.chunks+1, 0 {

@@ -21,6 +21,11 @@ type segFile struct {
 	cols   map[int32]*segment.ColReader
 	sorted bool // by key, so that it has no index
 	own    bool // a transaction's private file
+	keyed  bool // by a real key, not by row id
+	large  bool // keyed, and with so many rows that its filter may have a lane
+
+	lane       atomic.Pointer[laneRef]
+	unfiltered atomic.Bool // there is no filter to lay into a lane
 
 	del atomic.Pointer[deleteSet]
 	// doomed files are removed when nobody reads them any more.
@@ -51,7 +56,15 @@ func (t *Tablet) openSegment(info SegmentInfo) (*segFile, error) {
 	if err == nil && t.cfg.Cache != nil {
 		s.r.SetCache(t.cfg.Cache)
 	}
+	if err == nil {
+		t.size(s)
+	}
 	return s, err
+}
+
+// size notes whether the segment is a large one.
+func (t *Tablet) size(s *segFile) {
+	s.large = s.keyed && s.info.Rows >= t.cfg.Limits.SegmentRows/laneShare
 }
 
 func openSegFile(files blob.Dir, info SegmentInfo) (*segFile, error) {
@@ -72,6 +85,7 @@ func openSegFile(files blob.Dir, info SegmentInfo) (*segFile, error) {
 	for _, c := range r.Columns() {
 		s.cols[c.ID], _ = r.ColumnOn(c.ID, nil)
 	}
+	s.keyed = len(r.Key()) > 0 && !s.isRowID()
 	s.del.Store(&deleteSet{blocks: r.Blocks()})
 	return s, nil
 }
@@ -100,6 +114,9 @@ func (s *segFile) close() { s.r.Close() }
 
 // free closes a file that no version has any more, and removes it if it is doomed.
 func (s *segFile) free() {
+	if r := s.lane.Load(); r != nil {
+		r.m.gone.Or(1 << r.lane)
+	}
 	s.close()
 	if s.doomed.Load() {
 		// A file that stays is found by the next start's clean-up.

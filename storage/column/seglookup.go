@@ -68,12 +68,13 @@ func (l *segLookup) release() {
 }
 
 // find fills out for the keys of todo that have a visible row in the segment, and
-// returns those that have none, in todo's memory.
-func (l *segLookup) find(s *segFile, ks *keySet, todo []uint32, at storage.CSN, out []place) ([]uint32, error) {
+// returns those that have none, in todo's memory. filter says whether the segment's
+// key filter is worth a look.
+func (l *segLookup) find(s *segFile, ks *keySet, todo []uint32, at storage.CSN, out []place, filter bool) ([]uint32, error) {
 	if s.csnMin() > uint64(at) || !l.bind(s, len(ks.cols)) {
 		return todo, nil
 	}
-	err := s.guard(func() error { return l.search(s, ks, todo, at, out) })
+	err := s.guard(func() error { return l.search(s, ks, todo, at, out, filter) })
 	if err != nil {
 		return nil, err
 	}
@@ -86,11 +87,16 @@ func (l *segLookup) find(s *segFile, ks *keySet, todo []uint32, at storage.CSN, 
 	return rest, nil
 }
 
-func (l *segLookup) search(s *segFile, ks *keySet, todo []uint32, at storage.CSN, out []place) error {
+func (l *segLookup) search(s *segFile, ks *keySet, todo []uint32, at storage.CSN, out []place, filter bool) error {
 	if s.shifted() && s.isRowID() {
 		ks = l.stored(s, ks)
 	}
 	l.prune(s, ks, todo)
+	if filter && len(l.want) > 0 && s.keyed {
+		if err := l.sift(s, ks); err != nil {
+			return err
+		}
+	}
 	if len(l.want) == 0 {
 		return nil
 	}
@@ -174,6 +180,23 @@ func (l *segLookup) prune(s *segFile, ks *keySet, todo []uint32) {
 	default:
 		l.want = append(l.want, todo...)
 	}
+}
+
+// sift drops from want the keys that the segment's filter knows not to be there.
+func (l *segLookup) sift(s *segFile, ks *keySet) error {
+	f, ok, err := s.r.KeyFilter()
+	if err != nil || !ok {
+		return err
+	}
+	n := 0
+	for _, k := range l.want {
+		l.want[n] = k
+		if f.Has(ks.hash[k]) {
+			n++
+		}
+	}
+	l.want = l.want[:n]
+	return nil
 }
 
 // verify checks the candidates of one vector, whose rows are in sel: visible

@@ -120,7 +120,7 @@ func (d *ownDuplicates) find(chunks []storage.Chunk) error {
 	}
 	table := newKeyTable(rows)
 	sets := make([]keySet, len(chunks))
-	l := newLookup(t.cur, latest, everyMemtable)
+	l := t.newLookup(t.cur, latest, everyMemtable)
 	defer l.free()
 	places := make([]place, chunkRows)
 	for ci := range chunks {

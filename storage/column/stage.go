@@ -108,7 +108,7 @@ func pick(cols []*vec.Vec, at []int) []*vec.Vec {
 // resolve looks all keys up in v, but for its active memtable.
 func (p *Prepared) resolve(ctx context.Context, v *version) error {
 	p.memID = v.active().id
-	l := newLookup(v, latest, p.memID)
+	l := p.t.newLookup(v, latest, p.memID)
 	defer l.free()
 	for i := range p.ops {
 		if err := context.Cause(ctx); err != nil {

@@ -42,6 +42,7 @@ type Tablet struct {
 	closed    bool
 
 	floor atomic.Uint64 // newest number that expiry dropped
+	lanes lanes
 }
 
 var _ storage.Tablet = (*Tablet)(nil)
@@ -258,6 +259,7 @@ func (t *Tablet) drop(segs []*segFile) {
 func (t *Tablet) DropFiles() {
 	t.wmu.Lock()
 	defer t.wmu.Unlock()
+	t.closeLanes()
 	v := t.cur
 	for _, s := range v.segs {
 		s.doomed.Store(true)
@@ -279,6 +281,7 @@ func (t *Tablet) Close() error {
 		return nil
 	}
 	t.closed = true
+	t.closeLanes()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	seen := map[*segFile]bool{}

@@ -31,6 +31,7 @@ type footer struct {
 	key         []int32
 	columns     []columnFooter
 	index       section // key index
+	filter      section // key filter
 	sample      section
 	sampleRows  int
 }
@@ -68,6 +69,7 @@ func (f *footer) append(b []byte) []byte {
 		e.int(int64(id))
 	}
 	e.section(f.index)
+	e.section(f.filter)
 	e.section(f.sample)
 	e.uint(uint64(f.sampleRows))
 	e.uint(uint64(len(f.columns)))
@@ -91,7 +93,8 @@ func (f *footer) append(b []byte) []byte {
 	return e.b
 }
 
-func parseFooter(b []byte, size int64) (*footer, error) {
+// parseFooter reads the footer of a file of this version.
+func parseFooter(b []byte, size int64, version byte) (*footer, error) {
 	d := &decoder{b: b}
 	f := new(footer)
 	rows := d.uint()
@@ -106,7 +109,11 @@ func parseFooter(b []byte, size int64) (*footer, error) {
 	for range d.count(1) {
 		f.key = append(f.key, int32(d.int()))
 	}
-	f.index, f.sample = d.section(size), d.section(size)
+	f.index = d.section(size)
+	if version > 1 {
+		f.filter = d.section(size)
+	}
+	f.sample = d.section(size)
 	f.sampleRows = int(min(d.uint(), SampleRows+1))
 	if f.sampleRows > SampleRows {
 		d.fail("sample")

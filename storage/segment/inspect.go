@@ -12,10 +12,11 @@ type Usage struct {
 	Raw    int64 // bytes of strings before compression
 }
 
-// Usages lists where the file's bytes are, by column and encoding, and what the key
-// index, the sample and the footer take. Columns end with CSNColumn.
+// Usages lists where the file's bytes are, by column and encoding, and what key
+// index and filter, the sample and the footer take. Columns end with CSNColumn.
 func (r *Reader) Usages() (cols []Usage, index, sample, footer int64, err error) {
-	left := r.size - int64(r.foot.index.len) - int64(r.foot.sample.len)
+	index = int64(r.foot.index.len) + int64(r.foot.filter.len)
+	left := r.size - index - int64(r.foot.sample.len)
 	for i := range r.foot.columns {
 		c := &r.foot.columns[i]
 		forms := map[string]*Usage{}
@@ -48,5 +49,5 @@ func (r *Reader) Usages() (cols []Usage, index, sample, footer int64, err error)
 			cols = append(cols, *u)
 		}
 	}
-	return cols, int64(r.foot.index.len), int64(r.foot.sample.len), left, nil
+	return cols, index, int64(r.foot.sample.len), left, nil
 }

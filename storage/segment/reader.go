@@ -36,9 +36,10 @@ type Reader struct {
 	number  uint64     // in the cache
 	scanned []atomic.Uint64
 
-	mu    sync.Mutex
-	dicts []weak.Pointer[vec.Dictionary] // by column
-	index atomic.Pointer[keyIndex]
+	mu     sync.Mutex
+	dicts  []weak.Pointer[vec.Dictionary] // by column
+	index  atomic.Pointer[keyIndex]
+	filter atomic.Pointer[KeyFilter]
 }
 
 // Open reads the footer of a segment of this size. The reader owns f from then
@@ -62,7 +63,7 @@ func OpenNamed(name string, f File, size int64) (*Reader, error) {
 	if string(head[:7]) != magic || string(tail[16:23]) != magic {
 		return nil, r.corrupt(0, "not a segment", nil)
 	}
-	if head[7] != formatVersion || tail[23] != formatVersion {
+	if head[7] < 1 || head[7] > formatVersion || tail[23] != head[7] {
 		return nil, r.corrupt(7, fmt.Sprintf("format version %d is not known", tail[23]), nil)
 	}
 	n := binary.LittleEndian.Uint64(tail[:])
@@ -77,7 +78,7 @@ func OpenNamed(name string, f File, size int64) (*Reader, error) {
 	if crc32.Checksum(b, castagnoli) != binary.LittleEndian.Uint32(tail[8:]) {
 		return nil, r.corrupt(at, "footer checksum", nil)
 	}
-	foot, err := parseFooter(b, at)
+	foot, err := parseFooter(b, at, head[7])
 	if err != nil {
 		return nil, r.corrupt(at, "footer", err)
 	}
@@ -283,7 +284,7 @@ func (r *Reader) Verify() error {
 			}
 		}
 	}
-	for _, s := range []section{r.foot.index, r.foot.sample} {
+	for _, s := range []section{r.foot.index, r.foot.filter, r.foot.sample} {
 		if s.len > 0 {
 			if err := r.checkSection(s, "section"); err != nil {
 				return err

@@ -38,8 +38,9 @@ const (
 )
 
 const (
-	magic         = "MILLSEG"
-	formatVersion = 1
+	magic = "MILLSEG"
+	// formatVersion is what writers write. Version 1, without key filters, is read too.
+	formatVersion = 2
 	headBytes     = 8
 	tailBytes     = 24
 	// blockBytesMax bounds an encoded column of a block, and what a block may
@@ -83,7 +84,8 @@ type Options struct {
 	// in flat vectors, and that all of a column's have the same buffers.
 	Lent bool
 	// KeyIndex forces (1) or forbids (-1) the key index; 0 builds it when the
-	// segment has a key and is not sorted by it.
+	// segment has a key and is not sorted by it. There is a key filter unless it is
+	// forbidden.
 	KeyIndex int
 }
 

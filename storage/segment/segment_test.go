@@ -473,26 +473,42 @@ func touch(r *Reader, vectors int) error {
 	return first
 }
 
-// TestGolden reads the file that version 1 of the format wrote. When the format
-// changes, the version does, and this file stays readable.
+// TestGolden reads the files that the versions of the format wrote. When the format
+// changes, the version does, and these files stay readable.
 func TestGolden(t *testing.T) {
 	tab := build(t, 3000, Schema{Columns: testColumns, Sort: []SortColumn{{ID: 1}}, Key: []int32{6}}, Options{Codec: encoding.S2})
-	const name = "testdata/v1.seg"
 	if os.Getenv("GOLDEN") == "write" {
-		if err := os.WriteFile(name, tab.bytes, 0o644); err != nil {
+		if err := os.WriteFile(fmt.Sprintf("testdata/v%d.seg", formatVersion), tab.bytes, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
+	var golden []byte // made of the first version's index
+	for version := 1; version <= formatVersion; version++ {
+		b, err := os.ReadFile(fmt.Sprintf("testdata/v%d.seg", version))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Open(newMem(b, true), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkColumns(t, r, tab, 0)
+		checkKeys(t, r, tab)
+		f, ok, err := r.KeyFilter()
+		if err != nil || ok != (version > 1) {
+			t.Fatalf("version %d: filter %v, %v", version, ok, err)
+		}
+		m, _, err := r.MakeKeyFilter()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if golden == nil {
+			golden = m.b
+		}
+		if ok && !bytes.Equal(golden, f.b) {
+			t.Error("key filters have changed: a new form needs a version and a golden file of its own")
+		}
 	}
-	r, err := Open(newMem(b, true), int64(len(b)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkColumns(t, r, tab, 0)
-	checkKeys(t, r, tab)
 }
 
 func FuzzReader(f *testing.F) {

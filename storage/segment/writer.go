@@ -31,8 +31,9 @@ type Writer struct {
 	o      Options
 	cols   []*columnWriter // the schema's columns, then CSNColumn
 	key    []*columnWriter
-	hashes []uint32 // of all keys, for the index
+	hashes []uint32 // of all keys, for index and filter
 	index  bool
+	filter bool
 	rows   int // in blocks that are written
 	n      int // in the block that fills
 	bytes  int // of strings in it
@@ -86,6 +87,7 @@ func NewWriter(w io.Writer, schema Schema, o Options) *Writer {
 		sw.key = append(sw.key, sw.cols[i])
 	}
 	sw.index = len(schema.Key) > 0 && o.KeyIndex >= 0 && (o.KeyIndex > 0 || !sortedBy(schema.Sort, schema.Key))
+	sw.filter = len(schema.Key) > 0 && o.KeyIndex >= 0
 	head := binary.LittleEndian.AppendUint64(nil, 0)
 	copy(head, magic)
 	head[7] = formatVersion
@@ -190,7 +192,7 @@ func (w *Writer) flush() {
 		w.buf = encoding.Encode(w.buf[:0], c.v, o, w.s)
 		w.writeBlock(c, block)
 	}
-	if w.index {
+	if w.index || w.filter {
 		at := len(w.hashes)
 		w.hashes = slices.Grow(w.hashes, w.n)[:at+w.n]
 		vs := make([]*vec.Vec, len(w.key))
@@ -399,6 +401,12 @@ func (w *Writer) Finish() (Meta, error) {
 	}
 	if w.index {
 		f.index = w.section(buildKeyIndex(w.hashes))
+	}
+	if w.filter && w.rows >= filterRowsMin {
+		if pad := -w.off & (filterBlockBytes - 1); pad > 0 { // a block is in one line of the processor's cache
+			w.write(make([]byte, pad))
+		}
+		f.filter = w.section(buildFilter(w.hashes))
 	}
 	if w.rows > sampleFromData {
 		f.sample, f.sampleRows = w.writeSample()

@@ -132,7 +132,8 @@ func (m *maintainer) wake(err error) {
 // pressure says how much of the memory and of the log is in use, 1 being the limit.
 // The log's last file does not count, since nothing can be done about it.
 func (s *Store) pressure() float64 {
-	var live, log int64
+	var log int64
+	live := s.filters.Bytes()
 	for _, sh := range s.allShards() {
 		live += sh.col.LiveBytes()
 	}
@@ -204,6 +205,12 @@ func (s *Store) maintain(ctx context.Context) error {
 			return err
 		}
 		signal(s.maintainer.merge)
+	}
+	for _, sh := range s.allShards() {
+		if err := sh.col.BuildFilters(ctx); err != nil && ctx.Err() == nil {
+			// Lookups do without, and meet the error themselves.
+			s.opts.Logger.Error("key filters could not be read", "table", sh.oid, "shard", sh.index, "err", err)
+		}
 	}
 	if now := s.now(); now-s.maintainer.expired >= expireEvery {
 		s.maintainer.expired = now

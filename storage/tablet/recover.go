@@ -35,6 +35,7 @@ const numberStep = 1 << 32
 func Open(dir blob.Dir, opts Options) (*Store, error) {
 	opts.defaults()
 	s := &Store{opts: opts, dir: dir, locks: txn.NewLocks(), tables: map[uint32]*table{}, logs: map[uint32]*table{}, switches: map[storage.CSN]bool{}, dbErr: make(chan error, 1)}
+	s.filters.Max = opts.FilterBytes
 	if opts.CacheBytes > 0 {
 		s.cache = segment.NewHeapCache(opts.CacheBytes)
 	}

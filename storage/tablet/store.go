@@ -42,6 +42,10 @@ import (
 type Options struct {
 	// MemoryLimit bounds memtables; writers wait at it. 0: 1 GiB.
 	MemoryLimit int64
+	// FilterBytes is how much memory key filters may take beside the files, so that
+	// lookups need not go to each; 0: a quarter of MemoryLimit. It counts against
+	// MemoryLimit.
+	FilterBytes int64
 	// CacheBytes is how much of the strings in compressed segments is kept
 	// decompressed; 0: a quarter of MemoryLimit, negative: nothing.
 	CacheBytes int64
@@ -73,6 +77,9 @@ type Options struct {
 func (o *Options) defaults() {
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = 1 << 30
+	}
+	if o.FilterBytes == 0 {
+		o.FilterBytes = o.MemoryLimit / 4
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = o.MemoryLimit / 4
@@ -113,13 +120,14 @@ type Store struct {
 	data blob.Dir
 	lock io.Closer
 
-	log   *wal.Log
-	db    *pebble.DB
-	man   *manifest
-	cache *segment.HeapCache
-	locks *txn.Locks
-	marks txn.Watermarks
-	hist  history
+	log     *wal.Log
+	db      *pebble.DB
+	man     *manifest
+	cache   *segment.HeapCache
+	filters column.FilterBudget
+	locks   *txn.Locks
+	marks   txn.Watermarks
+	hist    history
 
 	nextFile atomic.Uint64
 	nextOID  atomic.Uint32
