@@ -18,6 +18,21 @@ type Partition struct {
 	// out by EXCLUDE; nil when there is no such clause.
 	Start, End []int32
 	Excluded   func(row, other int) bool
+	// Interrupted is asked now and then, if set; its error ends the computation.
+	Interrupted func() error
+
+	steps int
+}
+
+// lookSteps is after how many steps a function asks whether it is interrupted.
+const lookSteps = 1 << 12
+
+// step counts a row that was looked at; its error is that of an interruption.
+func (p *Partition) step() error {
+	if p.steps++; p.steps%lookSteps == 0 && p.Interrupted != nil {
+		return p.Interrupted()
+	}
+	return nil
 }
 
 // WindowCall is one call of a window function that is not an aggregate.

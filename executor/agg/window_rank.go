@@ -9,12 +9,18 @@ import (
 func init() {
 	regWindow("row_number", func(c *WindowCall, p *Partition, args []*vec.Vec, out *vec.Vec) error {
 		for i := 0; i < p.N; i++ {
+			if err := p.step(); err != nil {
+				return err
+			}
 			out.AppendDatum(types.NewInt(int64(i) + 1))
 		}
 		return nil
 	})
 	regWindow("rank()", func(c *WindowCall, p *Partition, args []*vec.Vec, out *vec.Vec) error {
 		for i := 0; i < p.N; i++ {
+			if err := p.step(); err != nil {
+				return err
+			}
 			out.AppendDatum(types.NewInt(int64(p.PeerStart[i]) + 1))
 		}
 		return nil
@@ -22,6 +28,9 @@ func init() {
 	regWindow("dense_rank()", func(c *WindowCall, p *Partition, args []*vec.Vec, out *vec.Vec) error {
 		rank := int64(0)
 		for i := 0; i < p.N; i++ {
+			if err := p.step(); err != nil {
+				return err
+			}
 			if int(p.PeerStart[i]) == i {
 				rank++
 			}
@@ -31,6 +40,9 @@ func init() {
 	})
 	regWindow("percent_rank()", func(c *WindowCall, p *Partition, args []*vec.Vec, out *vec.Vec) error {
 		for i := 0; i < p.N; i++ {
+			if err := p.step(); err != nil {
+				return err
+			}
 			r := 0.0
 			if p.N > 1 {
 				r = float64(p.PeerStart[i]) / float64(p.N-1)
@@ -41,6 +53,9 @@ func init() {
 	})
 	regWindow("cume_dist()", func(c *WindowCall, p *Partition, args []*vec.Vec, out *vec.Vec) error {
 		for i := 0; i < p.N; i++ {
+			if err := p.step(); err != nil {
+				return err
+			}
 			out.AppendDatum(types.NewFloat(float64(p.PeerEnd[i]) / float64(p.N)))
 		}
 		return nil
@@ -56,6 +71,9 @@ func ntile(c *WindowCall, p *Partition, args []*vec.Vec, out *vec.Vec) error {
 	}
 	if args[0].IsNull(0) {
 		for i := 0; i < p.N; i++ {
+			if err := p.step(); err != nil {
+				return err
+			}
 			out.AppendNull()
 		}
 		return nil
@@ -66,6 +84,9 @@ func ntile(c *WindowCall, p *Partition, args []*vec.Vec, out *vec.Vec) error {
 	}
 	size, large := p.N/n, p.N%n
 	for i := 0; i < p.N; i++ {
+		if err := p.step(); err != nil {
+			return err
+		}
 		b := 0
 		if i < large*(size+1) {
 			b = i / (size + 1)

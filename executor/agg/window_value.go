@@ -42,6 +42,9 @@ func init() {
 func shifted(c *WindowCall, p *Partition, args []*vec.Vec, out *vec.Vec, sign int) error {
 	v := args[0]
 	for i := 0; i < p.N; i++ {
+		if err := p.step(); err != nil {
+			return err
+		}
 		off := 1
 		if len(args) > 1 {
 			if args[1].IsNull(i) {
@@ -58,6 +61,9 @@ func shifted(c *WindowCall, p *Partition, args []*vec.Vec, out *vec.Vec, sign in
 			}
 			found = false
 			for j = i + step; j >= 0 && j < p.N; j += step {
+				if err := p.step(); err != nil {
+					return err
+				}
 				if !v.IsNull(j) {
 					if off--; off == 0 {
 						found = true
@@ -120,6 +126,9 @@ func recast(d types.Datum, from, to types.T) types.Datum {
 // positive, from its end when it is negative; 0 gives NULL.
 func framed(c *WindowCall, p *Partition, v *vec.Vec, out *vec.Vec, nth func(i int) (int, error)) error {
 	for i := 0; i < p.N; i++ {
+		if err := p.step(); err != nil {
+			return err
+		}
 		n, err := nth(i)
 		if err != nil {
 			return err
@@ -139,6 +148,9 @@ func framed(c *WindowCall, p *Partition, v *vec.Vec, out *vec.Vec, nth func(i in
 			}
 		case n > 0:
 			for j := from; j < to; j++ {
+				if err := p.step(); err != nil {
+					return err
+				}
 				if counts(c, p, v, i, j) {
 					if n--; n == 0 {
 						row = j
@@ -148,6 +160,9 @@ func framed(c *WindowCall, p *Partition, v *vec.Vec, out *vec.Vec, nth func(i in
 			}
 		default:
 			for j := to - 1; j >= from; j-- {
+				if err := p.step(); err != nil {
+					return err
+				}
 				if counts(c, p, v, i, j) {
 					if n++; n == 0 {
 						row = j

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/fn"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
@@ -36,7 +37,13 @@ func (c *compiler) cast(a *node, x *expr.Cast) (*node, error) {
 	case expr.CastNumeric:
 		return c.castNumeric(a, x.T), nil
 	case expr.CastTypmod:
+		if x.T.Mod >= 0 && fn.ElemOf(x.T.OID) != 0 {
+			return c.modifyElements(a, x.T, x.Explicit)
+		}
 		return c.castTypmod(a, x.T, x.Explicit), nil
+	}
+	if n, err := c.castElements(a, x.T, x.Explicit); n != nil || err != nil {
+		return n, err
 	}
 	return c.castIO(a, x.T, x.Explicit), nil
 }
@@ -158,16 +165,8 @@ func (c *compiler) castTypmod(a *node, t types.T, explicit bool) *node {
 		if t.Mod < 0 || t.Mod >= 6 {
 			break
 		}
-		return c.loopNode(key, t, impl{cost: 4, loop: try1(func(v int64) (int64, error) {
-			if v == types.TimestampInfinity || v == types.TimestampNegInfinity {
-				return v, nil
-			}
-			r := types.FitTimestamp(v, t.Mod)
-			if !types.ValidTimestamp(r) {
-				return 0, timestampOutOfRange()
-			}
-			return r, nil
-		})}, true, a)
+		// The last second may become the first beyond the range, as in PostgreSQL.
+		return c.loopNode(key, t, impl{cost: 4, loop: map1(func(v int64) int64 { return types.FitTimestamp(v, t.Mod) })}, false, a)
 	case types.TimeOID:
 		if t.Mod < 0 || t.Mod >= 6 {
 			break

@@ -496,10 +496,21 @@ func makeTime(h, m int32, s float64) (int64, bool) {
 }
 
 func initZones() {
+	// An infinite timestamp is that in any zone, even one that there is not.
+	endless := func(c *Call, i int) bool {
+		if c.Args[1].T.Layout != types.LayoutI64 || !infiniteTime(c.I64(1, i)) {
+			return false
+		}
+		c.Out.I64[i] = c.I64(1, i)
+		return true
+	}
 	named := func(f func(c *Call, i int, loc *time.Location) error) func(*prepareContext) (Loop, error) {
 		return func(*prepareContext) (Loop, error) {
 			var z zoneCache
 			return each(func(c *Call, i int) error {
+				if endless(c, i) {
+					return nil
+				}
 				loc, err := z.find(c.Bytes(0, i))
 				if err != nil {
 					return err
@@ -532,6 +543,9 @@ func initZones() {
 	}
 	offset := func(f func(c *Call, i int, loc *time.Location) error) Loop {
 		return each(func(c *Call, i int) error {
+			if endless(c, i) {
+				return nil
+			}
 			iv := c.Fix(0, i)
 			if iv.B != 0 {
 				return sqlstate.Errorf(sqlstate.InvalidParameterValue, "interval time zone \"%s\" must not include months or days",

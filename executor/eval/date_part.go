@@ -206,7 +206,7 @@ func timestampPart(u unit, ts int64) (part, bool) {
 		return infinitePart(u, sign), u < uZone
 	}
 	if u == uEpoch {
-		return part{v: ts - types.UnixEpochMicros, scale: 6}, true
+		return epochPart(ts), true
 	}
 	day, us := splitDay(ts)
 	if p, ok := clockPart(u, us); ok {
@@ -219,6 +219,18 @@ func timestampPart(u unit, ts int64) (part, bool) {
 	return part{v: v}, ok
 }
 
+// epochPart is the seconds since 1970. Of the last timestamps, whose microseconds
+// since then exceed an int64, PostgreSQL divides numerics and keeps four decimals.
+func epochPart(ts int64) part {
+	if ts < math.MaxInt64+types.UnixEpochMicros {
+		return part{v: ts - types.UnixEpochMicros, scale: 6}
+	}
+	const unit = 100
+	sec, us := ts/usecPerSec-types.UnixEpochMicros/usecPerSec, ts%usecPerSec
+	us = (us + unit/2) / unit * unit
+	return part{v: sec + us/usecPerSec, frac: us % usecPerSec, scale: wide}
+}
+
 func timestamptzPart(u unit, ts int64, loc *time.Location) (part, bool) {
 	if infiniteTime(ts) {
 		p, _ := timestampPart(u, ts)
@@ -226,7 +238,7 @@ func timestamptzPart(u unit, ts int64, loc *time.Location) (part, bool) {
 	}
 	switch u {
 	case uEpoch:
-		return part{v: ts - types.UnixEpochMicros, scale: 6}, true
+		return epochPart(ts), true
 	case uZone:
 		return part{v: int64(types.ZoneOffset(loc, ts))}, true
 	case uZoneHour:

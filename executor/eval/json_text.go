@@ -97,6 +97,12 @@ func jsonField(s, key []byte) (found []byte) {
 	if i := jsonSpace(s, 0); i >= len(s) || s[i] != '{' {
 		return nil
 	}
+	jsonMembers(s, key, func(v []byte) { found = v })
+	return found
+}
+
+// jsonMembers calls f for the members of an object that have a key.
+func jsonMembers(s, key []byte, f func(v []byte)) {
 	var buf []byte
 	jsonFields(s, func(k, v []byte) bool {
 		inner := k[1 : len(k)-1]
@@ -105,11 +111,10 @@ func jsonField(s, key []byte) (found []byte) {
 			inner = buf
 		}
 		if string(inner) == string(key) {
-			found = v
+			f(v)
 		}
 		return true
 	})
-	return found
 }
 
 func hasByte(s []byte, b byte) bool {
@@ -148,30 +153,30 @@ func jsonLen(s []byte) (n int) {
 	return n
 }
 
-// jsonPath follows keys and indexes; nil when there is nothing.
+// jsonPath follows keys and indexes; nil when there is nothing. Of several members with
+// one key the last counts in which the rest of the path leads somewhere.
 func jsonPath(s []byte, path [][]byte) []byte {
-	s = jsonValue(s)
-	for _, p := range path {
-		if len(s) == 0 {
-			return nil
-		}
-		switch s[0] {
-		case '{':
-			s = jsonField(s, p)
-		case '[':
-			n, err := strconv.ParseInt(string(p), 10, 32)
-			if err != nil {
-				return nil
+	return jsonWalk(jsonValue(s), path)
+}
+
+func jsonWalk(s []byte, path [][]byte) (found []byte) {
+	switch {
+	case len(path) == 0 || len(s) == 0:
+		return s
+	case s[0] == '{':
+		jsonMembers(s, path[0], func(v []byte) {
+			if r := jsonWalk(v, path[1:]); r != nil {
+				found = r
 			}
-			s = jsonElem(s, int(n))
-		default:
-			return nil
-		}
-		if s == nil {
-			return nil
+		})
+	case s[0] == '[':
+		if n, err := strconv.ParseInt(string(path[0]), 10, 32); err == nil {
+			if v := jsonElem(s, int(n)); v != nil {
+				return jsonWalk(v, path[1:])
+			}
 		}
 	}
-	return s
+	return found
 }
 
 // appendJSONText appends a value as text: a string without quotes and escapes. ok

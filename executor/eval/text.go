@@ -291,7 +291,7 @@ func init() {
 			return invalidUTF8(s)
 		}
 		if bytes.IndexByte(s, 0) >= 0 {
-			return invalidUTF8([]byte{0})
+			return sqlstate.Errorf(sqlstate.CharacterNotInRepertoire, "invalid byte sequence for encoding \"UTF8\": 0x00")
 		}
 		return convertLoop(c, i)
 	})})

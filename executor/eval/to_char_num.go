@@ -166,6 +166,16 @@ func parseNumTemplate(s string) *numTemplate {
 	return t
 }
 
+// ordinal says whether the template ends numbers like 1st.
+func (t *numTemplate) ordinal() bool {
+	for _, it := range t.items {
+		if it.kind == 'T' || it.kind == 't' {
+			return true
+		}
+	}
+	return false
+}
+
 func (t *numTemplate) hasV() bool {
 	for _, it := range t.items {
 		if it.kind == 'V' {
@@ -181,11 +191,13 @@ func (t *numTemplate) appendNumber(dst []byte, neg bool, whole, frac string, spe
 	whole = strings.TrimLeft(whole, "0")
 	pre := t.pre + t.multi
 	if special != "" {
-		whole, frac = special, ""
+		whole = special
 	}
-	over := len(whole) > pre
+	over := max(len(whole), 1) > pre // one digit before the point even of 0.5
 	if over {
-		whole, frac = strings.Repeat("#", pre), strings.Repeat("#", t.post)
+		whole, frac = strings.Repeat("#", pre), strings.Repeat("#", len(frac))
+	} else if special != "" {
+		frac = ""
 	}
 	// pad is how many digit places stand empty before the number.
 	pad := pre - len(whole)
@@ -247,12 +259,15 @@ func (t *numTemplate) appendNumber(dst []byte, neg bool, whole, frac string, spe
 		switch it.kind {
 		case '9', '0':
 			if inFrac {
-				if fracPlace < lastFrac {
-					if fracPlace < len(frac) {
-						dst = append(dst, frac[fracPlace])
-					} else {
-						dst = append(dst, '0')
+				if fracPlace < lastFrac || !t.fill {
+					// What stands behind a number that has ended is not shown.
+					if fracPlace >= len(frac) {
+						if t.sign == 'S' {
+							return append(dst, t.signBehind(neg)...)
+						}
+						return t.closeBracket(putSign(dst), neg)
 					}
+					dst = append(dst, frac[fracPlace])
 				}
 				fracPlace++
 			} else {
@@ -276,12 +291,10 @@ func (t *numTemplate) appendNumber(dst []byte, neg bool, whole, frac string, spe
 			if place <= firstShown || pre == 0 {
 				dst = putSign(dst)
 			}
-			if special != "" && !over {
+			if len(frac) == 0 && !over {
 				return dst
 			}
-			if t.post > 0 {
-				dst = append(dst, '.')
-			}
+			dst = append(dst, '.')
 		case ',':
 			if !inFrac && place <= firstShown && !signDone {
 				if !t.fill {
@@ -295,13 +308,7 @@ func (t *numTemplate) appendNumber(dst []byte, neg bool, whole, frac string, spe
 				dst = append(dst, ' ')
 			}
 		case 'S':
-			if !t.signPre {
-				if neg {
-					dst = append(dst, '-')
-				} else {
-					dst = append(dst, '+')
-				}
-			}
+			dst = append(dst, t.signBehind(neg)...)
 		case 'M':
 			if neg {
 				dst = append(dst, '-')
@@ -321,7 +328,7 @@ func (t *numTemplate) appendNumber(dst []byte, neg bool, whole, frac string, spe
 				dst = append(dst, '+')
 			}
 		case 'T', 't':
-			if !neg && !inFrac && special == "" && !over {
+			if !neg && !t.point && special == "" && !over {
 				o := ordinal(int64(atoi(whole[max(len(whole)-2, 0):])))
 				if it.kind == 'T' {
 					o = strings.ToUpper(o)
@@ -332,13 +339,31 @@ func (t *numTemplate) appendNumber(dst []byte, neg bool, whole, frac string, spe
 			dst = append(dst, it.text...)
 		}
 		if k == lastDigit && t.sign == 'B' {
-			dst = putSign(dst)
-			if neg {
-				dst = append(dst, '>')
-			} else if !t.fill {
-				dst = append(dst, ' ')
-			}
+			dst = t.closeBracket(putSign(dst), neg)
 		}
+	}
+	return dst
+}
+
+// signBehind is the sign of a template that has S behind its digits.
+func (t *numTemplate) signBehind(neg bool) string {
+	switch {
+	case t.signPre:
+		return ""
+	case neg:
+		return "-"
+	}
+	return "+"
+}
+
+// closeBracket ends a number in a template with PR.
+func (t *numTemplate) closeBracket(dst []byte, neg bool) []byte {
+	switch {
+	case t.sign != 'B':
+	case neg:
+		return append(dst, '>')
+	case !t.fill:
+		return append(dst, ' ')
 	}
 	return dst
 }
@@ -394,6 +419,12 @@ func init() {
 				switch {
 				case t.roman != 0:
 					v := math.RoundToEven(f64(c, i))
+					if c.Args[0].T.OID == types.NumericOID && math.IsNaN(v) {
+						return sqlstate.Errorf(sqlstate.FeatureNotSupported, "cannot convert NaN to integer")
+					}
+					if n := c.Args[0]; n.T.OID == types.NumericOID && math.IsInf(v, 0) && types.NumericIsInf(c.Bytes(0, i)) {
+						return sqlstate.Errorf(sqlstate.FeatureNotSupported, "cannot convert infinity to integer")
+					}
 					if !(v >= math.MinInt32 && v <= math.MaxInt32) {
 						if c.Args[0].T.OID == types.NumericOID && !math.IsNaN(v) && !math.IsInf(v, 0) {
 							return outOfRange[int32]()
@@ -412,6 +443,9 @@ func init() {
 				neg, whole, frac, special, err := digits(c, i, t)
 				if err != nil {
 					return err
+				}
+				if special != "" && !neg && !t.point && len(special) <= t.pre+t.multi && t.ordinal() {
+					return sqlstate.Errorf(sqlstate.InvalidTextRepresentation, "\"%s\" is not a number", special)
 				}
 				c.End(i, t.appendNumber(c.Begin(), neg, whole, frac, special))
 				return nil
@@ -434,16 +468,21 @@ func init() {
 			if t.multi > 0 {
 				v *= math.Pow10(t.multi)
 			}
-			if v != v || math.IsInf(v, 0) {
-				return v < 0, "", "", specialName(v != v), nil
-			}
 			// No more digits than the type has.
 			whole := strconv.FormatFloat(math.Abs(v), 'f', 0, 64)
+			special := ""
+			if v != v || math.IsInf(v, 0) {
+				special = specialName(v != v)
+				whole = special
+			}
 			post := t.post
 			if len(whole) >= digits {
 				post = 0
 			} else if len(whole)+post > digits {
 				post = digits - len(whole)
+			}
+			if special != "" {
+				return v < 0, "", strings.Repeat("0", post), special, nil
 			}
 			s := strconv.FormatFloat(math.Abs(v), 'f', post, 64)
 			w, f, _ := strings.Cut(s, ".")
@@ -455,7 +494,7 @@ func init() {
 	reg("to_char(numeric,text)", impl{cost: 100, prepare: char(func(c *Call, i int, t *numTemplate) (bool, string, string, string, error) {
 		n := c.Bytes(0, i)
 		if types.NumericIsNaN(n) || types.NumericIsInf(n) {
-			return types.NumericSign(n) < 0, "", "", specialName(types.NumericIsNaN(n)), nil
+			return types.NumericSign(n) < 0, "", strings.Repeat("0", t.post), specialName(types.NumericIsNaN(n)), nil
 		}
 		var err error
 		if t.multi > 0 {
@@ -518,7 +557,9 @@ func (t *numTemplate) appendExp(c *Call, i int, f64 func(c *Call, i int) float64
 	b := c.Begin()
 	v := f64(c, i)
 	if v != v || math.IsInf(v, 0) {
-		return append(b, (" " + strings.Repeat("#", t.pre+t.post+6))[:t.pre+t.post+6+1]...), nil
+		s := []byte(" " + strings.Repeat("#", t.pre+t.post+5))
+		s[min(t.pre+1, len(s)-1)] = '.'
+		return append(b, s...), nil
 	}
 	s := strconv.FormatFloat(v, 'e', t.post, 64)
 	if v >= 0 {

@@ -65,19 +65,30 @@ func parseByTemplate(s []byte, tokens []token, fx bool) (*parsedDate, error) {
 		name := templateName(t)
 		number := func(width int) (int64, error) {
 			// A number takes all digits when no other number follows it directly.
-			if !t.fill && k+1 < len(tokens) && tokens[k+1].f != literal && numeric(tokens[k+1].f) || fx && !t.fill {
-			} else {
+			end := len(s)
+			exact := !t.fill && !t.hasTH && k+1 < len(tokens) && tokens[k+1].f != literal && numeric(tokens[k+1].f)
+			if exact {
+				if left := len(s) - i; left < width {
+					return 0, badDateText("source string too short for \"%s\" formatting field", name).
+						WithDetail("Field requires %d characters, but only %d remain.", width, left).
+						WithHint("If your source string is not fixed-width, try using the \"FM\" modifier.")
+				}
+				end = i + width
+			} else if !fx || t.fill {
 				width = 18
 			}
 			start := i
+			for exact && i < end && isSpace(s[i]) {
+				i++
+			}
 			neg := false
-			if i < len(s) && (s[i] == '-' || s[i] == '+') {
+			if i < end && (s[i] == '-' || s[i] == '+') {
 				neg = s[i] == '-'
 				i++
 			}
 			from := i
 			v := int64(0)
-			for i < len(s) && i-from < width && isDigit(s[i]) {
+			for i < end && i-from < width && isDigit(s[i]) {
 				v = v*10 + int64(s[i]-'0')
 				if v > 1<<40 {
 					return 0, sqlstate.Errorf(sqlstate.DatetimeFieldOverflow, "value for \"%s\" in source string is out of range", name)
@@ -93,6 +104,11 @@ func parseByTemplate(s []byte, tokens []token, fx bool) (*parsedDate, error) {
 					e = min(start+fieldWidth(t), len(s))
 				}
 				return 0, badDateText("invalid value \"%s\" for \"%s\"", s[start:e], name).WithDetail("Value must be an integer.")
+			}
+			if exact && i < end {
+				return 0, badDateText("invalid value \"%s\" for \"%s\"", s[start:end], name).
+					WithDetail("Field requires %d characters, but only %d could be parsed.", width, i-start).
+					WithHint("If your source string is not fixed-width, try using the \"FM\" modifier.")
 			}
 			if neg {
 				v = -v

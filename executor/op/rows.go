@@ -132,6 +132,9 @@ func (r *Rows) AppendCols(cols []*vec.Vec, sel []uint16, n int) error {
 	return nil
 }
 
+// copyPiece is how many bytes are moved between looks at the query.
+const copyPiece = 4 << 20
+
 func (c *rowsCol) reserve(n int) error {
 	if c.width == 0 {
 		if err := c.data.Grow(8 * vec.Words(n)); err != nil {
@@ -383,7 +386,14 @@ func (r *Rows) Absorb(o *Rows) error {
 		if c.width == 0 {
 			kernel.CopyBits(mem.As[uint64](c.data.Bytes(), vec.Words(r.N+o.N)), r.N, mem.As[uint64](s.data.Bytes(), vec.Words(o.N)), 0, o.N)
 		} else {
-			copy(c.data.Bytes()[r.N*c.width:], s.data.Bytes()[:o.N*c.width])
+			to, from := c.data.Bytes()[r.N*c.width:], s.data.Bytes()[:o.N*c.width]
+			for len(from) > 0 {
+				if r.acct.Ended() {
+					return errClosed
+				}
+				n := copy(to[:min(len(from), copyPiece)], from)
+				to, from = to[n:], from[n:]
+			}
 		}
 		if c.nulls {
 			valid := mem.As[uint64](c.valid.Bytes(), vec.Words(r.N+o.N))
@@ -454,15 +464,30 @@ func (r *Rows) Column(c int) *vec.Vec {
 
 // Gather makes out, a vector with memory of its own, hold the rows idx of column c.
 func (r *Rows) Gather(c int, idx []uint32, out *vec.Vec) {
+	r.gatherBegin(c, len(idx), out)
+	r.gatherPart(c, idx, out, 0)
+}
+
+// gatherBegin makes out ready for n rows of column c.
+func (r *Rows) gatherBegin(c, n int, out *vec.Vec) {
 	col := &r.cols[c]
 	out.Reset(col.t)
-	n := len(idx)
 	out.Grow(n)
 	out.N = n
+	if n > 0 && col.nulls {
+		out.TakeValid(n)
+	}
+}
+
+// gatherPart fills the rows of out from row from on, a multiple of 64.
+func (r *Rows) gatherPart(c int, idx []uint32, out *vec.Vec, from int) {
+	col := &r.cols[c]
+	n := len(idx)
 	if n == 0 {
 		return
 	}
 	d := col.data.Bytes()
+	to := from + n
 	switch col.t.Layout {
 	case types.LayoutBool:
 		src := mem.As[uint64](d, vec.Words(r.N))
@@ -471,29 +496,29 @@ func (r *Rows) Gather(c int, idx []uint32, out *vec.Vec) {
 			for j, i := range idx[w<<6 : min(w<<6+64, n)] {
 				x |= (src[i>>6] >> (i & 63) & 1) << uint(j)
 			}
-			out.Bits[w] = x
+			out.Bits[from>>6+w] = x
 		}
 	case types.LayoutI16:
-		kernel.GatherU32(out.I16[:n], mem.As[int16](d, r.N), idx)
+		kernel.GatherU32(out.I16[from:to], mem.As[int16](d, r.N), idx)
 	case types.LayoutI32:
-		kernel.GatherU32(out.I32[:n], mem.As[int32](d, r.N), idx)
+		kernel.GatherU32(out.I32[from:to], mem.As[int32](d, r.N), idx)
 	case types.LayoutI64:
-		kernel.GatherU32(out.I64[:n], mem.As[int64](d, r.N), idx)
+		kernel.GatherU32(out.I64[from:to], mem.As[int64](d, r.N), idx)
 	case types.LayoutI128:
-		kernel.GatherU32(out.I128[:n], mem.As[types.Int128](d, r.N), idx)
+		kernel.GatherU32(out.I128[from:to], mem.As[types.Int128](d, r.N), idx)
 	case types.LayoutF32:
-		kernel.GatherU32(out.F32[:n], mem.As[float32](d, r.N), idx)
+		kernel.GatherU32(out.F32[from:to], mem.As[float32](d, r.N), idx)
 	case types.LayoutF64:
-		kernel.GatherU32(out.F64[:n], mem.As[float64](d, r.N), idx)
+		kernel.GatherU32(out.F64[from:to], mem.As[float64](d, r.N), idx)
 	case types.LayoutFixed16:
-		kernel.GatherU32(out.Fix[:n], mem.As[types.Fixed16](d, r.N), idx)
+		kernel.GatherU32(out.Fix[from:to], mem.As[types.Fixed16](d, r.N), idx)
 	default:
-		kernel.GatherU32(out.Views[:n], mem.As[vec.View](d, r.N), idx)
+		kernel.GatherU32(out.Views[from:to], mem.As[vec.View](d, r.N), idx)
 		out.Bufs = col.bufs
 	}
 	if col.nulls {
 		src := mem.As[uint64](col.valid.Bytes(), vec.Words(r.N))
-		dst := out.TakeValid(n)
+		dst := out.Valid[from>>6:]
 		for w := 0; w<<6 < n; w++ {
 			var x uint64
 			for j, i := range idx[w<<6 : min(w<<6+64, n)] {

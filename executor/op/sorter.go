@@ -150,6 +150,9 @@ func (p *keyPart) measure(rows *Rows) bool {
 	case types.LayoutBool, types.LayoutI16, types.LayoutI32, types.LayoutI64, types.LayoutF32, types.LayoutF64:
 		lo, hi := ^uint64(0), uint64(0)
 		for i := range n {
+			if i&lookMask == 0 && rows.acct.Ended() {
+				break // nobody will look at the order
+			}
 			if valid != nil && !vec.Bit(valid, i) {
 				continue
 			}
@@ -172,7 +175,7 @@ func (p *keyPart) measure(rows *Rows) bool {
 		p.bits = 0
 		return false
 	}
-	p.skip = commonPrefix(c, n, valid)
+	p.skip = commonPrefix(c, n, valid, rows.acct)
 	p.bits = 64
 	return false
 }
@@ -185,10 +188,13 @@ func (c *rowsCol) validWords(n int) []uint64 {
 }
 
 // commonPrefix is the length of what all strings begin with.
-func commonPrefix(c *rowsCol, n int, valid []uint64) int {
+func commonPrefix(c *rowsCol, n int, valid []uint64, acct *mem.Account) int {
 	var first []byte
 	m := -1
 	for i := range n {
+		if i&lookMask == 0 && acct.Ended() {
+			return 0
+		}
 		if valid != nil && !vec.Bit(valid, i) {
 			continue
 		}
@@ -325,9 +331,14 @@ func (s *sorter) sort(from, to int, acct *mem.Account, run *Run) (*mem.Array[uin
 			return nil, err
 		}
 		w := a.Slice(n)
-		s.words(from, w)
-		for k, x := range w {
-			w[k] = x<<idxBits | uint64(k)
+		if err := inPieces(n, run, func(lo, hi int) {
+			s.words(from+lo, w[lo:hi])
+			for k, x := range w[lo:hi] {
+				w[lo+k] = x<<idxBits | uint64(lo+k)
+			}
+		}); err != nil {
+			out.Free()
+			return nil, err
 		}
 		if n < radixMin {
 			slices.Sort(w)
@@ -343,7 +354,7 @@ func (s *sorter) sort(from, to int, acct *mem.Account, run *Run) (*mem.Array[uin
 		for k, x := range w {
 			idx[k] = uint32(x&mask) + uint32(from)
 		}
-		if !s.exact {
+		if !s.exact && run.Interrupted() == nil {
 			s.ties(idx, func(k int) uint64 { return w[k] >> idxBits })
 		}
 		return out, run.Interrupted()
@@ -356,6 +367,9 @@ func (s *sorter) sort(from, to int, acct *mem.Account, run *Run) (*mem.Array[uin
 	ps := a.Slice(n)
 	var buf [1024]uint64
 	for k := 0; k < n; k += len(buf) {
+		if k&lookMask == 0 && run.Interrupted() != nil {
+			break
+		}
 		w := buf[:min(len(buf), n-k)]
 		s.words(from+k, w)
 		for j, x := range w {
@@ -383,7 +397,7 @@ func (s *sorter) sort(from, to int, acct *mem.Account, run *Run) (*mem.Array[uin
 	for k := range ps {
 		idx[k] = uint32(ps[k].i)
 	}
-	if !s.exact {
+	if !s.exact && run.Interrupted() == nil {
 		s.ties(idx, func(k int) uint64 { return ps[k].w })
 	}
 	return out, run.Interrupted()
@@ -419,24 +433,29 @@ const radixMin = 1024
 func radixWords(a, b []uint64, lo, hi uint, run *Run) []uint64 {
 	for sh := lo; sh < hi; sh += 8 {
 		var count [256]int
-		for _, x := range a {
-			count[x>>(sh&63)&255]++
+		if inPieces(len(a), run, func(from, to int) {
+			for _, x := range a[from:to] {
+				count[x>>(sh&63)&255]++
+			}
+		}) != nil {
+			return a
 		}
 		if count[a[0]>>(sh&63)&255] == len(a) {
 			continue
-		}
-		if run.Interrupted() != nil {
-			return a
 		}
 		at := 0
 		for i, c := range count {
 			count[i] = at
 			at += c
 		}
-		for _, x := range a {
-			k := x >> (sh & 63) & 255
-			b[count[k]] = x
-			count[k]++
+		if inPieces(len(a), run, func(from, to int) {
+			for _, x := range a[from:to] {
+				k := x >> (sh & 63) & 255
+				b[count[k]] = x
+				count[k]++
+			}
+		}) != nil {
+			return a
 		}
 		a, b = b, a
 	}
@@ -446,24 +465,29 @@ func radixWords(a, b []uint64, lo, hi uint, run *Run) []uint64 {
 func radixPairs(a, b []pair, width uint, run *Run) []pair {
 	for sh := uint(0); sh < width; sh += 8 {
 		var count [256]int
-		for i := range a {
-			count[a[i].w>>(sh&63)&255]++
+		if inPieces(len(a), run, func(from, to int) {
+			for i := range a[from:to] {
+				count[a[from+i].w>>(sh&63)&255]++
+			}
+		}) != nil {
+			return a
 		}
 		if count[a[0].w>>(sh&63)&255] == len(a) {
 			continue
-		}
-		if run.Interrupted() != nil {
-			return a
 		}
 		at := 0
 		for i, c := range count {
 			count[i] = at
 			at += c
 		}
-		for i := range a {
-			k := a[i].w >> (sh & 63) & 255
-			b[count[k]] = a[i]
-			count[k]++
+		if inPieces(len(a), run, func(from, to int) {
+			for _, x := range a[from:to] {
+				k := x.w >> (sh & 63) & 255
+				b[count[k]] = x
+				count[k]++
+			}
+		}) != nil {
+			return a
 		}
 		a, b = b, a
 	}

@@ -304,11 +304,12 @@ func (w *Window) partition() error {
 		pos += count[x]
 	}
 	w.start = append(w.start, pos)
-	for i, x := range id {
-		order[at[x]] = uint32(i)
-		at[x]++
-	}
-	return nil
+	return inPieces(n, w.run, func(from, to int) {
+		for i, x := range id[from:to] {
+			order[at[x]] = uint32(from + i)
+			at[x]++
+		}
+	})
 }
 
 // Morsels is how many pieces the output has.

@@ -186,6 +186,11 @@ func (t *windowTask) rangeBound(b *Bound, start bool, out []int32) error {
 	}
 	at := lo
 	for i := lo; i < hi; i++ {
+		if i&lookMask == 0 {
+			if err := t.w.run.Interrupted(); err != nil {
+				return err
+			}
+		}
 		for at < hi {
 			c := sign * compare(at, i)
 			if c > 0 || c == 0 && start {
@@ -272,6 +277,9 @@ func (t *windowTask) shifted(b *Bound, start bool, lo, hi int) (func(j, i int) i
 		t.w.Rows.Gather(key.Col, t.idx[from:from+m], &t.rangeKey)
 		in.N, in.Sel = m, nil
 		vs, err := p.EvalAll(in)
+		if err == nil {
+			err = t.w.run.Interrupted()
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -157,8 +157,12 @@ func (t *windowTask) sortPart() error {
 	}
 	items := t.items.Slice(t.n)
 	words := w.words.Slice(w.Rows.N)
-	for i, r := range t.idx {
-		items[i] = sortItem{words[r], r}
+	if err := inPieces(t.n, w.run, func(from, to int) {
+		for i, r := range t.idx[from:to] {
+			items[from+i] = sortItem{words[r], r}
+		}
+	}); err != nil {
+		return err
 	}
 	keys := w.spec.Order
 	sortLong(items, func(a, b sortItem) int {
@@ -180,6 +184,11 @@ func (t *windowTask) sortPart() error {
 	}
 	from := 0
 	for i := 1; i <= t.n; i++ {
+		if i&lookMask == 0 {
+			if err := w.run.Interrupted(); err != nil {
+				return err
+			}
+		}
 		if i < t.n && items[i].word == items[i-1].word &&
 			(w.exact || compareRows(keys, w.Rows, int(items[i-1].row), w.Rows, int(items[i].row)) == 0) {
 			continue
@@ -208,9 +217,14 @@ func (c *plainCall) values(out *vec.Vec) error {
 		c.args = append(c.args, &vec.Vec{})
 	}
 	for k, a := range c.f.Args {
-		t.w.Rows.Gather(a, t.idx, c.args[k])
+		t.w.Rows.gatherBegin(a, t.n, c.args[k])
+		if err := inPieces(t.n, t.w.run, func(from, to int) {
+			t.w.Rows.gatherPart(a, t.idx[from:to], c.args[k], from)
+		}); err != nil {
+			return err
+		}
 	}
-	p := agg.Partition{N: t.n, PeerStart: t.peerStart, PeerEnd: t.peerEnd}
+	p := agg.Partition{N: t.n, PeerStart: t.peerStart, PeerEnd: t.peerEnd, Interrupted: t.w.run.Interrupted}
 	if c.f.Framed {
 		c.start, c.end = grown(c.start, t.n), grown(c.end, t.n)
 		if err := t.frames(&c.f.Frame, c.start, c.end); err != nil {

@@ -2,6 +2,7 @@ package bind
 
 import (
 	pg "github.com/pganalyze/pg_query_go/v5"
+	"math"
 
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/fn"
@@ -95,14 +96,16 @@ func negated(c *expr.Const) expr.Expr {
 	switch {
 	case c.T.OID == types.Int4OID && c.D.I > -1<<31:
 		return intConst(-c.D.I)
-	case c.T.OID == types.Int8OID:
+	case c.T.OID == types.Int8OID && c.D.I != math.MinInt64:
 		v := -c.D.I
 		if v == int64(int32(v)) {
 			return nil // -(2147483648) stays bigint, as in PostgreSQL
 		}
 		return int8Const(v)
 	case c.T.Scaled() && c.T.Layout == types.LayoutI64:
-		return &expr.Const{T: c.T, D: types.NewInt(-c.D.I)}
+		t := c.T
+		t.Mod = -1
+		return &expr.Const{T: t, D: types.NewInt(-c.D.I)}
 	}
 	return nil
 }

@@ -59,6 +59,10 @@ func (q *query) subLink(x *pg.SubLink) (expr.Expr, error) {
 // quantified is row IN / op ANY / op ALL (subquery).
 func (q *query) quantified(x *pg.SubLink, sel *pg.SelectStmt) (expr.Expr, error) {
 	b := q.b
+	r, err := b.bindQuery(sel, q, false)
+	if err != nil {
+		return nil, err
+	}
 	var tests []expr.Expr
 	if row := x.Testexpr.GetRowExpr(); row != nil {
 		e, err := q.row(row)
@@ -76,10 +80,6 @@ func (q *query) quantified(x *pg.SubLink, sel *pg.SelectStmt) (expr.Expr, error)
 		} else {
 			tests = []expr.Expr{e}
 		}
-	}
-	r, err := b.bindQuery(sel, q, false)
-	if err != nil {
-		return nil, err
 	}
 	switch {
 	case len(tests) < len(r.cols):

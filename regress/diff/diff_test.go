@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -171,6 +172,21 @@ func differ(q Query, a, b answer, m mode, equal intervals) string {
 
 const canceled = "57014"
 
+// listed names the difference of README.md's second list that d is, "" when it is none.
+// They are counted and not printed.
+func listed(d, sql string) string {
+	for _, l := range []struct{ name, diff, sql string }{
+		{"NaN in numeric(p,s)", `^error "0A000" \(NaN in a value of type numeric\(`, ``},
+		{"power of numerics in 15", `^row `, `^SELECT power\([^()]*::numeric, [^()]*::numeric\)$`},
+		{"age and differences beyond the range", `^error "22008" \((timestamp|interval) out of range\) against "" `, `^SELECT (age\(CAST|\(CAST\([^()]*\) - CAST)`},
+	} {
+		if regexp.MustCompile(l.diff).MatchString(d) && regexp.MustCompile(l.sql).MatchString(sql) {
+			return l.name
+		}
+	}
+	return ""
+}
+
 // raised says whether a side gave rows, or an error that evaluating an expression
 // raises: a data exception, or one of the few of class 0A.
 func raised(a answer) bool {
@@ -234,6 +250,10 @@ func intervalsOf(ctx context.Context, c *pgconn.PgConn) intervals {
 	}
 }
 
+// between: values between intervals take the form of those, which are any of several
+// equal ones.
+func between(q Query) bool { return q.Merged && strings.Contains(q.SQL, "percentile_") }
+
 // near: equal but for the last digits, which depend on the order of a sum.
 func near(x, y float64) bool {
 	if x == y || math.IsNaN(x) && math.IsNaN(y) {
@@ -262,6 +282,10 @@ func closeText(q Query, oid uint32, a, b string, equal intervals) bool {
 	case oidInterval:
 		return q.Merged && equal(a, b)
 	case oidIntervalArray:
+		if between(q) {
+			x, y := strings.Split(strings.Trim(a, "{}"), ","), strings.Split(strings.Trim(b, "{}"), ",")
+			return slices.EqualFunc(x, y, func(v, w string) bool { return v == w || equal(strings.Trim(v, `"`), strings.Trim(w, `"`)) })
+		}
 		// Equal ones stand in any order.
 		x, y := strings.Split(strings.Trim(a, "{}"), ","), strings.Split(strings.Trim(b, "{}"), ",")
 		sort.Strings(x)
@@ -286,8 +310,13 @@ func closeBinary(q Query, oid uint32, a, b []byte) bool {
 	case oid == oidInterval && len(a) == 16 && len(b) == 16:
 		return q.Merged && intervalLength(a).Cmp(intervalLength(b)) == 0
 	case oid == oidIntervalArray:
-		// Equal ones stand in any order.
 		x, y := elements(a), elements(b)
+		if between(q) {
+			return slices.EqualFunc(x, y, func(v, w string) bool {
+				return v == w || len(v) == 20 && len(w) == 20 && closeBinary(q, oidInterval, []byte(v[4:]), []byte(w[4:]))
+			})
+		}
+		// Equal ones stand in any order.
 		sort.Strings(x[1:])
 		sort.Strings(y[1:])
 		return q.Merged && slices.Equal(x, y)
@@ -410,6 +439,7 @@ func pairOf(ctx context.Context, a, b *pgconn.PgConn, q string, m mode) (x, y an
 func run(t *testing.T, pair func(string, []string) (a, b *pgconn.PgConn), variant func(*rand.Rand) string) {
 	ctx := context.Background()
 	bad, total, failed := 0, 0, 0
+	known := map[string]int{} // differences that README.md lists
 	for i := 0; i < *seeds; i++ {
 		sd := *seed + uint64(i)
 		g := NewGen(sd)
@@ -451,6 +481,10 @@ func run(t *testing.T, pair func(string, []string) (a, b *pgconn.PgConn), varian
 				t.Fatalf("seed %d query %d: %v\n%s", sd, k, err, q.SQL)
 			}
 			total++
+			if why := listed(d, q.SQL); why != "" {
+				known[why]++
+				continue
+			}
 			if d != "" {
 				if bad++; bad <= *show {
 					if set != "" {
@@ -469,6 +503,9 @@ func run(t *testing.T, pair func(string, []string) (a, b *pgconn.PgConn), varian
 		_ = b.Close(ctx)
 	}
 	t.Logf("%d queries, %d differ, %d raise an error", total, bad, failed)
+	for why, n := range known {
+		t.Logf("%d more differ by what README.md lists: %s", n, why)
+	}
 }
 
 // writes runs a statement that changes a table on both sides, then compares the

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,7 @@ var heavy = []statement{
 	{"window", "select max(r) from (select sum(x) over (partition by x % 1000 order by x::bigint * 7919 % 100003 rows between 100 preceding and 100 following) r from generate_series(1, 5000000) x) q"},
 	{"one partition", "select max(r) from (select row_number() over (order by x::bigint * 7919 % 1000003) r, x from generate_series(1, 20000000) x) q"},
 	{"whole partition", "select max(r) from (select x - percent_rank() over (order by x::bigint * 7919 % 1000003) r from generate_series(1, 3000000) x) q"},
+	{"excluded rows", "select max(v) from (select nth_value(x, 1000000) over (order by x rows between unbounded preceding and unbounded following exclude current row) v from generate_series(1, 300000) x) q"},
 	{"except", "select count(*) from (select x from generate_series(1, 20000000) x except select x * 3 from generate_series(1, 10000000) x) q"},
 	{"shared CTE", "with c as materialized (select x, x * 7 % 1000003 as k from generate_series(1, 10000000) x) select count(*) from c a join c b on a.k = b.x"},
 	{"regex", "select count(*) from lineitem, generate_series(1, 1000) g where l_comment ~ ('(a|b)+.*' || g || '$')"},
@@ -177,6 +179,16 @@ func cancelAfter(t *testing.T, x target, name string, run func(context.Context, 
 		}
 		if e := c.PgConn().CancelRequest(ctx); e != nil {
 			t.Fatalf("cancel: %v", e)
+		}
+		if dir := os.Getenv("MILLRACE_LIMITS_STACKS"); dir != "" {
+			select {
+			case err = <-done:
+			case <-time.After(70 * time.Millisecond):
+				x.stacks(t, filepath.Join(dir, name))
+			}
+			if err != errNone {
+				break
+			}
 		}
 		select {
 		case err = <-done:

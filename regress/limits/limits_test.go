@@ -4,13 +4,15 @@
 // By default the tests run a server in this process over small data. With
 // MILLRACE_LIMITS_DSN they use a running server that has the tpch and hits tables
 // loaded, MILLRACE_LIMITS_HTTP being the address of its metrics; MILLRACE_LIMITS_ROUNDS
-// is how often each statement is cancelled.
+// is how often each statement is cancelled, and MILLRACE_LIMITS_STACKS a directory for
+// what the server did 70 ms after a cancel that had not ended its statement.
 package limits
 
 import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -114,6 +116,23 @@ func (x target) metric(name string) (float64, error) {
 		}
 	}
 	return 0, fmt.Errorf("no metric %s", name)
+}
+
+// stacks writes the stacks of all goroutines to a file.
+func (x target) stacks(t *testing.T, file string) {
+	r, err := http.Get("http://" + x.http + "/debug/pprof/goroutine?debug=2")
+	if err != nil {
+		t.Log(err)
+		return
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = os.WriteFile(strings.ReplaceAll(file, " ", "_"), b, 0o644)
+	}
+	if err != nil {
+		t.Log(err)
+	}
 }
 
 // settles waits until the server holds nothing of queries any more.
