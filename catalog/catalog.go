@@ -16,12 +16,13 @@ type Kind uint8
 
 // The kinds of relations.
 const (
-	KindTable  Kind = iota
-	KindView        // ViewText is its query
-	KindSystem      // served by a row provider (pg_catalog, information_schema, hologres)
+	KindTable    Kind = iota
+	KindView          // ViewText is its query
+	KindSystem        // served by a row provider (pg_catalog, information_schema, hologres)
+	KindSequence      // Seq says what it generates
 )
 
-// Table is a relation: table, view or system relation.
+// Table is a relation: table, view, sequence or system relation.
 type Table struct {
 	OID     uint32
 	Schema  uint32 // OID of its Schema
@@ -39,9 +40,13 @@ type Table struct {
 	Clustering   []SortColumn
 	// Props has the other table properties, keyed by the dotted spelling
 	// ("binlog.level"), values as given.
-	Props    map[string]string
-	Shards   int
-	Checks   []Check
+	Props  map[string]string
+	Shards int
+	Checks []Check
+	// Foreign are FOREIGN KEY constraints: recorded, shown, and not enforced.
+	Foreign []ForeignKey
+	// Seq is what a sequence generates; nil for other relations.
+	Seq      *Sequence `json:",omitempty"`
 	ViewText string
 	// DependsOn lists the relations a view reads.
 	DependsOn []uint32
@@ -73,6 +78,8 @@ type Column struct {
 	Missing types.Datum
 	// Identity is 'a' or 'd' for GENERATED ALWAYS/BY DEFAULT AS IDENTITY, else 0.
 	Identity byte
+	// Sequence is the OID of an identity column's sequence.
+	Sequence uint32
 	// GeneratedText is the SQL of a stored generated column, "" for none.
 	GeneratedText string
 	Comment       string
@@ -89,6 +96,36 @@ type Check struct {
 	OID  uint32
 	Name string
 	Text string
+}
+
+// ForeignKey is a FOREIGN KEY constraint. Columns are ids (not ordinals) of this
+// table's columns and of the referenced table's.
+type ForeignKey struct {
+	OID        uint32
+	Name       string
+	Columns    []int32
+	RefTable   uint32
+	RefColumns []int32
+	// OnUpdate, OnDelete and Match are PostgreSQL's letters (a, r, c, n, d; s, f).
+	OnUpdate, OnDelete, Match byte
+	Deferrable, Deferred      bool
+}
+
+// Sequence is the definition of a sequence.
+type Sequence struct {
+	Type                        uint32 // int2, int4 or int8
+	Start, Inc, Min, Max, Cache int64
+	Cycle                       bool
+	// OwnerTable and OwnerColumn (an id) are the column that it goes with, 0 for none;
+	// Identity says that it is part of the column.
+	OwnerTable  uint32
+	OwnerColumn int32
+	Identity    bool
+	// Gen is another at each restart; Last and Called are the state that it begins
+	// with: what nextval has given since is kept elsewhere, outside transactions.
+	Gen    uint64
+	Last   int64
+	Called bool
 }
 
 // ACLItem grants privileges, PostgreSQL's letters ("arwdDxt"), to a role (0 is PUBLIC).
@@ -166,6 +203,16 @@ func (t *Table) Ordinal(name string) int {
 		}
 	}
 	return -1
+}
+
+// ColumnByID finds a column by its id; nil when there is none.
+func (t *Table) ColumnByID(id int32) *Column {
+	for i := range t.Columns {
+		if t.Columns[i].ID == id {
+			return &t.Columns[i]
+		}
+	}
+	return nil
 }
 
 // Types lists the column types by ordinal.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	_ "github.com/millrace/millrace/binlog/ingest/kafka" // kafka://
 	"github.com/millrace/millrace/executor/mem"
 	"github.com/millrace/millrace/executor/sched"
+	"github.com/millrace/millrace/executor/sequence"
 	"github.com/millrace/millrace/planner/cache"
 	"github.com/millrace/millrace/server/admission"
 	"github.com/millrace/millrace/server/auth"
@@ -79,6 +81,11 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 		_ = store.Close()
 		return nil, err
 	}
+	seqs := sequence.New(store)
+	if err := seqs.Sweep(); err != nil {
+		_ = store.Close()
+		return nil, err
+	}
 	jobs := job.NewSupervisor(store, sealer, log)
 	pool := sched.NewPool(o.Workers)
 	e := &engine{store: store, pool: pool, jobs: jobs, Engine: &session.Engine{
@@ -94,7 +101,7 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 			}
 			return o.Backends.Cancel(pid)
 		},
-		Verifier: auth.Password, Seal: sealer.Seal, Unseal: sealer.Unseal, Defined: jobs.Sync, Subscription: jobs.Info,
+		Verifier: auth.Password, Seal: sealer.Seal, Unseal: sealer.Unseal, Defined: jobs.Sync, Subscription: jobs.Info, Sequences: seqs,
 	}}
 	jobs.Start()
 	return e, nil
@@ -138,5 +145,5 @@ func (e *engine) Collectors() []prometheus.Collector {
 func (e *engine) Close() error {
 	e.jobs.Close()
 	e.pool.Close()
-	return e.store.Close()
+	return errors.Join(e.Sequences.Close(), e.store.Close())
 }

@@ -39,6 +39,7 @@ const (
 	NullValueNotAllowed                 Code = "22004"
 	NumericValueOutOfRange              Code = "22003"
 	StringDataRightTruncation           Code = "22001"
+	SequenceGeneratorLimitExceeded      Code = "2200H"
 	SubstringError                      Code = "22011"
 	FloatingPointException              Code = "22P01"
 	IntegrityConstraintViolation        Code = "23000"

@@ -16,7 +16,7 @@ import (
 )
 
 func (b *builder) scan(n *plan.Scan) (*chain, error) {
-	if n.Table.Kind == catalog.KindSystem {
+	if n.Table.Kind == catalog.KindSystem || n.Table.Kind == catalog.KindSequence {
 		return b.systemScan(n)
 	}
 	if b.env.Snapshot == nil {

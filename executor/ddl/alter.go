@@ -18,18 +18,37 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 		return sqlstate.Errorf(sqlstate.UndefinedTable, "relation \"%s\" does not exist", x.Table.Name)
 	}
 	if !env.owns(old.Owner) {
-		return notOwner("table", old.Name)
+		kind, _, _ := strings.Cut(described(v, old), " ")
+		return notOwner(kind, old.Name)
 	}
 	t := changed(old)
+	d := tableDelta(t)
 	for i := range x.Actions {
-		if err := alter(env, v, t, &x.Actions[i]); err != nil {
+		if err := alter(env, v, t, &x.Actions[i], d); err != nil {
 			return err
 		}
 	}
-	return env.change(ctx, v, tableDelta(t))
+	if t.Owner != old.Owner || t.Schema != old.Schema {
+		if old.Kind == catalog.KindSequence && old.Seq.OwnerTable != 0 {
+			of := v.Table(old.Seq.OwnerTable)
+			if of != nil {
+				verb := "change owner of"
+				if t.Schema != old.Schema {
+					verb = "move an owned"
+				}
+				err := sqlstate.Errorf(sqlstate.FeatureNotSupported, "cannot %s sequence \"%s\"", verb, old.Name)
+				if t.Schema != old.Schema {
+					err = sqlstate.Errorf(sqlstate.FeatureNotSupported, "cannot move an owned sequence into another schema")
+				}
+				return err.WithDetail("Sequence \"%s\" is linked to table \"%s\".", old.Name, of.Name)
+			}
+		}
+		follow(v, t, d)
+	}
+	return env.change(ctx, v, d)
 }
 
-func alter(env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction) error {
+func alter(env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction, d *catalog.Delta) error {
 	at := func() (int, error) {
 		o := t.Ordinal(a.Column.Name)
 		if o < 0 {
@@ -47,6 +66,9 @@ func alter(env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction) 
 			return sqlstate.Errorf(sqlstate.DuplicateColumn, "column \"%s\" of relation \"%s\" already exists", a.Column.Name, t.Name)
 		}
 		c := a.Column
+		if a.Sequence != nil && env.hasRows(t) {
+			return sqlstate.Unsupported("adding a serial or identity column to a table that has rows")
+		}
 		if c.NotNull && !c.Missing.Valid && env.hasRows(t) {
 			return sqlstate.Errorf(sqlstate.NotNullViolation, "column \"%s\" of relation \"%s\" contains null values", c.Name, t.Name)
 		}
@@ -54,6 +76,42 @@ func alter(env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction) 
 		c.Attr = int16(t.NextColumnID)
 		t.NextColumnID++
 		t.Columns = append(t.Columns, c)
+		if a.Sequence != nil {
+			env.columnSequences(v, t, []plan.ColumnSequence{*a.Sequence}, d)
+		}
+	case plan.AddIdentity:
+		o, err := at()
+		if err != nil {
+			return err
+		}
+		t.Columns[o].Identity = a.Column.Identity
+		env.columnSequences(v, t, []plan.ColumnSequence{*a.Sequence}, d)
+	case plan.SetIdentity:
+		o, err := at()
+		if err != nil {
+			return err
+		}
+		t.Columns[o].Identity = a.Column.Identity
+		if s := v.Table(t.Columns[o].Sequence); s != nil {
+			n, err := env.redefined(s, a.Sequence.Seq, a.Restart)
+			if err != nil {
+				return err
+			}
+			d.Tables[n.OID] = n
+		}
+	case plan.DropIdentity:
+		o, err := at()
+		if err != nil {
+			return err
+		}
+		if s := v.Table(t.Columns[o].Sequence); s != nil {
+			d.Tables[s.OID] = nil
+		}
+		t.Columns[o].Identity, t.Columns[o].Sequence = 0, 0
+	case plan.AddForeign:
+		k := a.Foreign
+		env.recordForeign(v, t, &k, env.Txn.AllocOIDs(1))
+		t.Foreign = append(slices.Clone(t.Foreign), k)
 	case plan.DropColumn:
 		o := t.Ordinal(a.Column.Name)
 		if o < 0 {
@@ -63,7 +121,7 @@ func alter(env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction) 
 			}
 			return noColumn(a.Column.Name, t.Name)
 		}
-		return dropColumn(v, t, o, a)
+		return dropColumn(env, v, t, o, a, d)
 	case plan.RenameColumn:
 		o, err := at()
 		if err != nil {
@@ -157,6 +215,10 @@ func alter(env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction) 
 			t.Distribution = slices.Clone(t.PK)
 		}
 	case plan.DropConstraint:
+		if f := slices.IndexFunc(t.Foreign, func(k catalog.ForeignKey) bool { return k.Name == a.NewName }); f >= 0 {
+			t.Foreign = slices.Delete(slices.Clone(t.Foreign), f, f+1)
+			return nil
+		}
 		i := slices.IndexFunc(t.Checks, func(c catalog.Check) bool { return c.Name == a.NewName })
 		switch {
 		case i >= 0:
@@ -239,7 +301,7 @@ func (e *Env) hasNulls(t *catalog.Table, o int) bool {
 }
 
 // dropColumn removes column o; ordinals elsewhere in the definition move down.
-func dropColumn(v *catalog.Version, t *catalog.Table, o int, a *plan.AlterAction) error {
+func dropColumn(env *Env, v *catalog.Version, t *catalog.Table, o int, a *plan.AlterAction, d *catalog.Delta) error {
 	name := t.Columns[o].Name
 	if slices.Contains(t.PK, o) {
 		return sqlstate.Unsupported("dropping a column of the primary key")
@@ -258,6 +320,16 @@ func dropColumn(v *catalog.Version, t *catalog.Table, o int, a *plan.AlterAction
 				WithDetail("%s depends on column %s of table %s", described(v, w), name, t.Name)
 		}
 	}
+	id := t.Columns[o].ID
+	for _, s := range ownedSequences(v, t.OID, id) {
+		if err := dropSequence(env, v, s, a.Cascade, t.OID, d); err != nil {
+			return err
+		}
+	}
+	if err := dropReferencesTo(env, v, t, id, a.Cascade, d); err != nil {
+		return err
+	}
+	t.Foreign = slices.DeleteFunc(slices.Clone(t.Foreign), func(k catalog.ForeignKey) bool { return slices.Contains(k.Columns, id) })
 	t.Columns = slices.Delete(slices.Clone(t.Columns), o, o+1)
 	down := func(i int) int {
 		if i > o {

@@ -28,6 +28,8 @@ type Env struct {
 	// Seal makes secrets unreadable for who reads the catalog; Unseal is its inverse.
 	Seal   func(secrets map[string]string) ([]byte, error)
 	Unseal func(sealed []byte) (map[string]string, error)
+	// Sequence is the present value of a sequence.
+	Sequence func(t *catalog.Table) (int64, error)
 }
 
 // Handles says whether Run knows the statement.
@@ -35,7 +37,7 @@ func Handles(u plan.Utility) bool {
 	switch u.(type) {
 	case *plan.CreateTable, *plan.CreateView, *plan.CreateSchema, *plan.Drop, *plan.AlterTable, *plan.Truncate,
 		*plan.SetTableProperty, *plan.CreateRole, *plan.AlterRole, *plan.Grant, *plan.Comment,
-		*plan.CreateSubscription, *plan.AlterSubscription, *plan.DropSubscription:
+		*plan.CreateSequence, *plan.AlterSequence, *plan.CreateSubscription, *plan.AlterSubscription, *plan.DropSubscription:
 		return true
 	}
 	return false
@@ -68,6 +70,10 @@ func Run(ctx context.Context, env *Env, u plan.Utility) (created *catalog.Table,
 		return nil, grant(ctx, env, x)
 	case *plan.Comment:
 		return nil, comment(ctx, env, x)
+	case *plan.CreateSequence:
+		return nil, createSequence(ctx, env, x)
+	case *plan.AlterSequence:
+		return nil, alterSequence(ctx, env, x)
 	case *plan.CreateSubscription:
 		return nil, createSubscription(ctx, env, x)
 	case *plan.AlterSubscription:

@@ -225,7 +225,11 @@ func grant(ctx context.Context, env *Env, x *plan.Grant) error {
 		if t == nil {
 			continue
 		}
-		acl, err := change(t.ACL, t.Owner, "arwdDxt")
+		all := "arwdDxt"
+		if t.Kind == catalog.KindSequence {
+			all = "rwU"
+		}
+		acl, err := change(t.ACL, t.Owner, all)
 		if err != nil {
 			return err
 		}

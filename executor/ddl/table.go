@@ -28,10 +28,14 @@ func createTable(ctx context.Context, env *Env, x *plan.CreateTable) (*catalog.T
 	}
 	t := *x.Table
 	// The relation, its row type and that one's array, the key's index and constraint.
-	oid := env.Txn.AllocOIDs(5 + len(t.Checks))
+	oid := env.Txn.AllocOIDs(5 + len(t.Checks) + len(t.Foreign))
 	t.OID, t.RelType, t.PKOID = oid, oid+1, oid+3
 	t.Owner = env.User.OID
 	t.Checks = slices.Clone(t.Checks)
+	t.Foreign = slices.Clone(t.Foreign)
+	for i := range t.Foreign {
+		env.recordForeign(v, &t, &t.Foreign[i], oid+5+uint32(len(t.Checks)+i))
+	}
 	for i := range t.Checks {
 		t.Checks[i].OID = oid + 5 + uint32(i)
 	}
@@ -39,7 +43,12 @@ func createTable(ctx context.Context, env *Env, x *plan.CreateTable) (*catalog.T
 		t.PKName = t.Name + "_pkey"
 	}
 	t.SchemaVersion = 1
-	return &t, env.change(ctx, v, tableDelta(&t))
+	d := tableDelta(&t)
+	if len(x.Sequences) > 0 {
+		t.Columns = slices.Clone(t.Columns)
+		env.columnSequences(v, &t, x.Sequences, d)
+	}
+	return &t, env.change(ctx, v, d)
 }
 
 func createView(ctx context.Context, env *Env, x *plan.CreateView) (*catalog.Table, error) {
@@ -109,6 +118,18 @@ func truncate(ctx context.Context, env *Env, x *plan.Truncate) error {
 			return sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied for table %s", t.Name)
 		}
 		d.Truncated = append(d.Truncated, t.OID)
+		if !x.Restart {
+			continue
+		}
+		for _, s := range ownedSequences(env.Txn.Catalog(), t.OID, 0) {
+			if !env.owns(s.Owner) {
+				return notOwner("sequence", s.Name)
+			}
+			if d.Tables == nil {
+				d.Tables = map[uint32]*catalog.Table{}
+			}
+			d.Tables[s.OID] = restarted(s)
+		}
 	}
 	return env.change(ctx, v, d)
 }
@@ -117,7 +138,7 @@ func drop(ctx context.Context, env *Env, x *plan.Drop) error {
 	v := env.Txn.Catalog()
 	for _, n := range x.Missing {
 		kind := map[plan.DropKind]string{plan.DropTable: "table", plan.DropView: "view", plan.DropSchema: "schema",
-			plan.DropRole: "role", plan.DropIndex: "index", plan.DropDatabase: "database"}[x.Kind]
+			plan.DropRole: "role", plan.DropIndex: "index", plan.DropDatabase: "database", plan.DropSequence: "sequence"}[x.Kind]
 		env.notice(sqlstate.SuccessfulCompletion, "%s \"%s\" does not exist, skipping", kind, n)
 	}
 	d := &catalog.Delta{Tables: map[uint32]*catalog.Table{}, Schemas: map[uint32]*catalog.Schema{}, Roles: map[uint32]*catalog.Role{}}
@@ -132,6 +153,17 @@ func drop(ctx context.Context, env *Env, x *plan.Drop) error {
 				return notOwner(map[bool]string{true: "view", false: "table"}[t.Kind == catalog.KindView], t.Name)
 			}
 			if err := dropTable(env, v, t, x.Cascade, x.OIDs, d); err != nil {
+				return err
+			}
+		case plan.DropSequence:
+			s := v.Table(oid)
+			if s == nil || s.Seq == nil {
+				continue
+			}
+			if !env.owns(s.Owner) && !ownsSchema(env, s.Schema) {
+				return notOwner("sequence", s.Name)
+			}
+			if err := dropSequence(env, v, s, x.Cascade, 0, d); err != nil {
 				return err
 			}
 		case plan.DropSchema:
@@ -150,7 +182,16 @@ func drop(ctx context.Context, env *Env, x *plan.Drop) error {
 					return sqlstate.Errorf(sqlstate.DependentObjectsStillExist, "cannot drop schema %s because other objects depend on it", s.Name).
 						WithDetail("%s depends on schema %s", described(v, t), s.Name).WithHint("Use DROP ... CASCADE to drop the dependent objects too.")
 				}
+				if _, done := d.Tables[t.OID]; done {
+					continue
+				}
 				env.notice(sqlstate.SuccessfulCompletion, "drop cascades to %s", described(v, t))
+				if t.Kind == catalog.KindSequence {
+					if err := dropSequence(env, v, t, true, t.Seq.OwnerTable, d); err != nil {
+						return err
+					}
+					continue
+				}
 				if err := dropTable(env, v, t, true, nil, d); err != nil {
 					return err
 				}
@@ -178,6 +219,9 @@ func described(v *catalog.Version, t *catalog.Table) string {
 	if t.Kind == catalog.KindView {
 		kind = "view"
 	}
+	if t.Kind == catalog.KindSequence {
+		kind = "sequence"
+	}
 	if s := v.Schema(t.Schema); s != nil && s.OID != catalog.PublicSchemaOID {
 		return kind + " " + s.Name + "." + t.Name
 	}
@@ -191,6 +235,17 @@ func dropTable(env *Env, v *catalog.Version, t *catalog.Table, cascade bool, als
 	}
 	d.Tables[t.OID] = nil
 	if err := dropFed(env, v, t, cascade, d); err != nil {
+		return err
+	}
+	for _, s := range ownedSequences(v, t.OID, 0) {
+		if _, done := d.Tables[s.OID]; done {
+			continue
+		}
+		if err := dropSequence(env, v, s, cascade, t.OID, d); err != nil {
+			return err
+		}
+	}
+	if err := dropReferences(env, v, t, cascade, also, d); err != nil {
 		return err
 	}
 	for _, w := range v.Tables() {

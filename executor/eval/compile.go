@@ -35,7 +35,7 @@ func (c *compiler) make(key string, t types.T, o op, cost float32, args ...*node
 		volatile = volatile || a.volatile
 	}
 	k := b.String()
-	if n := c.nodes[k]; n != nil && !volatile {
+	if n := c.nodes[k]; n != nil && !volatile && !n.volatile {
 		return n
 	}
 	n := &node{p: c.p, t: t, op: o, args: args, cost: cost, volatile: volatile}

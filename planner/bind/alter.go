@@ -51,6 +51,8 @@ func (b *binder) alterTable(s *pg.AlterTableStmt) (*plan.Statement, error) {
 	case pg.ObjectType_OBJECT_TABLE:
 	case pg.ObjectType_OBJECT_VIEW:
 		tag = "ALTER VIEW"
+	case pg.ObjectType_OBJECT_SEQUENCE:
+		tag = "ALTER SEQUENCE"
 	default:
 		return nil, b.unsupported(-1, "ALTER %s", objectName(s.Objtype))
 	}
@@ -68,6 +70,16 @@ func (b *binder) alterTable(s *pg.AlterTableStmt) (*plan.Statement, error) {
 					WithDetail("This operation is not supported for views.")
 			}
 		}
+	}
+	if t.Kind == catalog.KindSequence {
+		for _, n := range s.Cmds {
+			if k := n.GetAlterTableCmd().Subtype; k != pg.AlterTableType_AT_ChangeOwner {
+				return nil, b.errf(-1, sqlstate.WrongObjectType, "ALTER action %s cannot be performed on relation \"%s\"", alterName(k), t.Name).
+					WithDetail("This operation is not supported for sequences.")
+			}
+		}
+	} else if s.Objtype == pg.ObjectType_OBJECT_SEQUENCE {
+		return nil, b.errf(-1, sqlstate.WrongObjectType, "\"%s\" is not a sequence", t.Name)
 	}
 	// Later actions see the columns that earlier ones made.
 	work := *t
@@ -134,6 +146,13 @@ func (b *binder) alterAction(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterA
 			return act, err
 		}
 		act.Op = plan.SetDefault
+		if col.Identity != 0 {
+			e := b.errf(-1, sqlstate.SyntaxError, "column \"%s\" of relation \"%s\" is an identity column", col.Name, t.Name)
+			if c.Def == nil {
+				e = e.WithHint("Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead.")
+			}
+			return act, e
+		}
 		if c.Def != nil {
 			if col.GeneratedText != "" {
 				return act, b.errf(-1, sqlstate.SyntaxError, "column \"%s\" of relation \"%s\" is a generated column", col.Name, t.Name)
@@ -150,6 +169,9 @@ func (b *binder) alterAction(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterA
 		col, err := column()
 		if err != nil {
 			return act, err
+		}
+		if col.Identity != 0 {
+			return act, b.errf(-1, sqlstate.SyntaxError, "column \"%s\" of relation \"%s\" is an identity column", col.Name, t.Name)
 		}
 		if contains(t.PK, t.Ordinal(col.Name)) {
 			return act, b.errf(-1, sqlstate.InvalidTableDefinition, "column \"%s\" is in a primary key", col.Name)
@@ -168,11 +190,42 @@ func (b *binder) alterAction(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterA
 				return act, nil
 			}
 		}
+		for _, k := range t.Foreign {
+			if k.Name == c.Name {
+				act.Foreign = k
+				return act, nil
+			}
+		}
 		if c.MissingOk {
 			act.Op = plan.NoOp
 			return act, nil
 		}
 		return act, b.errf(-1, sqlstate.UndefinedObject, "constraint \"%s\" of relation \"%s\" does not exist", c.Name, t.Name)
+	case pg.AlterTableType_AT_AddIdentity:
+		col, err := column()
+		if err != nil {
+			return act, err
+		}
+		return b.addIdentity(t, col, c.Def.GetConstraint())
+	case pg.AlterTableType_AT_SetIdentity:
+		col, err := column()
+		if err != nil {
+			return act, err
+		}
+		return b.setIdentity(t, col, c.Def.GetList().GetItems())
+	case pg.AlterTableType_AT_DropIdentity:
+		act.Op = plan.DropIdentity
+		col, err := column()
+		if err != nil {
+			return act, err
+		}
+		if col.Identity == 0 {
+			if c.MissingOk {
+				return plan.AlterAction{Op: plan.NoOp, NewName: "column \"" + col.Name + "\" of relation \"" + t.Name + "\" is not an identity column, skipping"}, nil
+			}
+			return act, b.errf(-1, sqlstate.ObjectNotInPrerequisiteState, "column \"%s\" of relation \"%s\" is not an identity column", col.Name, t.Name)
+		}
+		return act, nil
 	case pg.AlterTableType_AT_SetRelOptions:
 		act.Op, act.Props = plan.SetProps, map[string]string{}
 		for _, n := range c.Def.GetList().GetItems() {
@@ -251,10 +304,13 @@ func (b *binder) addColumn(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterAct
 	if err := d.add(col, def.Location); err != nil {
 		return act, err
 	}
+	if typ := serialColumn(def); typ != 0 {
+		d.seqs = append(d.seqs, serial(def.Colname, typ))
+	}
 	for _, n := range def.Constraints {
 		k := n.GetConstraint()
 		switch k.Contype {
-		case pg.ConstrType_CONSTR_NULL, pg.ConstrType_CONSTR_NOTNULL, pg.ConstrType_CONSTR_DEFAULT:
+		case pg.ConstrType_CONSTR_NULL, pg.ConstrType_CONSTR_NOTNULL, pg.ConstrType_CONSTR_DEFAULT, pg.ConstrType_CONSTR_IDENTITY:
 		default:
 			return act, b.unsupported(k.Location, "ADD COLUMN with a constraint other than NOT NULL and DEFAULT")
 		}
@@ -283,7 +339,50 @@ func (b *binder) addColumn(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterAct
 		added.Missing = k.D
 	}
 	act.Column = *added
+	if len(d.seqs) > 0 {
+		act.Sequence = &d.seqs[0]
+	}
 	return act, nil
+}
+
+// addIdentity binds ALTER COLUMN ... ADD GENERATED ... AS IDENTITY.
+func (b *binder) addIdentity(t *catalog.Table, col *catalog.Column, c *pg.Constraint) (plan.AlterAction, error) {
+	act := plan.AlterAction{Op: plan.AddIdentity, Column: *col}
+	switch {
+	case col.Identity != 0:
+		return act, b.errf(-1, sqlstate.ObjectNotInPrerequisiteState, "column \"%s\" of relation \"%s\" is already an identity column", col.Name, t.Name)
+	case !col.NotNull:
+		return act, b.errf(-1, sqlstate.ObjectNotInPrerequisiteState, "column \"%s\" of relation \"%s\" must be declared NOT NULL before identity can be added", col.Name, t.Name)
+	case col.DefaultText != "":
+		return act, b.errf(-1, sqlstate.ObjectNotInPrerequisiteState, "column \"%s\" of relation \"%s\" already has a default value", col.Name, t.Name)
+	}
+	s, err := b.identity(col, c.Options)
+	act.Column.Identity, act.Sequence = c.GeneratedWhen[0], &s
+	return act, err
+}
+
+// setIdentity binds ALTER COLUMN ... SET GENERATED, SET sequence option and RESTART.
+func (b *binder) setIdentity(t *catalog.Table, col *catalog.Column, opts []*pg.Node) (plan.AlterAction, error) {
+	act := plan.AlterAction{Op: plan.SetIdentity, Column: *col}
+	seq := b.env.Catalog.Table(col.Sequence)
+	if col.Identity == 0 || seq == nil {
+		return act, b.errf(-1, sqlstate.ObjectNotInPrerequisiteState, "column \"%s\" of relation \"%s\" is not an identity column", col.Name, t.Name)
+	}
+	var rest []*pg.Node
+	for _, n := range opts {
+		if d := n.GetDefElem(); d.Defname == "generated" {
+			act.Column.Identity = byte(d.Arg.GetInteger().GetIval())
+			continue
+		}
+		rest = append(rest, n)
+	}
+	o, err := b.sequenceOptions(rest, true)
+	if err != nil {
+		return act, err
+	}
+	q, restart, err := b.sequence(o, seq.Seq)
+	act.Sequence, act.Restart = &plan.ColumnSequence{Column: col.Name, Seq: q}, restart
+	return act, err
 }
 
 func (b *binder) addConstraint(t *catalog.Table, c *pg.Constraint) (plan.AlterAction, error) {
@@ -316,7 +415,13 @@ func (b *binder) addConstraint(t *catalog.Table, c *pg.Constraint) (plan.AlterAc
 	case pg.ConstrType_CONSTR_UNIQUE:
 		return act, b.unsupported(c.Location, "a UNIQUE constraint")
 	case pg.ConstrType_CONSTR_FOREIGN:
-		return act, b.unsupported(c.Location, "a FOREIGN KEY constraint")
+		d := &tableDef{b: b, t: t, names: constraintNames(t)}
+		t.Foreign = append([]catalog.ForeignKey(nil), t.Foreign...)
+		if err := d.foreign(c, names(c.FkAttrs)); err != nil {
+			return act, err
+		}
+		act.Op, act.Foreign = plan.AddForeign, t.Foreign[len(t.Foreign)-1]
+		return act, nil
 	}
 	return act, b.unsupported(c.Location, "ADD CONSTRAINT of this kind")
 }
@@ -326,13 +431,16 @@ func (b *binder) rename(s *pg.RenameStmt) (*plan.Statement, error) {
 	switch s.RenameType {
 	case pg.ObjectType_OBJECT_SUBSCRIPTION:
 		return b.renameSubscription(s)
-	case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_VIEW, pg.ObjectType_OBJECT_COLUMN:
+	case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_VIEW, pg.ObjectType_OBJECT_COLUMN, pg.ObjectType_OBJECT_SEQUENCE:
 	default:
 		return nil, b.unsupported(-1, "ALTER %s ... RENAME", objectName(s.RenameType))
 	}
 	tag := "ALTER TABLE"
 	if s.RenameType == pg.ObjectType_OBJECT_VIEW || s.RelationType == pg.ObjectType_OBJECT_VIEW {
 		tag = "ALTER VIEW"
+	}
+	if s.RenameType == pg.ObjectType_OBJECT_SEQUENCE {
+		tag = "ALTER SEQUENCE"
 	}
 	t, err := b.altered(s.Relation, s.MissingOk)
 	if err != nil {
@@ -358,7 +466,7 @@ func (b *binder) rename(s *pg.RenameStmt) (*plan.Statement, error) {
 
 // alterSchema binds ALTER TABLE ... SET SCHEMA.
 func (b *binder) alterSchema(s *pg.AlterObjectSchemaStmt) (*plan.Statement, error) {
-	if s.ObjectType != pg.ObjectType_OBJECT_TABLE && s.ObjectType != pg.ObjectType_OBJECT_VIEW {
+	if s.ObjectType != pg.ObjectType_OBJECT_TABLE && s.ObjectType != pg.ObjectType_OBJECT_VIEW && s.ObjectType != pg.ObjectType_OBJECT_SEQUENCE {
 		return nil, b.unsupported(-1, "ALTER %s ... SET SCHEMA", objectName(s.ObjectType))
 	}
 	t, err := b.altered(s.Relation, s.MissingOk)
@@ -371,7 +479,7 @@ func (b *binder) alterSchema(s *pg.AlterObjectSchemaStmt) (*plan.Statement, erro
 	if b.env.Catalog.SchemaNamed(s.Newschema) == nil {
 		return nil, b.errf(-1, sqlstate.InvalidSchemaName, "schema \"%s\" does not exist", s.Newschema)
 	}
-	return &plan.Statement{Tag: "ALTER TABLE", Writes: true,
+	return &plan.Statement{Tag: "ALTER " + objectName(s.ObjectType), Writes: true,
 		Utility: &plan.AlterTable{Table: t, Actions: []plan.AlterAction{{Op: plan.SetSchema, NewName: s.Newschema}}}}, nil
 }
 

@@ -104,7 +104,7 @@ func (b *binder) createTable(s *pg.CreateStmt) (*plan.Statement, error) {
 		t.Distribution = append([]int(nil), t.PK...)
 	}
 	return &plan.Statement{Tag: "CREATE TABLE", Writes: true,
-		Utility: &plan.CreateTable{Table: t, SchemaName: sc.Name, IfNotExists: s.IfNotExists}}, nil
+		Utility: &plan.CreateTable{Table: t, SchemaName: sc.Name, IfNotExists: s.IfNotExists, Sequences: d.seqs}}, nil
 }
 
 // tableDef is a table while its definition is read.
@@ -114,6 +114,9 @@ type tableDef struct {
 	// exprs are what can be bound only when all columns are known.
 	exprs []func() error
 	names map[string]bool // of constraints
+	seqs  []plan.ColumnSequence
+	// lastForeign: the constraint before was a FOREIGN KEY.
+	lastForeign bool
 }
 
 // columnDef makes a column of its definition, constraints left out.
@@ -122,15 +125,13 @@ func (b *binder) columnDef(c *pg.ColumnDef) (catalog.Column, error) {
 	if c.TypeName == nil {
 		return col, b.errf(c.Location, sqlstate.InvalidTableDefinition, "column \"%s\" has no type", c.Colname)
 	}
-	ns := names(c.TypeName.Names)
-	switch ns[len(ns)-1] {
-	case "serial", "serial4", "bigserial", "serial8", "smallserial", "serial2":
-		if len(ns) == 1 {
-			return col, b.unsupported(c.Location, "a column of type %s", ns[0])
+	t, err := types.T{}, error(nil)
+	if typ := serialColumn(c); typ != 0 {
+		if len(c.TypeName.ArrayBounds) > 0 {
+			return col, b.errf(c.TypeName.Location, sqlstate.FeatureNotSupported, "array of serial is not implemented")
 		}
-	}
-	t, err := b.typeName(c.TypeName)
-	if err != nil {
+		t, col.NotNull = types.Of(typ, -1), true
+	} else if t, err = b.typeName(c.TypeName); err != nil {
 		return col, err
 	}
 	if info := types.Lookup(t.OID); info == nil || info.Kind == 'p' || t.OID == types.UnknownOID {
@@ -148,6 +149,14 @@ func (b *binder) columnDef(c *pg.ColumnDef) (catalog.Column, error) {
 	return col, nil
 }
 
+// serialColumn is the type of the values of a serial column; 0 for other columns.
+func serialColumn(c *pg.ColumnDef) uint32 {
+	if ns := names(c.TypeName.GetNames()); len(ns) == 1 {
+		return serialType(ns[0])
+	}
+	return 0
+}
+
 func (d *tableDef) column(c *pg.ColumnDef) error {
 	col, err := d.b.columnDef(c)
 	if err != nil {
@@ -155,6 +164,9 @@ func (d *tableDef) column(c *pg.ColumnDef) error {
 	}
 	if err := d.add(col, c.Location); err != nil {
 		return err
+	}
+	if typ := serialColumn(c); typ != 0 {
+		d.seqs = append(d.seqs, serial(c.Colname, typ))
 	}
 	for _, n := range c.Constraints {
 		if err := d.constraint(n.GetConstraint(), c.Colname); err != nil {
@@ -199,7 +211,7 @@ func (d *tableDef) like(l *pg.TableLikeClause) error {
 		return err
 	}
 	b.use(src, "r")
-	const comments, constraints, defaults, generated, indexes = 1 << 0, 1 << 2, 1 << 3, 1 << 4, 1 << 6
+	const comments, constraints, defaults, generated, identities, indexes = 1 << 0, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6
 	for i := range src.Columns {
 		c := &src.Columns[i]
 		n := catalog.Column{Name: c.Name, T: types.Of(c.T.OID, c.T.Mod), NotNull: c.NotNull}
@@ -208,6 +220,12 @@ func (d *tableDef) like(l *pg.TableLikeClause) error {
 		}
 		if l.Options&generated != 0 {
 			n.GeneratedText = c.GeneratedText
+		}
+		if from := b.env.Catalog.Table(c.Sequence); l.Options&identities != 0 && c.Identity != 0 && from != nil {
+			n.Identity = c.Identity
+			s := plan.ColumnSequence{Column: c.Name, Seq: *from.Seq}
+			s.Seq.Last, s.Seq.Called = s.Seq.Start, false
+			d.seqs = append(d.seqs, s)
 		}
 		if l.Options&comments != 0 {
 			n.Comment = c.Comment
@@ -232,15 +250,23 @@ func (d *tableDef) like(l *pg.TableLikeClause) error {
 func (d *tableDef) constraint(c *pg.Constraint, column string) error {
 	b, t := d.b, d.t
 	ord := t.Ordinal(column)
+	defer func() {
+		if !strings.HasPrefix(c.Contype.String(), "CONSTR_ATTR") {
+			d.lastForeign = c.Contype == pg.ConstrType_CONSTR_FOREIGN
+		}
+	}()
 	switch c.Contype {
 	case pg.ConstrType_CONSTR_NULL:
-		if t.Columns[ord].NotNull {
+		if t.Columns[ord].NotNull || t.Columns[ord].Identity != 0 {
 			return b.errf(c.Location, sqlstate.SyntaxError, "conflicting NULL/NOT NULL declarations for column \"%s\" of table \"%s\"", column, t.Name)
 		}
 	case pg.ConstrType_CONSTR_NOTNULL:
 		t.Columns[ord].NotNull = true
 	case pg.ConstrType_CONSTR_DEFAULT:
-		if t.Columns[ord].DefaultText != "" {
+		if t.Columns[ord].Identity != 0 {
+			return b.errf(c.Location, sqlstate.SyntaxError, "both default and identity specified for column \"%s\" of table \"%s\"", column, t.Name)
+		}
+		if t.Columns[ord].DefaultText != "" || d.sequenced(column) {
 			return b.errf(c.Location, sqlstate.SyntaxError, "multiple default values specified for column \"%s\" of table \"%s\"", column, t.Name)
 		}
 		text, err := b.defaultText(c.RawExpr, &t.Columns[ord])
@@ -296,14 +322,47 @@ func (d *tableDef) constraint(c *pg.Constraint, column string) error {
 	case pg.ConstrType_CONSTR_UNIQUE:
 		return b.unsupported(c.Location, "a UNIQUE constraint")
 	case pg.ConstrType_CONSTR_FOREIGN:
-		return b.unsupported(c.Location, "a FOREIGN KEY constraint")
+		cols := names(c.FkAttrs)
+		if column != "" {
+			cols = []string{column}
+		}
+		d.exprs = append(d.exprs, func() error { return d.foreign(c, cols) })
 	case pg.ConstrType_CONSTR_EXCLUSION:
 		return b.unsupported(c.Location, "an EXCLUDE constraint")
 	case pg.ConstrType_CONSTR_IDENTITY:
-		return b.unsupported(c.Location, "an identity column")
+		return d.identity(c, ord)
+	case pg.ConstrType_CONSTR_ATTR_DEFERRABLE, pg.ConstrType_CONSTR_ATTR_NOT_DEFERRABLE, pg.ConstrType_CONSTR_ATTR_DEFERRED, pg.ConstrType_CONSTR_ATTR_IMMEDIATE:
+		return d.deferrable(c)
 	default:
 		return b.unsupported(c.Location, "a deferrable constraint")
 	}
+	return nil
+}
+
+// sequenced says whether a column has a sequence by now.
+func (d *tableDef) sequenced(column string) bool {
+	for _, s := range d.seqs {
+		if s.Column == column {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *tableDef) identity(c *pg.Constraint, ord int) error {
+	b, col := d.b, &d.t.Columns[ord]
+	switch {
+	case col.Identity != 0:
+		return b.errf(c.Location, sqlstate.SyntaxError, "multiple identity specifications for column \"%s\" of table \"%s\"", col.Name, d.t.Name)
+	case col.DefaultText != "" || d.sequenced(col.Name):
+		return b.errf(c.Location, sqlstate.SyntaxError, "both default and identity specified for column \"%s\" of table \"%s\"", col.Name, d.t.Name)
+	}
+	s, err := b.identity(col, c.Options)
+	if err != nil {
+		return err
+	}
+	col.Identity, col.NotNull = c.GeneratedWhen[0], true
+	d.seqs = append(d.seqs, s)
 	return nil
 }
 
@@ -373,6 +432,9 @@ func (b *binder) primaryKey(t *catalog.Table, cols []string, loc int32) ([]int, 
 
 // defaultText checks a default and writes it as SQL.
 func (b *binder) defaultText(n *pg.Node, c *catalog.Column) (string, error) {
+	if err := b.fixRelations(n); err != nil {
+		return "", err
+	}
 	q := &query{b: b, clause: clauseDefault}
 	e, err := q.expr(n)
 	if err != nil {

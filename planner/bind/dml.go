@@ -29,6 +29,8 @@ func (b *binder) writable(rv *pg.RangeVar, verb string) (*catalog.Table, error) 
 	case catalog.KindView:
 		return nil, sqlstate.Errorf(sqlstate.ObjectNotInPrerequisiteState, "cannot %s view \"%s\"", verb, t.Name).
 			WithDetail("Views are not updatable.")
+	case catalog.KindSequence:
+		return nil, sqlstate.Errorf(sqlstate.WrongObjectType, "cannot change sequence \"%s\"", t.Name)
 	case catalog.KindSystem:
 		return nil, sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied: \"%s\" is a system catalog", t.Name)
 	}
@@ -60,7 +62,7 @@ func (q *query) rowRel(name string, t *catalog.Table, cols []plan.Column) *rel {
 func (b *binder) defaultOf(c *catalog.Column) (expr.Expr, error) {
 	if c.DefaultText == "" {
 		if c.Identity != 0 {
-			return nil, sqlstate.Unsupported("an identity column (%s)", c.Name)
+			return b.columnExpr(catalog.NextvalText(c.Sequence), c, nil)
 		}
 		return null(c.T), nil
 	}
@@ -205,9 +207,6 @@ func (b *binder) insert(s *pg.InsertStmt, parent *query) (plan.Node, []plan.Colu
 		return nil, nil, err
 	}
 	b.use(t, "a")
-	if s.Override == pg.OverridingKind_OVERRIDING_USER_VALUE {
-		return nil, nil, b.unsupported(-1, "OVERRIDING USER VALUE")
-	}
 	if err := q.with(s.WithClause); err != nil {
 		return nil, nil, err
 	}
@@ -221,9 +220,9 @@ func (b *binder) insert(s *pg.InsertStmt, parent *query) (plan.Node, []plan.Colu
 	case sel == nil:
 		ins.Input, err = b.insertDefaults(q, t)
 	case len(sel.ValuesLists) > 0 && sel.WithClause == nil && len(sel.SortClause) == 0 && sel.LimitCount == nil && sel.LimitOffset == nil:
-		ins.Input, err = b.insertValues(q, t, ords, len(s.Cols) > 0, sel.ValuesLists, s.Cols)
+		ins.Input, err = b.insertValues(q, t, ords, len(s.Cols) > 0, sel.ValuesLists, s.Cols, s.Override)
 	default:
-		ins.Input, err = b.insertSelect(q, t, ords, len(s.Cols) > 0, sel, s.Cols)
+		ins.Input, err = b.insertSelect(q, t, ords, len(s.Cols) > 0, sel, s.Cols, s.Override)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -328,12 +327,12 @@ func (b *binder) insertDefaults(q *query, t *catalog.Table) (plan.Node, error) {
 }
 
 // explicit refuses a value for a column that the server computes.
-func explicit(c *catalog.Column) error {
+func explicit(c *catalog.Column, over pg.OverridingKind) error {
 	switch {
 	case c.GeneratedText != "":
 		return sqlstate.Errorf(generatedAlways, "cannot insert a non-DEFAULT value into column \"%s\"", c.Name).
 			WithDetail("Column \"%s\" is a generated column.", c.Name)
-	case c.Identity == 'a':
+	case c.Identity == 'a' && over != pg.OverridingKind_OVERRIDING_SYSTEM_VALUE:
 		return sqlstate.Errorf(generatedAlways, "cannot insert a non-DEFAULT value into column \"%s\"", c.Name).
 			WithDetail("Column \"%s\" is an identity column defined as GENERATED ALWAYS.", c.Name).
 			WithHint("Use OVERRIDING SYSTEM VALUE to override.")
@@ -341,7 +340,7 @@ func explicit(c *catalog.Column) error {
 	return nil
 }
 
-func (b *binder) insertValues(q *query, tab *catalog.Table, ords []int, named bool, lists []*pg.Node, cols []*pg.Node) (plan.Node, error) {
+func (b *binder) insertValues(q *query, tab *catalog.Table, ords []int, named bool, lists []*pg.Node, cols []*pg.Node, over pg.OverridingKind) (plan.Node, error) {
 	v := &plan.Values{Cols: b.rowColumns(q, tab)}
 	width := -1
 	var miss map[int]expr.Expr
@@ -389,10 +388,10 @@ func (b *binder) insertValues(q *query, tab *catalog.Table, ords []int, named bo
 				switch {
 				case e == nil && c.GeneratedText != "":
 					e = null(c.T)
-				case e == nil:
+				case e == nil || c.Identity != 0 && over == pg.OverridingKind_OVERRIDING_USER_VALUE:
 					e, err = b.defaultOf(c)
 				default:
-					if err = explicit(c); err == nil {
+					if err = explicit(c, over); err == nil {
 						e, err = b.assignable(e, c.T, c.Name, location(items[i]))
 					}
 				}
@@ -423,7 +422,7 @@ func (b *binder) fold(e expr.Expr) expr.Expr {
 	return e
 }
 
-func (b *binder) insertSelect(q *query, t *catalog.Table, ords []int, named bool, sel *pg.SelectStmt, cols []*pg.Node) (plan.Node, error) {
+func (b *binder) insertSelect(q *query, t *catalog.Table, ords []int, named bool, sel *pg.SelectStmt, cols []*pg.Node, over pg.OverridingKind) (plan.Node, error) {
 	r, err := b.bindQuery(sel, q, true)
 	if err != nil {
 		return nil, err
@@ -447,7 +446,13 @@ func (b *binder) insertSelect(q *query, t *catalog.Table, ords []int, named bool
 	}
 	for i := range r.cols {
 		c := &t.Columns[ords[i]]
-		if err := explicit(c); err != nil {
+		if c.Identity != 0 && over == pg.OverridingKind_OVERRIDING_USER_VALUE {
+			if row[ords[i]], err = b.defaultOf(c); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err := explicit(c, over); err != nil {
 			return nil, err
 		}
 		if row[ords[i]], err = b.assignable(armExpr(r, i), c.T, c.Name, targetLocation(sel, i)); err != nil {
@@ -642,6 +647,10 @@ func (q *query) assignments(t *catalog.Table, list []*pg.Node) (map[int]expr.Exp
 			if c.GeneratedText != "" {
 				return nil, sqlstate.Errorf(generatedAlways, "column \"%s\" can only be updated to DEFAULT", c.Name).
 					WithDetail("Column \"%s\" is a generated column.", c.Name)
+			}
+			if c.Identity == 'a' {
+				return nil, sqlstate.Errorf(generatedAlways, "column \"%s\" can only be updated to DEFAULT", c.Name).
+					WithDetail("Column \"%s\" is an identity column defined as GENERATED ALWAYS.", c.Name)
 			}
 			if v.e, err = b.assignable(v.e, c.T, c.Name, v.loc); err != nil {
 				return nil, err

@@ -88,7 +88,9 @@ func (b *binder) utility(st parser.Stmt) (*plan.Statement, error) {
 	case *pg.Node_CreateFunctionStmt:
 		return nil, b.unsupported(-1, "CREATE FUNCTION")
 	case *pg.Node_CreateSeqStmt:
-		return nil, b.unsupported(-1, "CREATE SEQUENCE")
+		return b.createSequence(x.CreateSeqStmt)
+	case *pg.Node_AlterSeqStmt:
+		return b.alterSequence(x.AlterSeqStmt)
 	case *pg.Node_CreateTrigStmt:
 		return nil, b.unsupported(-1, "CREATE TRIGGER")
 	case *pg.Node_CreateExtensionStmt:
@@ -137,6 +139,8 @@ func (b *binder) drop(s *pg.DropStmt) (*plan.Statement, error) {
 		d.Kind = plan.DropTable
 	case pg.ObjectType_OBJECT_VIEW:
 		d.Kind = plan.DropView
+	case pg.ObjectType_OBJECT_SEQUENCE:
+		d.Kind = plan.DropSequence
 	case pg.ObjectType_OBJECT_SCHEMA:
 		d.Kind = plan.DropSchema
 	case pg.ObjectType_OBJECT_INDEX:
@@ -206,8 +210,8 @@ func (b *binder) dropOne(d *plan.Drop, s *pg.DropStmt, ns []string) error {
 	if t.Kind == catalog.KindSystem {
 		return b.errf(-1, sqlstate.InsufficientPrivilege, "permission denied: \"%s\" is a system catalog", t.Name)
 	}
-	if (t.Kind == catalog.KindView) != (d.Kind == plan.DropView) {
-		is := map[catalog.Kind]string{catalog.KindTable: "TABLE", catalog.KindView: "VIEW"}[t.Kind]
+	if want := map[plan.DropKind]catalog.Kind{plan.DropView: catalog.KindView, plan.DropSequence: catalog.KindSequence}[d.Kind]; t.Kind != want {
+		is := map[catalog.Kind]string{catalog.KindTable: "TABLE", catalog.KindView: "VIEW", catalog.KindSequence: "SEQUENCE"}[t.Kind]
 		return b.errf(-1, sqlstate.WrongObjectType, "\"%s\" is not a %s", t.Name, kind).
 			WithHint("Use DROP %s to remove a %s.", is, strings.ToLower(is))
 	}
@@ -239,7 +243,7 @@ func (b *binder) dropRole(s *pg.DropRoleStmt) (*plan.Statement, error) {
 }
 
 func (b *binder) truncate(s *pg.TruncateStmt) (*plan.Statement, error) {
-	u := &plan.Truncate{}
+	u := &plan.Truncate{Restart: s.RestartSeqs}
 	for _, n := range s.Relations {
 		rv := n.GetRangeVar()
 		t, err := b.relation(rv.Schemaname, rv.Relname, rv.Location)
@@ -398,24 +402,27 @@ func (b *binder) grant(s *pg.GrantStmt) (*plan.Statement, error) {
 		}
 	}
 	switch {
-	case s.Targtype == pg.GrantTargetType_ACL_TARGET_ALL_IN_SCHEMA && s.Objtype == pg.ObjectType_OBJECT_TABLE:
+	case s.Targtype == pg.GrantTargetType_ACL_TARGET_ALL_IN_SCHEMA && (s.Objtype == pg.ObjectType_OBJECT_TABLE || s.Objtype == pg.ObjectType_OBJECT_SEQUENCE):
 		for _, n := range s.Objects {
 			sc := b.env.Catalog.SchemaNamed(stringNode(n))
 			if sc == nil {
 				return nil, b.errf(-1, sqlstate.InvalidSchemaName, "schema \"%s\" does not exist", stringNode(n))
 			}
 			for _, t := range b.env.Catalog.Tables() {
-				if t.Schema == sc.OID {
+				if t.Schema == sc.OID && (t.Kind == catalog.KindSequence) == (s.Objtype == pg.ObjectType_OBJECT_SEQUENCE) {
 					g.Tables = append(g.Tables, t.OID)
 				}
 			}
 		}
-	case s.Targtype == pg.GrantTargetType_ACL_TARGET_OBJECT && s.Objtype == pg.ObjectType_OBJECT_TABLE:
+	case s.Targtype == pg.GrantTargetType_ACL_TARGET_OBJECT && (s.Objtype == pg.ObjectType_OBJECT_TABLE || s.Objtype == pg.ObjectType_OBJECT_SEQUENCE):
 		for _, n := range s.Objects {
 			rv := n.GetRangeVar()
 			t, err := b.relation(rv.Schemaname, rv.Relname, -1)
 			if err != nil {
 				return nil, err
+			}
+			if s.Objtype == pg.ObjectType_OBJECT_SEQUENCE && t.Kind != catalog.KindSequence {
+				return nil, b.errf(-1, sqlstate.WrongObjectType, "\"%s\" is not a sequence", t.Name)
 			}
 			if t.Kind != catalog.KindSystem {
 				g.Tables = append(g.Tables, t.OID)
@@ -463,7 +470,7 @@ func (b *binder) comment(s *pg.CommentStmt) (*plan.Statement, error) {
 	ns := names(s.Object.GetList().GetItems())
 	c := &plan.Comment{Text: s.Comment}
 	switch s.Objtype {
-	case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_VIEW:
+	case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_VIEW, pg.ObjectType_OBJECT_SEQUENCE:
 	case pg.ObjectType_OBJECT_COLUMN:
 		if len(ns) < 2 {
 			return nil, b.errf(-1, sqlstate.SyntaxError, "column name must be qualified")
@@ -485,6 +492,8 @@ func (b *binder) comment(s *pg.CommentStmt) (*plan.Statement, error) {
 		return nil, b.errf(-1, sqlstate.WrongObjectType, "\"%s\" is not a table", t.Name)
 	case s.Objtype == pg.ObjectType_OBJECT_VIEW && t.Kind != catalog.KindView:
 		return nil, b.errf(-1, sqlstate.WrongObjectType, "\"%s\" is not a view", t.Name)
+	case s.Objtype == pg.ObjectType_OBJECT_SEQUENCE && t.Kind != catalog.KindSequence:
+		return nil, b.errf(-1, sqlstate.WrongObjectType, "\"%s\" is not a sequence", t.Name)
 	case c.Column != "" && t.Ordinal(c.Column) < 0:
 		return nil, b.errf(-1, sqlstate.UndefinedColumn, "column \"%s\" of relation \"%s\" does not exist", c.Column, t.Name)
 	}

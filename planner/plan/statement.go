@@ -68,6 +68,35 @@ type CreateTable struct {
 	IfNotExists bool
 	Query       Node
 	WithNoData  bool
+	// Sequences are made with the table, for its serial and identity columns.
+	Sequences []ColumnSequence
+	// Foreign are FOREIGN KEY constraints, resolved as far as the table's own OIDs allow.
+	Foreign []catalog.ForeignKey
+}
+
+// ColumnSequence is a sequence that a column brings along.
+type ColumnSequence struct {
+	Column string
+	// Name is what the definition calls it; "" has one made of table and column.
+	Name string
+	Seq  catalog.Sequence
+}
+
+// CreateSequence makes a sequence. Owner, when not nil, is the table of the column
+// that owns it.
+type CreateSequence struct {
+	stmt
+	Table       *catalog.Table
+	IfNotExists bool
+}
+
+// AlterSequence changes a sequence's definition: to Seq. Restart, when not nil, is
+// the value that it begins anew with.
+type AlterSequence struct {
+	stmt
+	Table   *catalog.Table
+	Seq     catalog.Sequence
+	Restart *int64
 }
 
 // CreateView makes or replaces a view; Table.ViewText is its query as deparsed or
@@ -97,6 +126,7 @@ const (
 	DropRole
 	DropIndex
 	DropDatabase
+	DropSequence
 )
 
 // Drop drops objects. Names that did not exist under IF EXISTS are in Missing, for
@@ -136,6 +166,10 @@ const (
 	AddPrimaryKey
 	DropConstraint
 	NoOp
+	AddIdentity // Column.Identity and Sequence
+	SetIdentity // Column.Identity, 0 leaves it, and Sequence.Seq; Restart
+	DropIdentity
+	AddForeign
 )
 
 // AlterAction is one change.
@@ -149,12 +183,17 @@ type AlterAction struct {
 	Cascade  bool
 	Check    catalog.Check
 	Key      []string
+	// Sequence comes with an added column or identity.
+	Sequence *ColumnSequence
+	Restart  *int64
+	Foreign  catalog.ForeignKey
 }
 
-// Truncate empties tables.
+// Truncate empties tables. Restart begins the sequences of their columns anew.
 type Truncate struct {
 	stmt
-	Tables []*catalog.Table
+	Tables  []*catalog.Table
+	Restart bool
 }
 
 // SetTableProperty is CALL set_table_property('t', 'prop', 'value').

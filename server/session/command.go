@@ -112,7 +112,11 @@ func (s *Session) command(ctx context.Context, q *portal, u *plan.Session, maxRo
 				}
 			}
 			clear(s.stmts)
+			s.forgetSequences()
 			return done(s.resetAll())
+		}
+		if strings.EqualFold(u.Name, "sequences") {
+			s.forgetSequences()
 		}
 		return done(nil)
 	case plan.Notify:

@@ -21,6 +21,7 @@ import (
 	"github.com/millrace/millrace/executor/eval"
 	"github.com/millrace/millrace/executor/mem"
 	"github.com/millrace/millrace/executor/sched"
+	"github.com/millrace/millrace/executor/sequence"
 	"github.com/millrace/millrace/planner/cache"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/server/admission"
@@ -60,6 +61,8 @@ type Engine struct {
 	Queries, Errors atomic.Int64
 	// Plans are shared by all sessions; nil keeps none.
 	Plans *cache.Cache
+	// Sequences has the values of sequences.
+	Sequences *sequence.Values
 }
 
 // View, Activity and the rest are what sessions show to system relations.
@@ -93,6 +96,7 @@ type Session struct {
 	txnStart int64       // µs since 2000
 	stmtTime int64
 	marks    []savepoint
+	seqs     sequences
 
 	stmts   map[string]*prepared
 	portals map[string]*portal

@@ -64,7 +64,6 @@ var systemFuncs = map[string]systemFunc{
 	"pg_ts_parser_is_visible":            constant(types.NewBool(true)),
 	"pg_ts_template_is_visible":          constant(types.NewBool(true)),
 	"format_type":                        (*Functions).formatType,
-	"pg_get_expr":                        func(f *Functions, _ *fn.Func, a []types.Datum) (types.Datum, error) { return a[0], nil },
 	"pg_get_constraintdef":               (*Functions).constraintDef,
 	"pg_get_indexdef":                    (*Functions).indexDef,
 	"pg_get_viewdef":                     (*Functions).viewDef,
@@ -76,7 +75,6 @@ var systemFuncs = map[string]systemFunc{
 	"pg_get_function_result":             (*Functions).functionResult,
 	"pg_get_function_arguments":          (*Functions).functionArguments,
 	"pg_get_function_identity_arguments": (*Functions).functionArguments,
-	"pg_get_serial_sequence":             constant(types.Null),
 	"pg_get_partition_constraintdef":     constant(types.Null),
 	"pg_get_statisticsobjdef":            constant(types.Null),
 	"pg_get_statisticsobjdef_columns":    constant(types.Null),
@@ -125,7 +123,6 @@ var systemFuncs = map[string]systemFunc{
 	"has_language_privilege":             constant(types.NewBool(true)),
 	"has_type_privilege":                 constant(types.NewBool(true)),
 	"has_tablespace_privilege":           constant(types.NewBool(true)),
-	"has_sequence_privilege":             constant(types.NewBool(true)),
 	"has_server_privilege":               constant(types.NewBool(true)),
 	"has_foreign_data_wrapper_privilege": constant(types.NewBool(true)),
 	"pg_has_role":                        constant(types.NewBool(true)),
@@ -145,7 +142,7 @@ var systemFuncs = map[string]systemFunc{
 // Has says whether Call knows the function.
 func (f *Functions) Has(oid uint32) bool {
 	x := fn.ByOID(oid)
-	return x != nil && systemFuncs[x.Name] != nil
+	return x != nil && (systemFuncs[x.Name] != nil || rowFuncs[x.Name] != nil)
 }
 
 // Call computes one result; see executor/eval's Provider.
@@ -243,6 +240,11 @@ func (f *Functions) constraintDef(_ *fn.Func, a []types.Datum) (types.Datum, err
 		for _, c := range t.Checks {
 			if c.OID == oid {
 				return str("CHECK (" + c.Text + ")"), nil
+			}
+		}
+		for i := range t.Foreign {
+			if t.Foreign[i].OID == oid {
+				return str(f.foreignDef(t, &t.Foreign[i])), nil
 			}
 		}
 	}
@@ -453,4 +455,15 @@ func (f *Functions) hasTablePrivilege(x *fn.Func, a []types.Datum) (types.Datum,
 		}
 	}
 	return types.NewBool(false), nil
+}
+
+// rowFuncs are the set-returning functions. There are no partitions.
+var rowFuncs = map[string]func(f *Functions, a []types.Datum) ([][]types.Datum, error){
+	"pg_partition_ancestors": func(*Functions, []types.Datum) ([][]types.Datum, error) { return nil, nil },
+	"pg_partition_tree":      func(*Functions, []types.Datum) ([][]types.Datum, error) { return nil, nil },
+}
+
+// Rows gives the rows of a set-returning function; see executor/eval's RowProvider.
+func (f *Functions) Rows(x *fn.Func, a []types.Datum) ([][]types.Datum, error) {
+	return rowFuncs[x.Name](f, a)
 }

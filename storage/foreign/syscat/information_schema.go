@@ -53,6 +53,9 @@ func yes(b bool) string {
 func isTables(s *Source, v View) []row {
 	var out []row
 	for _, t := range s.all(v) {
+		if t.Kind == catalog.KindSequence {
+			continue
+		}
 		typ := "BASE TABLE"
 		if relkind(t) == "v" {
 			typ = "VIEW"
@@ -77,15 +80,23 @@ func isViews(s *Source, v View) []row {
 func isColumns(s *Source, v View) []row {
 	var out []row
 	for _, t := range s.all(v) {
+		if t.Kind == catalog.KindSequence {
+			continue
+		}
 		for i := range t.Columns {
 			c := &t.Columns[i]
 			r := row{"table_catalog": v.Database(), "table_schema": schemaName(v, t.Schema), "table_name": t.Name, "column_name": c.Name,
-				"ordinal_position": c.Attr, "column_default": orNull(c.DefaultText), "is_nullable": yes(!c.NotNull), "udt_catalog": v.Database(),
+				"ordinal_position": c.Attr, "column_default": orNull(s.Functions(v).shownExpr(c.DefaultText)), "is_nullable": yes(!c.NotNull), "udt_catalog": v.Database(),
 				"udt_schema": "pg_catalog", "dtd_identifier": utoa(uint32(c.Attr)), "is_self_referencing": "NO", "is_identity": yes(c.Identity != 0),
 				"identity_cycle": "NO", "is_generated": "NEVER", "is_updatable": yes(t.Kind == catalog.KindTable)}
 			r["data_type"] = types.FormatTypeNoMod(c.T.OID)
 			if types.IsArray(c.T.OID) {
 				r["data_type"] = "ARRAY"
+			}
+			if q := v.Catalog().Table(c.Sequence); c.Identity != 0 && q != nil {
+				r["identity_generation"] = map[byte]string{'a': "ALWAYS", 'd': "BY DEFAULT"}[c.Identity]
+				r["identity_start"], r["identity_increment"], r["identity_maximum"], r["identity_minimum"] = q.Seq.Start, q.Seq.Inc, q.Seq.Max, q.Seq.Min
+				r["identity_cycle"] = yes(q.Seq.Cycle)
 			}
 			if c.GeneratedText != "" {
 				r["is_generated"], r["generation_expression"], r["column_default"] = "ALWAYS", c.GeneratedText, nil

@@ -75,6 +75,8 @@ func relkind(t *catalog.Table) string {
 		return t.Props["relkind"]
 	case t.Kind == catalog.KindView:
 		return "v"
+	case t.Kind == catalog.KindSequence:
+		return "S"
 	}
 	return "r"
 }
@@ -127,12 +129,19 @@ func aclText(v View, acl []catalog.ACLItem) any {
 
 func pgClass(s *Source, v View) []row {
 	var out []row
+	// Tables of foreign keys have triggers in PostgreSQL; tools look for the keys by them.
+	keyed := map[uint32]bool{}
+	for _, t := range v.Catalog().Tables() {
+		for _, k := range t.Foreign {
+			keyed[t.OID], keyed[k.RefTable] = true, true
+		}
+	}
 	for _, t := range s.all(v) {
 		kind := relkind(t)
 		r := row{"oid": t.OID, "relname": t.Name, "relnamespace": t.Schema, "reltype": t.RelType, "reloftype": 0, "relowner": t.Owner,
 			"relam": 0, "relfilenode": 0, "reltablespace": 0, "relpages": 0, "reltuples": -1.0, "relallvisible": 0, "reltoastrelid": 0,
 			"relhasindex": len(t.PK) > 0, "relisshared": false, "relpersistence": "p", "relkind": kind, "relnatts": len(t.Columns),
-			"relchecks": len(t.Checks), "relhasrules": kind == "v", "relhastriggers": false, "relhassubclass": false, "relrowsecurity": false,
+			"relchecks": len(t.Checks), "relhasrules": kind == "v", "relhastriggers": keyed[t.OID], "relhassubclass": false, "relrowsecurity": false,
 			"relforcerowsecurity": false, "relispopulated": true, "relreplident": "d", "relispartition": false, "relrewrite": 0,
 			"relfrozenxid": 0, "relminmxid": 0, "relacl": aclText(v, t.ACL)}
 		if kind == "r" {
@@ -349,6 +358,16 @@ func pgConstraint(s *Source, v View) []row {
 		for _, c := range t.Checks {
 			add(t, c.OID, c.Name, "c", []int16{}, 0, c.Text)
 		}
+		for i := range t.Foreign {
+			k := &t.Foreign[i]
+			add(t, k.OID, k.Name, "f", attrs(t, k.Columns), 0, nil)
+			r := out[len(out)-1]
+			r["confrelid"], r["confupdtype"], r["confdeltype"], r["confmatchtype"] = k.RefTable, string(k.OnUpdate), string(k.OnDelete), string(k.Match)
+			r["convalidated"], r["condeferrable"], r["condeferred"], r["connoinherit"] = false, k.Deferrable, k.Deferred, true
+			if ref := v.Catalog().Table(k.RefTable); ref != nil {
+				r["confkey"], r["conindid"] = attrs(ref, k.RefColumns), ref.PKOID
+			}
+		}
 	}
 	return out
 }
@@ -371,6 +390,16 @@ func pgDescription(s *Source, v View) []row {
 func pgDepend(s *Source, v View) []row {
 	var out []row
 	for _, t := range v.Catalog().Tables() {
+		if q := t.Seq; q != nil && q.OwnerTable != 0 {
+			if of := v.Catalog().Table(q.OwnerTable); of != nil && of.ColumnByID(q.OwnerColumn) != nil {
+				typ := "a"
+				if q.Identity {
+					typ = "i"
+				}
+				out = append(out, row{"classid": pgClassOID, "objid": t.OID, "objsubid": 0, "refclassid": pgClassOID, "refobjid": of.OID,
+					"refobjsubid": of.ColumnByID(q.OwnerColumn).Attr, "deptype": typ})
+			}
+		}
 		for _, d := range t.DependsOn {
 			out = append(out, row{"classid": 2618, "objid": t.OID + 2, "objsubid": 0, "refclassid": pgClassOID, "refobjid": d, "refobjsubid": 0, "deptype": "n"})
 		}
@@ -484,6 +513,17 @@ func pgOpclass(s *Source, v View) []row {
 	for _, c := range opclasses {
 		out = append(out, row{"oid": c.oid, "opcmethod": btreeAM, "opcname": c.name, "opcnamespace": catalog.PgCatalogOID, "opcowner": catalog.PostgresRoleOID,
 			"opcfamily": c.family, "opcintype": c.typ, "opcdefault": c.def, "opckeytype": 0})
+	}
+	return out
+}
+
+// attrs are the numbers of columns given by id.
+func attrs(t *catalog.Table, ids []int32) []int16 {
+	out := []int16{}
+	for _, id := range ids {
+		if c := t.ColumnByID(id); c != nil {
+			out = append(out, c.Attr)
+		}
 	}
 	return out
 }

@@ -37,6 +37,15 @@ type View interface {
 	// CancelBackend is pg_cancel_backend and pg_terminate_backend.
 	CancelBackend(pid int32, terminate bool) (bool, error)
 	PID() int32
+	// Nextval, Currval, Lastval and Setval are the functions of those names.
+	Nextval(t *catalog.Table) (int64, error)
+	Currval(t *catalog.Table) (int64, error)
+	Lastval() (int64, error)
+	Setval(t *catalog.Table, n int64, called bool) error
+	// SequenceState is where a sequence is, and how far the durable state is ahead.
+	SequenceState(t *catalog.Table) (last int64, called bool, ahead int, err error)
+	// MayUseSequence says whether the user has one of these privileges (letters).
+	MayUseSequence(t *catalog.Table, letters string) bool
 	// Subscription tells how a subscription is doing; nil for one not known yet.
 	Subscription(oid uint32) *SubscriptionInfo
 	Now() int64
@@ -112,6 +121,9 @@ type provider func(s *Source, v View) []row
 
 // Rows gives a relation's content as the session of v sees it.
 func (s *Source) Rows(v View, t *catalog.Table) ([][]types.Datum, error) {
+	if t.Kind == catalog.KindSequence {
+		return sequenceRows(v, t)
+	}
 	schema := map[uint32]string{catalog.PgCatalogOID: "pg_catalog", catalog.InformationSchemaOID: "information_schema", catalog.HologresSchemaOID: "hologres"}[t.Schema]
 	p := providers[schema+"."+t.Name]
 	if p == nil {
