@@ -19,7 +19,6 @@ import (
 	"github.com/millrace/millrace/server/auth"
 	"github.com/millrace/millrace/server/job"
 	"github.com/millrace/millrace/server/session"
-	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
 	"github.com/millrace/millrace/storage/foreign/syscat"
 	"github.com/millrace/millrace/storage/tablet"
@@ -28,7 +27,7 @@ import (
 // engine ties storage, catalog, planner, executor and sessions together.
 type engine struct {
 	*session.Engine
-	store storage.Store
+	store *tablet.Store
 	pool  *sched.Pool
 	jobs  *job.Supervisor
 }
@@ -124,7 +123,19 @@ func (e *engine) Collectors() []prometheus.Collector {
 	counter := func(name, help string, f func() float64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "millrace", Name: name, Help: help}, f)
 	}
+	_, files := e.store.Written()
+	written := func(what string, f func() int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "millrace", Name: "written_bytes_total",
+			Help: "Bytes written to the log, and to files by flushes, compactions and large commits, and to deletes files.", ConstLabels: prometheus.Labels{"what": what}},
+			func() float64 { return float64(f()) })
+	}
 	return []prometheus.Collector{
+		written("log", func() int64 { n, _ := e.store.Written(); return n }),
+		written("flush", files.Flush.Load),
+		written("compaction", files.Merge.Load),
+		written("side", files.Side.Load),
+		written("deletes", files.Deletes.Load),
+		gauge("key_filter_bytes", "Memory that key filters take.", func() float64 { return float64(e.store.FilterBytes()) }),
 		e.jobs.Collector(),
 		counter("statements_total", "Statements and messages run.", func() float64 { return float64(e.Queries.Load()) }),
 		counter("statement_errors_total", "Statements that failed.", func() float64 { return float64(e.Errors.Load()) }),

@@ -346,6 +346,9 @@ func (in *mergeInput) born(i int) uint64 {
 func (m *merging) write(ctx context.Context, order []segment.SortColumn, oldest uint64) error {
 	m.w = m.t.newSegWriter(m.sch, order, encoding.S2)
 	m.w.settled = true
+	if m.t.cfg.Written != nil {
+		m.w.written = &m.t.cfg.Written.Merge
+	}
 	ins := make([]*mergeInput, len(m.in))
 	for i, s := range m.in {
 		ins[i] = m.openInput(s)

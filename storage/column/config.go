@@ -1,6 +1,8 @@
 package column
 
 import (
+	"sync/atomic"
+
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
@@ -26,12 +28,22 @@ type Config struct {
 	Limits    Limits
 	// Cache keeps strings of compressed segments decompressed; nil for none.
 	Cache *segment.HeapCache
+	// Written counts what goes to files; nil for nobody.
+	Written *Written
 	// Filters bounds the memory for key filters; nil for no bound.
 	Filters *FilterBudget
 
 	// own marks a transaction's private tablet: commits are statements, row ids
 	// provisional, and nothing is ever dead for everyone.
 	own bool
+}
+
+// Written counts the bytes that tablets have written to files, by reason.
+type Written struct {
+	Flush   atomic.Int64 // memtables
+	Merge   atomic.Int64 // compaction
+	Side    atomic.Int64 // large commits
+	Deletes atomic.Int64
 }
 
 // Limits are the sizes at which a tablet acts. Zero fields take the defaults.

@@ -161,6 +161,9 @@ func (t *Tablet) writeDeletes(f storage.CSN, segs []segDeletes) (string, error) 
 	if err != nil {
 		return "", err
 	}
+	if t.cfg.Written != nil {
+		t.cfg.Written.Deletes.Add(int64(len(b)))
+	}
 	name := t.cfg.NextFile() + DeletesSuffix
 	return name, blob.WriteFile(t.cfg.Files, name, b)
 }

@@ -56,6 +56,9 @@ func NewOverlay(table *catalog.Table, shard int, files blob.Dir, nextFile func()
 	return &Overlay{t: t}
 }
 
+// CountWrites has w count what the overlay spills.
+func (o *Overlay) CountWrites(w *Written) { o.t.cfg.Written = w }
+
 // SetSchema takes over a definition of the table that the transaction made; chunks
 // from the next on have its columns.
 func (o *Overlay) SetSchema(table *catalog.Table) { o.t.SetSchema(table) }

@@ -2,6 +2,7 @@ package column
 
 import (
 	"bufio"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/storage/blob"
 	"github.com/millrace/millrace/storage/segment"
@@ -20,6 +21,7 @@ type segWriter struct {
 	opts     segment.Options
 	rowsMax  int
 	settled  bool // what the files' infos say
+	written  *atomic.Int64
 
 	w      *segment.Writer
 	name   string
@@ -43,7 +45,14 @@ func (t *Tablet) newSegWriter(sch *schema, sort []segment.SortColumn, codec enco
 	if sch.rowID >= 0 {
 		o.KeyIndex = -1 // row ids are found by zone maps
 	}
-	return &segWriter{files: t.cfg.Files, nextFile: t.cfg.NextFile, schema: s, opts: o, rowsMax: t.cfg.Limits.SegmentRows}
+	w := &segWriter{files: t.cfg.Files, nextFile: t.cfg.NextFile, schema: s, opts: o, rowsMax: t.cfg.Limits.SegmentRows}
+	if t.cfg.Written != nil {
+		w.written = &t.cfg.Written.Flush
+		if t.cfg.own {
+			w.written = &t.cfg.Written.Side
+		}
+	}
+	return w
 }
 
 // append adds the rows of b with their commits; it starts and ends files as needed.
@@ -107,6 +116,9 @@ func (w *segWriter) end(full bool) error {
 	if err != nil {
 		_ = w.files.Remove(w.name + blob.TempSuffix)
 		return err
+	}
+	if w.written != nil {
+		w.written.Add(meta.Bytes)
 	}
 	full = full || meta.Rows >= w.rowsMax
 	w.infos = append(w.infos, SegmentInfo{File: w.name, Size: meta.Bytes, Rows: meta.Rows, Settled: w.settled, Full: full})

@@ -151,6 +151,7 @@ func (o *ownTable) over(x *Store, base []*column.Snapshot) ([]*column.Snapshot, 
 func (s *ownShard) need(st *Store, t *catalog.Table, index int) *column.Overlay {
 	if s.overlay == nil {
 		s.overlay = column.NewOverlay(t, index, st.data, st.newFile, st.opts.Limits)
+		s.overlay.CountWrites(&st.written)
 	}
 	return s.overlay
 }

@@ -62,3 +62,10 @@ func (s *Store) Writes(oid uint32) (w storage.Writes) {
 	}
 	return w
 }
+
+// Written gives counters of bytes written since the start: to the log, and to files of
+// column tablets by reason.
+func (s *Store) Written() (log int64, files *column.Written) { return s.log.Written(), &s.written }
+
+// FilterBytes is the memory that key filters take.
+func (s *Store) FilterBytes() int64 { return s.filters.Bytes() }

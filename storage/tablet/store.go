@@ -125,6 +125,7 @@ type Store struct {
 	man     *manifest
 	cache   *segment.HeapCache
 	filters column.FilterBudget
+	written column.Written
 	locks   *txn.Locks
 	marks   txn.Watermarks
 	hist    history

@@ -12,6 +12,7 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
@@ -87,6 +88,8 @@ type Log struct {
 	number uint64
 	offset int64
 	buf    []byte
+
+	written atomic.Int64
 
 	soon chan struct{}
 	stop chan struct{}
@@ -349,8 +352,14 @@ func (l *Log) write(batch []*Entry) error {
 	if err := flush(); err != nil {
 		return err
 	}
+	for _, e := range batch {
+		l.written.Add(int64(len(e.Buf)))
+	}
 	return l.out.Sync()
 }
+
+// Written is the number of bytes written since the log was opened.
+func (l *Log) Written() int64 { return l.written.Load() }
 
 // rotate syncs the file in full and begins the next: so a bad frame in any file
 // but the last is corruption, whatever it says.
