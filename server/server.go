@@ -100,6 +100,11 @@ func Run(ctx context.Context, cfg Config, open OpenFunc) (err error) {
 	if err != nil {
 		return err
 	}
+	for _, a := range cfg.Listen {
+		if _, _, err := net.SplitHostPort(a); err != nil && !strings.HasPrefix(a, "unix:") {
+			return fmt.Errorf("--listen: %q is neither host:port nor unix:PATH", a)
+		}
+	}
 	dir, err := lockDir(cfg.DataDir)
 	if err != nil {
 		return err

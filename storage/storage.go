@@ -185,6 +185,9 @@ type Txn interface {
 	// the change was made for is not so any more it fails with 40001, and has done
 	// nothing but take locks: made again for the catalog as it is then, it succeeds.
 	Change(ctx context.Context, d *catalog.Delta) error
+	// Lock keeps others from writing a table until the transaction ends; it waits for
+	// those that do.
+	Lock(ctx context.Context, table uint32) error
 	// Note keeps a value under a key with the commit; nil removes it. Notes are for
 	// background work whose state must agree with the rows that it wrote, like the
 	// positions of a subscription's source. They make no new catalog version, and

@@ -260,7 +260,7 @@ func parseOffsets(s string) (map[int32]int64, bool) {
 		p, off, ok := strings.Cut(item, ":")
 		part, err := strconv.ParseInt(strings.TrimSpace(p), 10, 32)
 		n, err2 := strconv.ParseInt(strings.TrimSpace(off), 10, 64)
-		if !ok || err != nil || err2 != nil || part < 0 || n < 0 {
+		if _, dup := at[int32(part)]; dup || !ok || err != nil || err2 != nil || part < 0 || n < 0 {
 			return nil, false
 		}
 		at[int32(part)] = n

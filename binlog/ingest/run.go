@@ -159,7 +159,8 @@ func newPipeline(ctx context.Context, env *Env, v *catalog.Version, sub *catalog
 	return p, nil
 }
 
-// CheckTarget says whether a table can be the target of a subscription.
+// CheckTarget says whether a table can be the target of a subscription, and whether
+// the format's options fit it.
 func CheckTarget(t *catalog.Table, o *Options) error {
 	switch {
 	case !o.Append && len(t.PK) == 0:
@@ -176,7 +177,8 @@ func CheckTarget(t *catalog.Table, o *Options) error {
 	if i := t.Ordinal(o.Rescued); o.Evolution == EvolveRescue && i >= 0 && t.Columns[i].T.OID != types.JSONB.OID {
 		return sqlstate.Errorf(sqlstate.DatatypeMismatch, "column \"%s\" for unknown fields is not of type jsonb", o.Rescued)
 	}
-	return nil
+	_, err := o.Format.New(&format.Config{Table: t, Append: o.Append, Options: o.FormatOptions, Env: &types.Env{}, Rescue: -1})
+	return err
 }
 
 // open connects to the source, and notes where partitions begin that are new: what

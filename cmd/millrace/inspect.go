@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -19,7 +21,9 @@ type inspectCmd struct {
 // server may be running.
 func (c *inspectCmd) Run() error {
 	path := filepath.Join(c.DataDir, "store")
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is no data directory: it has no store", c.DataDir)
+	} else if err != nil {
 		return err
 	}
 	dir, err := blob.OpenLocal(path)

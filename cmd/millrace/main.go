@@ -27,7 +27,7 @@ func main() {
 		kong.Name("millrace"),
 		kong.Description("A real-time warehouse that speaks the PostgreSQL protocol."),
 		kong.DefaultEnvars("MILLRACE"),
-		kong.UsageOnError(),
+		kong.ShortUsageOnError(),
 	)
 	if err := k.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "millrace:", err)

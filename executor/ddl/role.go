@@ -111,7 +111,15 @@ func roleOptions(env *Env, r *catalog.Role, opts map[string]string) error {
 				return err
 			}
 			r.Password = verifier
-		case "connectionlimit", "validuntil", "inroles", "rolemembers", "adminmembers", "sysid":
+		case "connectionlimit":
+			if val != "-1" { // no limit
+				return sqlstate.Unsupported("CONNECTION LIMIT")
+			}
+		case "validuntil":
+			if val != "" && !strings.EqualFold(val, "infinity") {
+				return sqlstate.Unsupported("VALID UNTIL")
+			}
+		case "sysid": // ignored, as in PostgreSQL
 		default:
 			return sqlstate.Unsupported("role option \"%s\"", k)
 		}

@@ -230,7 +230,8 @@ func alterSubscription(ctx context.Context, env *Env, x *plan.AlterSubscription)
 			}
 		}
 	}
-	if err := checkSubscription(env, &s, x.Target); err != nil && s.Enabled {
+	// One that is disabled may rest on what is gone, but takes no wrong options.
+	if err := checkSubscription(env, &s, x.Target); err != nil && (s.Enabled || x.Conn != "" || len(x.Options) > 0) {
 		return err
 	}
 	if s.Enabled {

@@ -36,6 +36,10 @@ func badProp(format string, args ...any) error {
 	return sqlstate.Errorf(sqlstate.InvalidParameterValue, format, args...)
 }
 
+func badValue(name, value, hint string) error {
+	return sqlstate.Errorf(sqlstate.InvalidParameterValue, "invalid value for parameter \"%s\": \"%s\"", name, value).WithHint("%s", hint)
+}
+
 // CreationOnly says whether a property, by the catalog's spelling, is fixed when
 // the table is created.
 func CreationOnly(name string) bool { return creationOnly[name] }
@@ -60,7 +64,7 @@ func SetProp(t *catalog.Table, name, value string, settings map[string]string) e
 		case "row,column", "column,row":
 			return sqlstate.Unsupported("orientation 'row,column'")
 		default:
-			return badProp("invalid value for parameter \"orientation\": \"%s\"", value).(*sqlstate.Error).WithHint("Available values: column, row, row,column.")
+			return badValue(name, value, "Available values: column, row, row,column.")
 		}
 	case "distribution_key":
 		cols, err := propColumns(t, canon, value)
@@ -126,29 +130,29 @@ func SetProp(t *catalog.Table, name, value string, settings map[string]string) e
 	case "time_to_live_in_seconds", "binlog.ttl":
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil || n <= 0 {
-			return badProp("invalid value for parameter \"%s\": \"%s\"", name, value)
+			return badValue(name, value, "It is a number of seconds, at least 1.")
 		}
 		value = strconv.FormatInt(n, 10)
 	case "shard_count":
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 || n > 256 {
-			return badProp("invalid value for parameter \"shard_count\": \"%s\"", value)
+			return badValue(name, value, "It is a number from 1 to 256.")
 		}
 		t.Shards = n
 		return nil
 	case "binlog.level":
 		value = strings.ToLower(value)
 		if value != "none" && value != "replica" {
-			return badProp("invalid value for parameter \"%s\": \"%s\"", name, value).(*sqlstate.Error).WithHint("Available values: none, replica.")
+			return badValue(name, value, "Available values: none, replica.")
 		}
 	case "storage_mode":
 		if value != "hot" && value != "cold" {
-			return badProp("invalid value for parameter \"storage_mode\": \"%s\"", value)
+			return badValue(name, value, "Available values: hot, cold.")
 		}
 	case "mutate_type":
 		value = strings.ToLower(value)
 		if value != "none" && value != "appendonly" {
-			return badProp("invalid value for parameter \"mutate_type\": \"%s\"", value)
+			return badValue(name, value, "Available values: none.")
 		}
 		if value == "appendonly" {
 			return sqlstate.Unsupported("mutate_type 'appendonly'")

@@ -6,6 +6,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v5"
 
+	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/fn"
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -61,13 +62,7 @@ func (b *binder) session(st parser.Stmt) (*plan.Statement, error) {
 	case *pg.Node_ConstraintsSetStmt:
 		return sessionStmt("SET CONSTRAINTS", &plan.Session{Kind: plan.SetConstraints})
 	case *pg.Node_LockStmt:
-		for _, n := range x.LockStmt.Relations {
-			rv := n.GetRangeVar()
-			if _, err := b.relation(rv.Schemaname, rv.Relname, -1); err != nil {
-				return nil, err
-			}
-		}
-		return sessionStmt("LOCK TABLE", &plan.Session{Kind: plan.LockTable})
+		return b.lock(x.LockStmt)
 	case *pg.Node_AlterRoleSetStmt:
 		return nil, b.unsupported(-1, "ALTER ROLE ... SET")
 	case *pg.Node_AlterDatabaseSetStmt:
@@ -76,6 +71,28 @@ func (b *binder) session(st parser.Stmt) (*plan.Statement, error) {
 		return nil, b.unsupported(-1, "ALTER SYSTEM")
 	}
 	return nil, b.unsupported(-1, "statement %s", strings.TrimSuffix(strings.TrimPrefix(nodeName(st.Node), "Node_"), "Stmt"))
+}
+
+// shareLock is PostgreSQL's number of the weakest lock of a table that keeps others
+// from writing.
+const shareLock = 5
+
+func (b *binder) lock(s *pg.LockStmt) (*plan.Statement, error) {
+	if s.Nowait {
+		return nil, b.unsupported(-1, "LOCK TABLE ... NOWAIT")
+	}
+	u := &plan.Session{Kind: plan.LockTable}
+	for _, n := range s.Relations {
+		rv := n.GetRangeVar()
+		t, err := b.relation(rv.Schemaname, rv.Relname, rv.Location)
+		if err != nil {
+			return nil, err
+		}
+		if t.Kind == catalog.KindTable && s.Mode >= shareLock {
+			u.Tables = append(u.Tables, t)
+		}
+	}
+	return sessionStmt("LOCK TABLE", u)
 }
 
 // transactionModes reads ISOLATION LEVEL, READ ONLY and DEFERRABLE.

@@ -292,7 +292,8 @@ type Session struct {
 	ParamTs []types.T
 	Count   int64 // FETCH
 	Chain   bool
-	Offset  int // byte offset of Text in the query
+	Offset  int              // byte offset of Text in the query
+	Tables  []*catalog.Table // LOCK TABLE, when its mode keeps others from writing
 }
 
 // SessionKind is the kind of a Session statement.

@@ -81,21 +81,28 @@ func TestStatements(t *testing.T) {
 	must(t, conn, "CREATE ROLE joe LOGIN")
 	create := "CREATE SUBSCRIPTION s CONNECTION 'kafka://" + addr + "' PUBLICATION \"a\" WITH "
 	for sql, want := range map[string][2]string{
-		create + "(target = 't')":                                            {"22023", "subscription needs the parameter \"format\""},
-		create + "(format = 'json')":                                         {"22023", "subscription needs the parameter \"target\""},
-		create + "(format = 'xml', target = 't')":                            {"22023", "invalid value for subscription parameter \"format\": \"xml\""},
-		create + "(format = 'json', target = 'gone')":                        {"42P01", "relation \"gone\" does not exist"},
-		create + "(format = 'json', target = 'nokey')":                       {"42P16", "table \"nokey\" has no primary key"},
-		create + "(format = 'json', target = 't', slot_name = 'x')":          {"42601", "unrecognized subscription parameter: \"slot_name\""},
-		create + "(format = 'json', target = 't', start = 'monday')":         {"22023", "invalid value for subscription parameter \"start\": \"monday\""},
-		create + "(format = 'json', format = 'json', target = 't')":          {"42601", "conflicting or redundant options"},
-		create + "(format = 'json', target = 't', on_error = 'ignore')":      {"22023", "invalid value for subscription parameter \"on_error\""},
-		"CREATE SUBSCRIPTION s CONNECTION 'host=x' PUBLICATION a":            {"42601", "invalid connection string syntax"},
-		"CREATE SUBSCRIPTION s CONNECTION 'pulsar://x' PUBLICATION a":        {"0A000", "a subscription to \"pulsar://\" is not supported"},
-		"CREATE SUBSCRIPTION s CONNECTION 'kafka://x' PUBLICATION a, a":      {"42710", "publication name \"a\" used more than once"},
-		"ALTER SUBSCRIPTION gone DISABLE":                                    {"42704", "subscription \"gone\" does not exist"},
-		"DROP SUBSCRIPTION gone":                                             {"42704", "subscription \"gone\" does not exist"},
-		"SET ROLE joe; " + create + "(format = 'json', target = 'public.t')": {"42501", "permission denied to create subscription"},
+		create + "(target = 't')":                                                                               {"22023", "subscription needs the parameter \"format\""},
+		create + "(format = 'json')":                                                                            {"22023", "subscription needs the parameter \"target\""},
+		create + "(format = 'xml', target = 't')":                                                               {"22023", "invalid value for subscription parameter \"format\": \"xml\""},
+		create + "(format = 'json', target = 'gone')":                                                           {"42P01", "relation \"gone\" does not exist"},
+		create + "(format = 'json', target = 'nokey')":                                                          {"42P16", "table \"nokey\" has no primary key"},
+		create + "(format = 'json', target = 't', slot_name = 'x')":                                             {"42601", "unrecognized subscription parameter: \"slot_name\""},
+		create + "(format = 'json', target = 't', start = 'monday')":                                            {"22023", "invalid value for subscription parameter \"start\": \"monday\""},
+		create + "(format = 'json', format = 'json', target = 't')":                                             {"42601", "conflicting or redundant options"},
+		create + "(format = 'json', target = 't', on_error = 'ignore')":                                         {"22023", "invalid value for subscription parameter \"on_error\""},
+		create + "(format = 'json', target = 't', start = '0:1,0:2')":                                           {"22023", "invalid value for subscription parameter \"start\": \"0:1,0:2\""},
+		create + "(format = 'json', target = 't', paths = 'v = a..b')":                                          {"22023", "invalid path \"a..b\": a name is missing"},
+		create + "(format = 'json', target = 't', paths = 'gone = a')":                                          {"42703", "gone"},
+		create + "(format = 'json', target = 't', timestamp_unit = 'fortnight')":                                {"22023", "fortnight"},
+		create + "(format = 'debezium-json', target = 't', decimal_handling_mode = 'x')":                        {"22023", "decimal_handling_mode"},
+		create + "(format = 'json', target = 't', sasl_mechanism = 'plain')":                                    {"22023", "subscription needs the parameter \"sasl_username\""},
+		"CREATE SUBSCRIPTION s CONNECTION 'kafka://x:99999' PUBLICATION a WITH (format = 'json', target = 't')": {"22023", "invalid port number: \"99999\""},
+		"CREATE SUBSCRIPTION s CONNECTION 'host=x' PUBLICATION a":                                               {"42601", "invalid connection string syntax"},
+		"CREATE SUBSCRIPTION s CONNECTION 'pulsar://x' PUBLICATION a":                                           {"0A000", "a subscription to \"pulsar://\" is not supported"},
+		"CREATE SUBSCRIPTION s CONNECTION 'kafka://x' PUBLICATION a, a":                                         {"42710", "publication name \"a\" used more than once"},
+		"ALTER SUBSCRIPTION gone DISABLE":                                                                       {"42704", "subscription \"gone\" does not exist"},
+		"DROP SUBSCRIPTION gone":                                                                                {"42704", "subscription \"gone\" does not exist"},
+		"SET ROLE joe; " + create + "(format = 'json', target = 'public.t')":                                    {"42501", "permission denied to create subscription"},
 	} {
 		if strings.HasPrefix(sql, "SET ROLE") {
 			other := node.Connect(t, strings.Replace(n.DSN, "postgres@", "joe@", 1))
@@ -108,6 +115,11 @@ func TestStatements(t *testing.T) {
 	fails(t, conn, create+"(format = 'json', target = 't')", "42710", "subscription \"s\" already exists")
 	put(t, cl, "a", `{"id":1,"v":"x","n":1}`, `{"id":2}`)
 	becomes(t, conn, "SELECT coalesce(string_agg(id || v, ',' ORDER BY id), '') FROM t", "1x,2none")
+
+	// One that is disabled takes no wrong options either.
+	must(t, conn, "ALTER SUBSCRIPTION s DISABLE")
+	fails(t, conn, "ALTER SUBSCRIPTION s SET (on_error = 'ignore')", "22023", "invalid value for subscription parameter \"on_error\"")
+	must(t, conn, "ALTER SUBSCRIPTION s ENABLE")
 
 	// It stops at a message that cannot be applied, and goes on when told what to do.
 	put(t, cl, "a", `{"id":"three"}`, `{"id":4}`)

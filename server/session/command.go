@@ -3,10 +3,12 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/executor/ddl"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/server/pgwire"
 	"github.com/millrace/millrace/storage/vec"
@@ -121,7 +123,9 @@ func (s *Session) command(ctx context.Context, q *portal, u *plan.Session, maxRo
 		return done(nil)
 	case plan.Notify:
 		return false, sqlstate.Unsupported("NOTIFY")
-	case plan.LockTable, plan.SetConstraints, plan.Listen, plan.Unlisten, plan.Checkpoint, plan.DoNothing:
+	case plan.LockTable:
+		return done(s.lock(ctx, u))
+	case plan.SetConstraints, plan.Listen, plan.Unlisten, plan.Checkpoint, plan.DoNothing:
 		if u.Kind == plan.Checkpoint {
 			return done(s.eng.Store.Flush(ctx))
 		}
@@ -131,6 +135,26 @@ func (s *Session) command(ctx context.Context, q *portal, u *plan.Session, maxRo
 		return done(nil)
 	}
 	return false, sqlstate.Unsupported("this statement")
+}
+
+// lock is LOCK TABLE.
+func (s *Session) lock(ctx context.Context, u *plan.Session) error {
+	if !s.block && !s.implicit {
+		return sqlstate.Errorf(sqlstate.NoActiveSQLTransaction, "LOCK TABLE can only be used in transaction blocks")
+	}
+	cat := s.catalog()
+	for _, t := range u.Tables {
+		if !ddl.Owns(cat, s.user, t.Owner) && !slices.ContainsFunc([]byte("wdD"), func(p byte) bool { return ddl.Granted(cat, s.user, t.ACL, p) }) {
+			return sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied for table %s", t.Name)
+		}
+	}
+	s.open(true)
+	for _, t := range u.Tables {
+		if err := s.txn.Lock(ctx, t.OID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func quoteList(items []string) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
 )
@@ -100,4 +101,29 @@ func TestDependsMeanwhile(t *testing.T) {
 			t.Errorf("%s, then %s: %v", c.first, c.second, err)
 		}
 	}
+}
+
+// TestLockTable: who locks a table keeps others from writing it until the end.
+func TestLockTable(t *testing.T) {
+	e := open(t)
+	a, b := session(t, e), session(t, e)
+	exec(t, a, "CREATE TABLE l (k int PRIMARY KEY, n int)")
+	exec(t, a, "INSERT INTO l VALUES (1, 0)")
+	if err := a.Simple(context.Background(), "LOCK TABLE l", &sink{}); sqlstate.CodeOf(err) != sqlstate.NoActiveSQLTransaction {
+		t.Errorf("outside a block: %v", err)
+	}
+	exec(t, a, "BEGIN")
+	exec(t, a, "LOCK TABLE l IN ACCESS SHARE MODE") // keeps nobody from anything
+	exec(t, b, "UPDATE l SET n = n + 1")
+	exec(t, a, "LOCK TABLE l")
+	short, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := b.Simple(short, "UPDATE l SET n = n + 1", &sink{}); err == nil {
+		t.Error("an update while the table is locked")
+	}
+	if n := exec(t, b, "SELECT n::int8 FROM l").value(); n != 1 {
+		t.Errorf("n is %d", n)
+	}
+	exec(t, a, "COMMIT")
+	exec(t, b, "UPDATE l SET n = n + 1")
 }

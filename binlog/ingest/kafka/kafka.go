@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -367,18 +368,23 @@ func (h *hooks) well() {
 	}
 }
 
-func brokers(hosts string) []string {
+func brokers(hosts string) ([]string, error) {
 	var out []string
 	for _, h := range strings.Split(hosts, ",") {
 		if h = strings.TrimSpace(h); h == "" {
 			continue
 		}
-		if _, _, err := net.SplitHostPort(h); err != nil {
-			h = net.JoinHostPort(strings.Trim(h, "[]"), "9092")
+		_, port, err := net.SplitHostPort(h)
+		if err != nil {
+			h, port = net.JoinHostPort(strings.Trim(h, "[]"), "9092"), "9092"
+		}
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, sqlstate.Errorf(sqlstate.InvalidParameterValue, "invalid port number: \"%s\"", port).
+				WithHint("Brokers are host:port, several with commas; without a port it is 9092.")
 		}
 		if !slices.Contains(out, h) {
 			out = append(out, h)
 		}
 	}
-	return out
+	return out, nil
 }

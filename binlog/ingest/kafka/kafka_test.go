@@ -249,7 +249,7 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%s: %v", conn, err)
 		}
 	}
-	if got := fmt.Sprint(brokers("a, b:1,[::1]:2,a")); got != "[a:9092 b:1 [::1]:2]" {
-		t.Error(got)
+	if got, err := brokers("a, b:1,[::1]:2,a"); err != nil || fmt.Sprint(got) != "[a:9092 b:1 [::1]:2]" {
+		t.Error(got, err)
 	}
 }

@@ -38,7 +38,10 @@ func clientOptions(c *ingest.OpenConfig) ([]kgo.Opt, error) {
 		}
 		return query.Get(k)
 	}
-	seeds := brokers(c.Conn.Host)
+	seeds, err := brokers(c.Conn.Host)
+	if err != nil {
+		return nil, err
+	}
 	if len(seeds) == 0 {
 		return nil, sqlstate.Errorf(sqlstate.InvalidParameterValue, "connection string names no broker")
 	}
@@ -89,6 +92,10 @@ func clientOptions(c *ingest.OpenConfig) ([]kgo.Opt, error) {
 		opts = append(opts, kgo.SASL(scram.Auth{User: user, Pass: pass}.AsSha512Mechanism()))
 	default:
 		return nil, bad("sasl_mechanism", v, "Choose plain, scram-sha-256 or scram-sha-512.")
+	}
+	if get("sasl_mechanism") != "" && user == "" {
+		return nil, sqlstate.Errorf(sqlstate.InvalidParameterValue, "subscription needs the parameter \"sasl_username\"").
+			WithHint("It may also stand in the connection string, as kafka://user:password@host:port.")
 	}
 	on, err := isOn("ssl", get("ssl"))
 	if err != nil {
