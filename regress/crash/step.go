@@ -25,7 +25,7 @@ func (t *tx) statement() error {
 	names := slices.Sorted(maps.Keys(t.s))
 	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasSuffix(n, "_sync") })
 	r := t.w.rng
-	k := r.IntN(40)
+	k := r.IntN(43)
 	if len(names) == 0 || k == 0 && len(names) < 4 {
 		return t.create()
 	}
@@ -65,6 +65,11 @@ func (t *tx) statement() error {
 		return t.add(tab, storage.OpUpsert, 200<<r.IntN(4))
 	case k < 33:
 		return t.add(tab, storage.OpInsert, 200<<r.IntN(5))
+	case k == 40:
+		return t.switchBinlog(tab)
+	case k == 41:
+		t.x.SuppressBinlog(r.IntN(3) == 0)
+		return nil
 	}
 	return t.add(tab, storage.OpInsert, 1+r.IntN(60))
 }
@@ -100,6 +105,19 @@ func (t *tx) addColumn(tab *catalog.Table) error {
 	m := *t.s[tab.Name]
 	m.cols++
 	t.s[tab.Name] = &m
+	return t.ddl(&catalog.Delta{Tables: map[uint32]*catalog.Table{tab.OID: &n}})
+}
+
+// switchBinlog begins or ends a table's binlog.
+func (t *tx) switchBinlog(tab *catalog.Table) error {
+	n := *tab
+	n.SchemaVersion++
+	n.Props = maps.Clone(tab.Props)
+	if tab.KeepsBinlog() {
+		delete(n.Props, "binlog.level")
+	} else {
+		n.Props = map[string]string{"binlog.level": "replica", laterProp: "1"}
+	}
 	return t.ddl(&catalog.Delta{Tables: map[uint32]*catalog.Table{tab.OID: &n}})
 }
 
@@ -189,6 +207,9 @@ func (t *tx) change(tab *catalog.Table, op storage.Op) error {
 	keyT := types.Int8
 	one := 1 + r.IntN(20) // one row in so many
 	limit := 1 + r.IntN(300)
+	if r.IntN(6) == 0 { // enough for side files
+		one, limit = 1+r.IntN(2), 20000
+	}
 	move := op == storage.OpUpdate && r.IntN(5) == 0
 	type row struct{ k, key, csn int64 }
 	var rows []row

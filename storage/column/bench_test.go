@@ -100,7 +100,7 @@ func BenchmarkSpill(b *testing.B) {
 	for b.Loop() {
 		h := newHarness(b, t)
 		o := NewOverlay(t, 0, h.dir, h.nextFile, h.lim)
-		if _, err := o.Spill(context.Background(), chunks); err != nil {
+		if _, err := o.Spill(context.Background(), chunks, nil); err != nil {
 			b.Fatal(err)
 		}
 		o.Close()

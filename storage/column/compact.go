@@ -260,8 +260,8 @@ func (m *merging) loadColumn(s *segFile, id int32, chunks []*vec.Vec) error {
 			if err := c.Vector(vi, &v); err != nil {
 				return err
 			}
-			if id == rowIDColumnID && s.shifted() {
-				s.shiftIDs(&v)
+			if s.shifts(id) {
+				s.shift(id, &v)
 			}
 			k := vi * vec.Size >> chunkShift
 			if chunks[k] == nil {
@@ -275,17 +275,17 @@ func (m *merging) loadColumn(s *segFile, id int32, chunks []*vec.Vec) error {
 
 // mergeInput reads one input's columns, a vector at a time, rows ascending.
 type mergeInput struct {
-	s     *segFile
-	cols  []*segment.ColReader // nil: missing
-	konst []*vec.Vec
-	csn   *segment.ColReader
-	vi    int
-	vecs  []*vec.Vec
-	csns  vec.Vec
+	s    *segFile
+	cols []*segment.ColReader // nil: missing
+	ids  []int32
+	csn  *segment.ColReader
+	vi   int
+	vecs []*vec.Vec
+	csns vec.Vec
 }
 
 func (m *merging) openInput(s *segFile) *mergeInput {
-	in := &mergeInput{s: s, vi: -1, cols: make([]*segment.ColReader, len(m.sch.ids)), konst: make([]*vec.Vec, len(m.sch.ids)),
+	in := &mergeInput{s: s, vi: -1, ids: m.sch.ids, cols: make([]*segment.ColReader, len(m.sch.ids)),
 		vecs: make([]*vec.Vec, len(m.sch.ids))}
 	scratch := new(encoding.Scratch)
 	for i, id := range m.sch.ids {
@@ -321,8 +321,8 @@ func (in *mergeInput) load(vi int) error {
 		if err := c.Vector(vi, in.vecs[i]); err != nil {
 			return err
 		}
-		if c == in.cols[len(in.cols)-1] && in.s.shifted() && in.s.isRowID() {
-			in.s.shiftIDs(in.vecs[i])
+		if id := in.ids[i]; in.s.shifts(id) {
+			in.s.shift(id, in.vecs[i])
 		}
 	}
 	if in.csn != nil {

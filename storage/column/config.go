@@ -81,9 +81,11 @@ type SegmentInfo struct {
 	Rows int
 	// Base and CSN are for files written before their commit was numbered: CSN is
 	// the commit of all rows (0: as the file's own csn column says), and Base is
-	// added to the row ids, which are relative in such a file.
+	// added to the row ids, or a binlog's numbers, which are relative in such a file.
 	Base uint64
 	CSN  storage.CSN
+	// Time, of such a file of a binlog, is the commit's, in microseconds since 1970.
+	Time int64 `json:",omitempty"`
 	// Settled files were written by compaction, in the form that stays. Full ones
 	// ended because they had reached a limit: merging them again gains nothing.
 	Settled bool `json:",omitempty"`

@@ -29,16 +29,17 @@ type LogStaged struct {
 	t     *Tablet
 	m     *memtable
 	first uint32
+	files *LogFiles
 }
 
 // StageLog derives the binlog rows of logged chunks and markers and puts them into
 // memory, invisible. It is the one way into a binlog, live and in replay. A replaced
 // row makes two rows, before and after; late corrects what the chunks say was
-// replaced, and may be nil.
-func (t *Tablet) StageLog(chunks []storage.Chunk, late *storage.Late, marks []storage.Mark) *LogStaged {
+// replaced, and may be nil. files have rows of the same commit; nil for none.
+func (t *Tablet) StageLog(chunks []storage.Chunk, late *storage.Late, marks []storage.Mark, files *LogFiles) *LogStaged {
 	t.wmu.Lock()
 	m := t.cur.active()
-	s := &LogStaged{t: t, m: m, first: m.n}
+	s := &LogStaged{t: t, m: m, first: m.n, files: files}
 	var w logWriter
 	for i := range chunks {
 		c := &chunks[i]
@@ -87,6 +88,9 @@ func (s *LogStaged) Stamp(base uint64, csn storage.CSN, time int64) {
 		}
 		m.boundsMu.Unlock()
 		m.publish(csn)
+	}
+	if s.files != nil {
+		s.files.adopt(s.t, base, csn, time)
 	}
 	s.t.wmu.Unlock()
 }
@@ -313,6 +317,6 @@ func weaveRows[E any](dst []E, src *[logSources]*vec.Vec, refs []logRef, flat bo
 }
 
 // ReplayLog is StageLog and Stamp for a logged commit.
-func (t *Tablet) ReplayLog(chunks []storage.Chunk, late *storage.Late, marks []storage.Mark, base uint64, csn storage.CSN, time int64) {
-	t.StageLog(chunks, late, marks).Stamp(base, csn, time)
+func (t *Tablet) ReplayLog(chunks []storage.Chunk, late *storage.Late, marks []storage.Mark, files *LogFiles, base uint64, csn storage.CSN, time int64) {
+	t.StageLog(chunks, late, marks, files).Stamp(base, csn, time)
 }

@@ -27,6 +27,9 @@ type Overlay struct {
 	hide hidden
 	// marks has where the list stood at each statement number.
 	marks []overlayMark
+	log   *overlayLog // nil for a table without a binlog
+	// bare are the first chunks of the list that are no pieces of the log.
+	bare int
 }
 
 type overlayMark struct {
@@ -53,7 +56,11 @@ func NewOverlay(table *catalog.Table, shard int, files blob.Dir, nextFile func()
 	if err != nil {
 		panic(err) // an empty tablet reads nothing
 	}
-	return &Overlay{t: t}
+	o := &Overlay{t: t}
+	if table.KeepsBinlog() {
+		o.log = newOverlayLog(cfg)
+	}
+	return o
 }
 
 // CountWrites has w count what the overlay spills.
@@ -61,7 +68,25 @@ func (o *Overlay) CountWrites(w *Written) { o.t.cfg.Written = w }
 
 // SetSchema takes over a definition of the table that the transaction made; chunks
 // from the next on have its columns.
-func (o *Overlay) SetSchema(table *catalog.Table) { o.t.SetSchema(table) }
+func (o *Overlay) SetSchema(table *catalog.Table) {
+	o.t.SetSchema(table)
+	switch {
+	case o.log != nil:
+		o.log.t.SetSchema(table.Binlog())
+	case table.KeepsBinlog():
+		cfg := o.t.cfg
+		cfg.Table = table
+		o.log, o.bare = newOverlayLog(cfg), o.applied()
+	}
+}
+
+// applied is how many chunks of the list reached the private tablet.
+func (o *Overlay) applied() int {
+	if o.rows > 0 {
+		return o.chunks + 1
+	}
+	return o.chunks
+}
 
 // apply brings the private tablet up to the list.
 func (o *Overlay) apply(chunks []storage.Chunk) error {
@@ -101,14 +126,20 @@ func (e *DuplicateKeyError) Error() string { return "duplicate key" }
 // put applies one chunk. An insert of a key that is there already is an error,
 // since the rows of a spilled set are not looked at one by one at the commit.
 func (o *Overlay) put(c storage.Chunk) error {
-	if c.Op != storage.OpInsert || o.t.cur.sch.rowID >= 0 {
+	replay := c.Op != storage.OpInsert || o.t.cur.sch.rowID >= 0
+	if replay && o.log == nil {
 		return o.t.Replay([]storage.Chunk{c}, 0, o.seq)
 	}
-	p, err := o.t.prepare(context.Background(), []storage.Chunk{c}, false)
+	p, err := o.t.prepare(context.Background(), []storage.Chunk{c}, replay)
 	if err != nil {
 		return err
 	}
 	defer p.Release()
+	if o.log != nil {
+		if err := p.readImages(context.Background()); err != nil {
+			return err
+		}
+	}
 	s, conflicts, err := p.stage()
 	if err != nil {
 		return err
@@ -116,6 +147,14 @@ func (o *Overlay) put(c storage.Chunk) error {
 	if len(conflicts) > 0 {
 		keys := pick(c.Rows.Cols, o.t.cur.sch.keys)
 		return &DuplicateKeyError{Keys: &vec.Batch{Cols: keys, N: c.Len()}, Row: conflicts[0].Row}
+	}
+	if o.log != nil {
+		late, err := s.Late()
+		if err != nil {
+			s.Abort()
+			return err
+		}
+		o.log.pieces = append(o.log.pieces, newLogPiece(o.seq, o.t.cur.sch.table, p.logged[0], late))
 	}
 	s.Stamp(0, o.seq)
 	return nil
@@ -293,7 +332,11 @@ func (o *Overlay) RollbackTo(mark int) error {
 	if err := o.t.rollback(m.seq); err != nil {
 		return err
 	}
+	if o.log != nil {
+		o.log.cut(m.seq)
+	}
 	o.chunks, o.rows = m.chunks, m.rows
+	o.bare = min(o.bare, o.applied())
 	o.marks = o.marks[:mark+1]
 	o.hide = hidden{}
 	return nil
@@ -303,7 +346,12 @@ func (o *Overlay) RollbackTo(mark int) error {
 func (o *Overlay) Bytes() int64 { return o.t.LiveBytes() }
 
 // Close drops the private tablet and its files. Snapshots may outlive it.
-func (o *Overlay) Close() { o.t.DropFiles() }
+func (o *Overlay) Close() {
+	o.t.DropFiles()
+	if o.log != nil {
+		o.log.t.DropFiles()
+	}
+}
 
 // rollback undoes all commits of a private tablet after seq.
 func (t *Tablet) rollback(seq storage.CSN) error {
@@ -395,17 +443,41 @@ func (s *segFile) rollback(seq uint64) error {
 
 // Spill moves the transaction's rows to private files and returns the chunks that
 // the list is to be replaced by: the keys that updates, deletes and upserts need
-// killed. Rows need no chunk any more; the commit takes them by Sides.
-func (o *Overlay) Spill(ctx context.Context, chunks []storage.Chunk) ([]storage.Chunk, error) {
-	if o.onlyNewRows(chunks) {
-		if err := o.spillNewRows(ctx, chunks[o.chunks:]); err != nil {
+// killed. Rows need no chunk any more; the commit takes them by Sides, and the rows of
+// a binlog by LogSides. For these base is the newest state of the table, where logged
+// operations other than inserts may replace something; the table is locked then, and
+// base the same from one call to the next.
+func (o *Overlay) Spill(ctx context.Context, chunks []storage.Chunk, base *Snapshot) ([]storage.Chunk, error) {
+	sch := o.t.cur.sch
+	if o.onlyNewRows(chunks) && (o.log == nil || chunks[o.chunks].Op == storage.OpInsert) {
+		fresh := chunks[o.chunks:]
+		if err := o.spillNewRows(ctx, fresh); err != nil {
 			return nil, err
 		}
-		o.chunks, o.hide = min(o.chunks, len(chunks)), hidden{}
-		return chunks[:o.chunks], nil
+		kept := chunks[:o.chunks]
+		if o.log != nil {
+			kills, err := o.log.write(ctx, sch, base, o.seq)
+			if err != nil {
+				return nil, err
+			}
+			if err := o.log.writeNew(ctx, fresh, o.seq); err != nil {
+				return nil, err
+			}
+			kept = append(o.kills(chunks[:o.bare]), kills...)
+		}
+		o.chunks, o.bare, o.hide = len(kept), len(kept), hidden{}
+		return kept, nil
 	}
 	if err := o.apply(chunks); err != nil {
 		return nil, err
+	}
+	var logged []storage.Chunk
+	if o.log != nil {
+		var err error
+		if logged, err = o.log.write(ctx, sch, base, o.seq); err != nil {
+			return nil, err
+		}
+		chunks = chunks[:o.bare]
 	}
 	e, err := o.t.Flush(ctx, nil)
 	if err != nil {
@@ -414,7 +486,14 @@ func (o *Overlay) Spill(ctx context.Context, chunks []storage.Chunk) ([]storage.
 	if e != nil {
 		e.Install()
 	}
-	var rest []storage.Chunk
+	rest := append(o.kills(chunks), logged...)
+	o.chunks, o.rows, o.bare = len(rest), 0, len(rest)
+	o.hide = hidden{}
+	return rest, nil
+}
+
+// kills are the chunks that kill what chunks replace.
+func (o *Overlay) kills(chunks []storage.Chunk) (rest []storage.Chunk) {
 	for i := range chunks {
 		c := &chunks[i]
 		k := storage.Chunk{Op: storage.OpDelete, Keys: c.Keys, OldCSN: c.OldCSN, Ord: c.Ord}
@@ -434,9 +513,7 @@ func (o *Overlay) Spill(ctx context.Context, chunks []storage.Chunk) ([]storage.
 		}
 		rest = append(rest, k)
 	}
-	o.chunks, o.rows = len(rest), 0
-	o.hide = hidden{}
-	return rest, nil
+	return rest
 }
 
 // Upserts says whether rows that were spilled replace others, whatever there is.
@@ -481,13 +558,24 @@ func (o *Overlay) Sides() ([]Side, error) {
 	return sides, nil
 }
 
-// Committed tells that the files of Sides belong to the table now: Close leaves
-// them alone, but for the deletes file, which nobody needs once the log has been
-// trimmed beyond the commit.
-func (o *Overlay) Committed() {
+// Committed tells that the files of Sides belong to the table now, with logged those of
+// LogSides too: Close leaves them alone, but for the deletes file, which nobody needs
+// once the log has been trimmed beyond the commit.
+func (o *Overlay) Committed(logged bool) {
 	o.t.wmu.Lock()
 	defer o.t.wmu.Unlock()
 	t := o.t
 	t.deletes = ""
+	for _, s := range t.cur.segs {
+		if s.del.Load().upTo(latest).count() == s.info.Rows {
+			s.doomed.Store(true) // Sides left it out
+		}
+	}
 	t.swap(&version{sch: t.cur.sch, mems: t.cur.mems, segGen: t.cur.segGen + 1}, 0)
+	if o.log != nil && logged {
+		l := o.log.t
+		l.wmu.Lock()
+		l.swap(&version{sch: l.cur.sch, mems: l.cur.mems, segGen: l.cur.segGen + 1}, 0)
+		l.wmu.Unlock()
+	}
 }

@@ -81,7 +81,7 @@ func runOverlay(t *testing.T, pk bool, seed uint64) {
 					t.Fatal(err)
 				}
 			case x == 2:
-				rest, err := o.Spill(context.Background(), ch.chunks)
+				rest, err := o.Spill(context.Background(), ch.chunks, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -126,7 +126,7 @@ func runOverlay(t *testing.T, pk bool, seed uint64) {
 			t.Fatal(err)
 		}
 		replica.pub = csn
-		o.Committed()
+		o.Committed(true)
 		o.Close()
 		view = ownView{}
 		for k, v := range own {

@@ -156,7 +156,7 @@ func (s *script) run() string {
 		s.chunks(s.own)
 		return ""
 	case "spill":
-		rest, err := s.over.Spill(context.Background(), s.own.chunks)
+		rest, err := s.over.Spill(context.Background(), s.own.chunks, nil)
 		if err != nil {
 			return err.Error() + "\n"
 		}
@@ -174,7 +174,7 @@ func (s *script) run() string {
 		csn, conflicts := h.stage(p, s.own)
 		p.Release()
 		if len(conflicts) == 0 {
-			s.over.Committed()
+			s.over.Committed(true)
 		}
 		s.over.Close()
 		s.over = nil

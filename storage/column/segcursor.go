@@ -40,17 +40,17 @@ type segCursor struct {
 type segColumn struct {
 	c     *segment.ColReader
 	konst *vec.Vec
-	ids   bool // row ids to be shifted
+	shift int32 // its id, when what is stored is to be shifted; else 0
 }
 
 // segPred is a predicate as a segment applies it: on encoded values where all of
 // enc can say, else on the decoded vector.
 type segPred struct {
-	p    *predState
-	c    *segment.ColReader
-	ids  bool
-	enc  []*segment.Pred
-	skip bool // holds for the whole block
+	p     *predState
+	c     *segment.ColReader
+	shift int32
+	enc   []*segment.Pred
+	skip  bool // holds for the whole block
 }
 
 func (s *segCursor) close() {
@@ -99,15 +99,15 @@ func (s *segCursor) zone(p *segPred, block int) {
 		return
 	}
 	z := p.c.Zone(block)
-	if p.ids {
-		z = s.seg.shiftZone(rowIDColumnID, z)
+	if p.shift != 0 {
+		z = s.seg.shiftZone(p.shift, z)
 	}
 	lo, hi, nulls, values := zoneBounds(z)
 	if !p.p.mayMatch(lo, hi, nulls, values) {
 		s.skip = true
 		return
 	}
-	if len(p.enc) == 0 || p.ids {
+	if len(p.enc) == 0 || p.shift != 0 {
 		return
 	}
 	p.skip = true
@@ -162,16 +162,22 @@ func (s *segCursor) column(r *Reader, col int) segColumn {
 	case col == catalog.ColCSN && s.seg.info.CSN != 0:
 		return segColumn{konst: constVec(types.Int8, types.NewInt(int64(s.seg.info.CSN)))}
 	}
-	c, ok := s.seg.r.ColumnOn(r.s.id(col), s.scratch)
-	if !ok {
+	id := r.s.id(col)
+	c, ok := s.seg.r.ColumnOn(id, s.scratch)
+	switch {
+	case !ok:
 		return segColumn{konst: constVec(r.s.columnType(col), r.s.missing(col))}
+	case !s.seg.shifts(id):
+		return segColumn{c: c}
+	case id == logTimeID:
+		return segColumn{konst: constVec(types.Int8, types.NewInt(s.seg.info.Time))}
 	}
-	return segColumn{c: c, ids: col == catalog.ColRowID && s.seg.shifted()}
+	return segColumn{c: c, shift: id}
 }
 
 func (s *segCursor) pred(r *Reader, p *predState) segPred {
 	k := s.column(r, p.col)
-	sp := segPred{p: p, c: k.c, ids: k.ids}
+	sp := segPred{p: p, c: k.c, shift: k.shift}
 	if k.c == nil {
 		var bit [1]uint64
 		k.konst.N = 1
@@ -181,7 +187,7 @@ func (s *segCursor) pred(r *Reader, p *predState) segPred {
 		}
 		return sp
 	}
-	if !k.ids {
+	if k.shift == 0 {
 		sp.enc = p.encoded(k.c.T())
 	}
 	return sp
@@ -309,8 +315,8 @@ func (s *segCursor) vector(r *Reader, at, n int) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if c.ids {
-			s.seg.shiftIDs(v)
+		if c.shift != 0 {
+			s.seg.shift(c.shift, v)
 		}
 	}
 	return rows, nil
@@ -329,8 +335,8 @@ func (s *segCursor) test(r *Reader, p *segPred, vi, n, words int) error {
 	if err := p.c.Vector(vi, &s.pv); err != nil {
 		return err
 	}
-	if p.ids {
-		s.seg.shiftIDs(&s.pv)
+	if p.shift != 0 {
+		s.seg.shift(p.shift, &s.pv)
 	}
 	p.p.eval(&s.pv, r.tmp[:])
 	kernel.And(r.bits[:words], r.tmp[:])
@@ -348,8 +354,8 @@ func (s *segCursor) gather(r *Reader, base int, sel []uint16, out *vec.Batch) er
 				if err := c.c.Gather(base/vec.Size, sel, v); err != nil {
 					return err
 				}
-				if c.ids {
-					s.seg.shiftIDs(v)
+				if c.shift != 0 {
+					s.seg.shift(c.shift, v)
 				}
 			} else {
 				v.N = len(sel)

@@ -163,9 +163,18 @@ func (s *segFile) blockZone(id int32, b int) (segment.Zone, bool) {
 	return s.shiftZone(id, c.Zone(b)), true
 }
 
-// shiftZone turns stored row ids into real ones.
+// shiftZone turns stored row ids into real ones, and what a side file of a binlog
+// leaves open into what its commit says.
 func (s *segFile) shiftZone(id int32, z segment.Zone) segment.Zone {
-	if id != rowIDColumnID || !z.Min.Valid || !s.shifted() {
+	if !z.Min.Valid || !s.shifts(id) {
+		return z
+	}
+	switch id {
+	case logLSNID:
+		z.Min.I, z.Max.I = z.Min.I+int64(s.info.Base), z.Max.I+int64(s.info.Base)
+		return z
+	case logTimeID:
+		z.Min.I, z.Max.I = s.info.Time, s.info.Time
 		return z
 	}
 	lo, hi := z.Min.I, z.Max.I
@@ -205,14 +214,36 @@ func (s *segFile) storedID(id int64) int64 {
 // shifted says whether stored row ids differ from real ones.
 func (s *segFile) shifted() bool { return s.own || s.info.Base != 0 }
 
-// shiftIDs turns the row ids of a vector just decoded into real ones.
-func (s *segFile) shiftIDs(v *vec.Vec) {
+// shifts says whether stored values of a column differ from real ones.
+func (s *segFile) shifts(id int32) bool {
+	switch id {
+	case rowIDColumnID:
+		return s.shifted()
+	case logLSNID, logTimeID:
+		return s.info.CSN != 0
+	}
+	return false
+}
+
+// shift turns the values of a column just decoded into real ones.
+func (s *segFile) shift(id int32, v *vec.Vec) {
 	n := v.N
 	if v.Form == vec.Const {
 		n = min(n, 1)
 	}
-	for i := range v.I64[:n] {
-		v.I64[i] = s.rowID(v.I64[i])
+	switch id {
+	case logLSNID:
+		for i := range v.I64[:n] {
+			v.I64[i] += int64(s.info.Base)
+		}
+	case logTimeID:
+		for i := range v.I64[:n] {
+			v.I64[i] = s.info.Time
+		}
+	default:
+		for i := range v.I64[:n] {
+			v.I64[i] = s.rowID(v.I64[i])
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ func TestSpillInserts(t *testing.T) {
 						}
 						ch.rows(storage.OpInsert, rows...)
 					}
-					rest, err := o.Spill(context.Background(), ch.chunks)
+					rest, err := o.Spill(context.Background(), ch.chunks, nil)
 					if err != nil || len(rest) != 0 {
 						t.Fatal(len(rest), err)
 					}
@@ -63,7 +63,7 @@ func TestSpillInserts(t *testing.T) {
 					t.Fatal(conflicts)
 				}
 				p.Release()
-				o.Committed()
+				o.Committed(true)
 				o.Close()
 				s = h.tab.Snapshot(csn)
 				defer s.Close()
@@ -131,7 +131,7 @@ func TestSpillUpserts(t *testing.T) {
 				}
 				ch.rows(op, rows...)
 			}
-			rest, err := o.Spill(context.Background(), ch.chunks)
+			rest, err := o.Spill(context.Background(), ch.chunks, nil)
 			if err != nil || len(rest) != 0 {
 				t.Fatal(len(rest), err)
 			}
@@ -169,7 +169,7 @@ func TestSpillUpserts(t *testing.T) {
 			t.Fatal(conflicts)
 		}
 		p.Release()
-		o.Committed()
+		o.Committed(true)
 		o.Close()
 		s := h.tab.Snapshot(csn)
 		if got := scan(t, s, spec); fmt.Sprint(got) != fmt.Sprint(want()) {
@@ -199,7 +199,7 @@ func TestSpillDuplicates(t *testing.T) {
 				}
 				rows = append(rows, row{k: k})
 			}
-			_, err = o.Spill(context.Background(), ch.chunks)
+			_, err = o.Spill(context.Background(), ch.chunks, nil)
 		}
 		var dup *DuplicateKeyError
 		if !errors.As(err, &dup) || intAt(dup.Keys.Cols[0], dup.Row) != 2 {

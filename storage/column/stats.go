@@ -133,7 +133,7 @@ func (m *statsMerger) segment(s *segFile) {
 			c.missing(m.table.Columns[i].Missing, rows)
 			continue
 		}
-		z := r.Total()
+		z := s.shiftZone(m.table.Columns[i].ID, r.Total())
 		c.widen(z.Min, z.Max, z.Nulls < z.Rows)
 		c.nulls += int64(z.Nulls)
 		if m.sketches {

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/column"
+	"github.com/millrace/millrace/storage/wal"
 )
 
 // A table with a binlog has a log tablet beside the tablet of each shard. Log tablets
@@ -25,6 +26,7 @@ type logPart struct {
 	part   *part // nil: markers only
 	marks  []storage.Mark
 	late   *storage.Late
+	files  *column.LogFiles
 	staged *column.LogStaged
 }
 
@@ -48,6 +50,9 @@ func (s *Store) logTable(oid uint32) *table {
 func (x *tx) logged(t *catalog.Table) bool {
 	switch {
 	case !t.KeepsBinlog():
+		if old := x.seen[t.OID]; old != nil && old.KeepsBinlog() {
+			x.mark(t.OID, storage.EventGap) // it may be switched on again before the commit
+		}
 		return false
 	case !x.quiet:
 		return true
@@ -119,7 +124,7 @@ func (c *commit) planLogs() error {
 		return parts[sh]
 	}
 	for _, p := range c.parts {
-		if !p.own.t.KeepsBinlog() || !p.ops.logged() {
+		if !p.own.t.KeepsBinlog() || !p.ops.logged() && len(p.logs) == 0 {
 			continue
 		}
 		shards := of(p.own.t.OID)
@@ -143,6 +148,18 @@ func (c *commit) planLogs() error {
 		}
 	}
 	sort.Slice(c.logs, func(i, j int) bool { return c.logs[i].sh.before(c.logs[j].sh) })
+	return nil
+}
+
+// openLogFiles opens the side files of binlogs.
+func (c *commit) openLogFiles() (err error) {
+	for _, l := range c.logs {
+		if l.files == nil && l.part != nil && len(l.part.logs) > 0 {
+			if l.files, err = l.sh.col.OpenLogFiles(l.part.logs); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -208,7 +225,7 @@ func (c *commit) stageLogs() error {
 		if l.part != nil {
 			chunks = l.part.logChunks()
 		}
-		l.staged = l.sh.col.StageLog(chunks, l.late, l.marks)
+		l.staged = l.sh.col.StageLog(chunks, l.late, l.marks, l.files)
 	}
 	return nil
 }
@@ -334,23 +351,27 @@ func (r *recovery) closeLog(oid uint32) {
 // logBorder begins or ends a table's binlog, unless the manifest knows a later
 // border.
 func (r *recovery) logBorder(m storage.Mark, csn storage.CSN) error {
-	id := tabletsOf{m.Table, true}
-	if st := r.s.man.state[id]; st != nil && st.gen >= csn {
+	st := r.s.man.state[tabletsOf{m.Table, true}]
+	if st != nil && st.gen > csn {
 		return nil
 	}
 	t := r.s.tables[m.Table]
 	if t == nil {
 		return nil // dropped later
 	}
-	if l := r.s.logs[m.Table]; l != nil && l.gens[len(l.gens)-1].from >= csn {
+	open := r.s.logs[m.Table] != nil && r.s.logs[m.Table].current() != nil
+	if open && m.Event == eventBegin && r.s.logs[m.Table].gens[0].from >= csn {
 		return nil
 	}
 	r.closeLog(m.Table)
-	r.s.man.note(&edit{Table: m.Table, Log: true, Gen: csn, Switch: true, F: csn - 1})
+	if st == nil || st.gen < csn {
+		st = nil
+		r.s.man.note(&edit{Table: m.Table, Log: true, Gen: csn, Switch: true, F: csn - 1})
+	}
 	if m.Event == eventEnd {
 		return nil
 	}
-	g, err := r.s.newGeneration(t.gens[len(t.gens)-1].shards[0].def.Binlog(), nil)
+	g, err := r.s.newGeneration(t.gens[len(t.gens)-1].shards[0].def.Binlog(), st)
 	if err != nil {
 		return err
 	}
@@ -378,6 +399,7 @@ func (r *recovery) wantsLog(oid uint32, index int, csn storage.CSN) *shard {
 type logReplay struct {
 	late  map[*shard]*storage.Late
 	marks map[*shard][]storage.Mark
+	files map[*shard][]column.SegmentInfo
 }
 
 // chunk adds a chunk's rows, and the markers before them.
@@ -388,16 +410,34 @@ func (l *logReplay) chunk(sh *shard, c *storage.Chunk, base uint64, csn storage.
 		k++
 	}
 	l.marks[sh] = marks[k:]
-	sh.col.ReplayLog([]storage.Chunk{*c}, l.late[sh], marks[:k], base, csn, time)
+	sh.col.ReplayLog([]storage.Chunk{*c}, l.late[sh], marks[:k], nil, base, csn, time)
 }
 
-// rest adds the markers that no chunk followed.
-func (l *logReplay) rest(touched map[*shard]bool, base uint64, csn storage.CSN, time int64) {
+// rest adds the markers that no chunk followed, and the side files.
+func (l *logReplay) rest(touched map[*shard]bool, base uint64, csn storage.CSN, time int64) error {
+	for sh, infos := range l.files {
+		files, err := sh.col.OpenLogFiles(infos)
+		if err != nil {
+			return err
+		}
+		sh.col.ReplayLog(nil, nil, l.marks[sh], files, base, csn, time)
+		delete(l.marks, sh)
+		touched[sh] = true
+	}
 	for sh, marks := range l.marks {
 		if len(marks) > 0 {
-			sh.col.ReplayLog(nil, nil, marks, base, csn, time)
+			sh.col.ReplayLog(nil, nil, marks, nil, base, csn, time)
 			touched[sh] = true
 		}
+	}
+	return nil
+}
+
+// file notes a side file of a binlog.
+func (l *logReplay) file(r *recovery, f *wal.SideFile, csn storage.CSN) {
+	r.named[f.Name] = true
+	if sh := r.wantsLog(f.Table, f.Shard, csn); sh != nil {
+		l.files[sh] = append(l.files[sh], column.SegmentInfo{File: f.Name, Size: f.Size, Rows: int(f.Rows)})
 	}
 }
 

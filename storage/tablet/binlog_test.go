@@ -246,7 +246,8 @@ func TestBinlogModel(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			m := blob.NewMem()
-			s := openMem(t, m)
+			spill := int64(seed % 3 * 64) // of two seeds most sets go to side files
+			s := openSpilling(t, m, spill)
 			tab := createLogged(t, s, "t", true)
 			for step := range 250 {
 				x := s.Begin(storage.TxnOptions{Explicit: r.IntN(3) == 0})
@@ -294,7 +295,7 @@ func TestBinlogModel(t *testing.T) {
 						t.Fatal(err)
 					}
 					m = m.Crash(seed*1000 + uint64(step))
-					s = openMem(t, m)
+					s = openSpilling(t, m, spill)
 					checkLog(t, s, tab)
 				}
 			}
@@ -306,7 +307,13 @@ func TestBinlogModel(t *testing.T) {
 
 // TestBinlogWriters has several writers on few keys, and readers beside them.
 func TestBinlogWriters(t *testing.T) {
-	s := openMem(t, blob.NewMem())
+	for _, spill := range []int64{0, 100} {
+		t.Run(fmt.Sprint(spill), func(t *testing.T) { binlogWriters(t, spill) })
+	}
+}
+
+func binlogWriters(t *testing.T, spill int64) {
+	s := openSpilling(t, blob.NewMem(), spill)
 	defer s.Close()
 	tab := createLogged(t, s, "t", true)
 	stop := make(chan struct{})

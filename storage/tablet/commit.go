@@ -43,6 +43,7 @@ type part struct {
 	own      *ownTable
 	ops      *ownShard
 	sides    []column.Side
+	logs     []column.SegmentInfo // side files of its binlog
 	prepared storage.Prepared
 	staged   storage.Staged
 }
@@ -79,9 +80,7 @@ func (x *tx) Commit(ctx context.Context) (storage.CSN, error) {
 		x.s.marks.WaitPublished(csn, x.s.ctx.Done())
 	}
 	x.end()
-	for _, o := range x.own {
-		o.discard()
-	}
+	x.discard()
 	if err := x.s.broken(); err != nil && !x.opts.Async && x.s.marks.Published() < csn {
 		return 0, err
 	}
@@ -144,7 +143,7 @@ func (x *tx) commit(ctx context.Context) (storage.CSN, error) {
 func (c *commit) mustWait() bool { return c.after != nil || c.hasSides() }
 
 func (c *commit) hasSides() bool {
-	return slices.ContainsFunc(c.parts, func(p *part) bool { return len(p.sides) > 0 })
+	return slices.ContainsFunc(c.parts, func(p *part) bool { return len(p.sides)+len(p.logs) > 0 })
 }
 
 // try goes once through the steps of a commit.
@@ -286,6 +285,9 @@ func (c *commit) plan() error {
 				if p.sides, err = ops.overlay.Sides(); err != nil {
 					return err
 				}
+				if o.t.KeepsBinlog() {
+					p.logs = ops.overlay.LogSides()
+				}
 			}
 			c.parts = append(c.parts, p)
 			add(shards[i : i+1])
@@ -390,6 +392,9 @@ func (c *commit) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := c.openLogFiles(); err != nil {
+		return err
+	}
 	if c.hasSides() {
 		return c.x.s.data.Sync()
 	}
@@ -422,6 +427,9 @@ func (c *commit) encode() {
 		}
 		for _, f := range p.sides {
 			c.enc.File(&wal.SideFile{Table: p.own.t.OID, Shard: p.sh.index, Rows: uint64(f.Rows), Size: f.Size, Name: f.File, Deletes: f.Deletes})
+		}
+		for _, f := range p.logs {
+			c.enc.LogFile(&wal.SideFile{Table: p.own.t.OID, Shard: p.sh.index, Rows: uint64(f.Rows), Size: f.Size, Name: f.File})
 		}
 	}
 	c.entry = wal.Entry{Buf: c.enc.Buf, Changes: int(c.x.ord), Tag: c}
@@ -482,11 +490,13 @@ func (c *commit) locked(ctx context.Context) error {
 	for _, p := range c.parts {
 		p.staged.Stamp(c.entry.Base, csn)
 		p.staged = nil
-		if len(p.sides) > 0 {
-			p.ops.overlay.Committed()
-		}
 	}
 	c.stampLogs()
+	for _, p := range c.parts {
+		if p.ops.spilled {
+			p.ops.overlay.Committed(p.own.t.KeepsBinlog())
+		}
+	}
 	for _, w := range c.swaps {
 		if t := s.table(w.oid); t != nil {
 			for _, sh := range t.current() {
@@ -594,6 +604,9 @@ func (c *commit) release() {
 			p.prepared.Release()
 			p.prepared = nil
 		}
+	}
+	for _, l := range c.logs {
+		l.files.Close()
 	}
 }
 

@@ -23,6 +23,9 @@ type ownTable struct {
 	rt     *router
 	// running is the spill under way, of rows that are no longer in the shards' lists.
 	running *spilling
+	// bases are the newest states of the shards, since the table was locked for
+	// what went to side files: binlog rows there need what the operations replaced.
+	bases []*column.Snapshot
 }
 
 // ownShard has the operations on one shard in statement order.

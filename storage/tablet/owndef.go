@@ -23,7 +23,7 @@ func (x *tx) defineOwn(oid uint32, t *catalog.Table) error {
 	if err := o.join(); err != nil {
 		return err
 	}
-	n := &ownTable{t: t, fresh: o.fresh, gen: o.gen, next: o.next}
+	n := &ownTable{t: t, fresh: o.fresh, gen: o.gen, next: o.next, bases: o.bases}
 	for _, s := range o.shards {
 		ns := &ownShard{bytes: s.bytes, sealed: len(s.chunks), overlay: s.overlay, spilled: s.spilled}
 		for i := range s.chunks {
@@ -86,8 +86,10 @@ func (x *tx) emptyOwn(t *catalog.Table) error {
 	if err != nil {
 		return err
 	}
-	if x.own[t.OID] == nil {
+	if old := x.own[t.OID]; old == nil {
 		x.order = append(x.order, t.OID)
+	} else {
+		x.past = append(x.past, old)
 	}
 	o := newOwnTable(x.s, t)
 	o.fresh, o.gen = true, g
@@ -115,6 +117,10 @@ func (o *ownTable) discard() {
 			s.overlay = nil
 		}
 	}
+	for _, b := range o.bases {
+		b.Close()
+	}
+	o.bases = nil
 	if o.gen != nil && o.gen.from == 0 {
 		o.gen.close()
 	}

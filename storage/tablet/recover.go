@@ -237,7 +237,7 @@ func (r *recovery) openTable(t *catalog.Table, created storage.CSN) error {
 // replay does a logged commit again, each tablet only what its files lack.
 func (r *recovery) replay(e *wal.Entry) error {
 	var sh, lsh *shard
-	logs := logReplay{late: map[*shard]*storage.Late{}, marks: map[*shard][]storage.Mark{}}
+	logs := logReplay{late: map[*shard]*storage.Late{}, marks: map[*shard][]storage.Mark{}, files: map[*shard][]column.SegmentInfo{}}
 	var notes []wal.KV // they come first, and go with the catalog's changes
 	// What the record says of late images is read after its changes of the catalog, by
 	// the definition that its other rows have.
@@ -279,7 +279,8 @@ func (r *recovery) replay(e *wal.Entry) error {
 			}
 			return nil
 		},
-		File: func(f *wal.SideFile) error { return r.sideFile(f, e) },
+		File:    func(f *wal.SideFile) error { return r.sideFile(f, e) },
+		LogFile: func(f *wal.SideFile) error { logs.file(r, f, e.CSN); return nil },
 		Want: func(oid uint32, index int, _ uint64) *catalog.Table {
 			readLate()
 			sh, lsh = r.wants(oid, index, e.CSN), r.wantsLog(oid, index, e.CSN)
@@ -303,7 +304,9 @@ func (r *recovery) replay(e *wal.Entry) error {
 			return sh.col.Replay([]storage.Chunk{*c}, e.Base, e.CSN)
 		},
 	})
-	logs.rest(r.touched, e.Base, e.CSN, e.Time+postgresEpoch)
+	if err == nil {
+		err = logs.rest(r.touched, e.Base, e.CSN, e.Time+postgresEpoch)
+	}
 	if err == nil {
 		err = lateErr
 	}

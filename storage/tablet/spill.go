@@ -23,23 +23,64 @@ func (o *ownTable) bytes() (n int64) {
 	return n
 }
 
-// spills says whether the set may go to side files: that of a table with a binlog
-// stays in memory.
-func (o *ownTable) spills() bool { return !o.t.KeepsBinlog() }
+// replacesLogged says whether some of the set's binlog rows show what it replaced.
+func (o *ownTable) replacesLogged() bool {
+	for _, s := range o.shards {
+		for i := range s.chunks {
+			c := &s.chunks[i]
+			if c.Logged && c.Op != storage.OpInsert && (c.Op != storage.OpUpsert || len(o.t.PK) > 0) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// settleBase locks the table before binlog rows go to files that show what the set
+// replaces, and takes the newest states of its shards: what they show stays true until
+// the commit.
+func (x *tx) settleBase(ctx context.Context, o *ownTable) error {
+	if o.fresh || o.bases != nil || !o.replacesLogged() {
+		return nil
+	}
+	if _, err := x.s.locks.LockTable(ctx, x.owner, o.t.OID); err != nil {
+		return err
+	}
+	t := x.s.table(o.t.OID)
+	if t == nil {
+		return errSchemaChanged(o.t, nil)
+	}
+	shards := t.current()
+	if len(shards) != len(o.shards) {
+		return errSchemaChanged(o.t, nil)
+	}
+	for _, sh := range shards {
+		sh.latch.Lock() // whoever staged before us stamps before it unlatches
+		o.bases = append(o.bases, sh.col.Snapshot(x.s.marks.NewestAppended()))
+		sh.latch.Unlock()
+	}
+	return nil
+}
 
 // spill moves a set that has grown large to side files.
 func (o *ownTable) spill(ctx context.Context, x *tx) error {
-	n := o.bytes()
-	if n < x.s.spillAt(len(o.shards)) {
+	n, at := o.bytes(), x.s.spillAt(len(o.shards))
+	if o.t.KeepsBinlog() {
+		at = max(x.s.opts.Limits.SpillBytes, at/2) // up to three times that much is written
+	}
+	if n < at {
 		return nil
 	}
-	if len(x.marks) > 0 || !o.spills() {
+	if len(x.marks) > 0 {
 		// What a savepoint may bring back stays in memory.
 		if n > x.s.opts.MemoryLimit/2 {
 			return sqlstate.Errorf(sqlstate.OutOfMemory, "out of memory").
 				WithDetail("A transaction that cannot leave memory has written %d bytes.", n)
 		}
 		return nil
+	}
+	if err := x.settleBase(ctx, o); err != nil {
+		return err
 	}
 	if x.opts.Explicit {
 		return o.spillNow(ctx, x.s) // statements of the transaction may read what it wrote
@@ -80,11 +121,15 @@ func (o *ownTable) spillAside(ctx context.Context, s *Store) error {
 			continue
 		}
 		chunks, overlay := sh.chunks, sh.need(s, o.t, i)
+		var base *column.Snapshot
+		if o.bases != nil {
+			base = o.bases[i]
+		}
 		sh.chunks, sh.src, sh.sealed, sh.bytes, sh.spilled = nil, nil, 0, 0, true
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			r.rest[i], r.errs[i] = overlay.Spill(ctx, chunks)
+			r.rest[i], r.errs[i] = overlay.Spill(ctx, chunks, base)
 		}()
 	}
 	go func() {
@@ -141,8 +186,11 @@ func (x *tx) finishSpill(ctx context.Context) error {
 		for _, s := range o.shards {
 			some = some || s.spilled
 		}
-		if !some && (o.bytes() <= x.s.opts.Limits.SpillBytes || len(x.marks) > 0 || !o.spills()) {
+		if !some && (o.bytes() <= x.s.opts.Limits.SpillBytes || len(x.marks) > 0) {
 			continue
+		}
+		if err := x.settleBase(ctx, o); err != nil {
+			return err
 		}
 		if err := o.spillNow(ctx, x.s); err != nil {
 			return err

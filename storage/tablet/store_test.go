@@ -24,9 +24,15 @@ func testOptions() Options {
 	return Options{Shards: 2, Manual: true, Logger: slog.New(slog.DiscardHandler), Clock: func() time.Time { return time.Unix(1e9, 0) }}
 }
 
-func openMem(t testing.TB, m *blob.Mem) *Store {
+func openMem(t testing.TB, m *blob.Mem) *Store { return openSpilling(t, m, 0) }
+
+// openSpilling is openMem for sets that go to side files above a size; 0: the default.
+func openSpilling(t testing.TB, m *blob.Mem, spill int64) *Store {
 	t.Helper()
 	o := testOptions()
+	if spill > 0 {
+		o.Limits.SpillBytes, o.Limits.FlushBytes = spill, spill
+	}
 	o.Fatal = func(err error) { t.Errorf("fatal: %v", err) }
 	s, err := Open(m.Root(), o)
 	if err != nil {

@@ -33,7 +33,8 @@ type tx struct {
 	unlocked bool
 
 	own   map[uint32]*ownTable
-	order []uint32 // tables as first written
+	order []uint32    // tables as first written
+	past  []*ownTable // what the transaction wrote to tables before it emptied them
 	ord   uint32
 	marks []mark
 	// quiet keeps operations out of binlogs; logMarks are the markers for them.
@@ -342,10 +343,19 @@ func (x *tx) Rollback() {
 		return
 	}
 	x.end()
+	x.discard()
+	x.own = nil
+}
+
+// discard releases what the transaction made and no commit took over.
+func (x *tx) discard() {
 	for _, o := range x.own {
 		o.discard()
 	}
-	x.own = nil
+	for _, o := range x.past {
+		o.discard()
+	}
+	x.past = nil
 }
 
 // end gives up locks and the snapshot.
