@@ -404,6 +404,11 @@ func (c *commit) prepare(ctx context.Context) error {
 // encode writes the record but for its numbers.
 func (c *commit) encode() {
 	c.enc = wal.NewEncoder()
+	size := int64(0)
+	for _, p := range c.parts {
+		size += p.ops.bytes
+	}
+	c.enc.Grow(int(min(size, 64<<20)))
 	c.enc.Notes(c.x.noteSets()) // before the catalog's: see recovery.replay
 	if len(c.kvs) > 0 {
 		kvs := make([]wal.KV, len(c.kvs))

@@ -65,9 +65,17 @@ func NewEncoder() *Encoder {
 	return e
 }
 
+// Grow makes room for n more bytes at once, which spares a large record from being
+// copied each time its buffer doubles.
+func (e *Encoder) Grow(n int) { e.Buf = slices.Grow(e.Buf, n) }
+
+// pooledMax bounds the buffers that are kept for later records: one of a batch of
+// tens of thousands of rows still fits.
+const pooledMax = 16 << 20
+
 // Free gives the encoder and its buffer back, when the record is durable.
 func (e *Encoder) Free() {
-	if cap(e.Buf) <= 4<<20 {
+	if cap(e.Buf) <= pooledMax {
 		encoders.Put(e)
 	}
 }

@@ -41,7 +41,10 @@ var (
 	updates    = flag.Float64("updates", 0.5, "share of messages for keys that exist")
 	retain     = flag.Int64("retain", 128<<20, "bytes that the broker keeps for each partition")
 	wait       = flag.Duration("wait", 0, "pause before producing")
-	first      = flag.Int64("first", 1, "first key")
+	messages   = flag.Int64("messages", 0, "how many messages to produce at most; 0 for no bound")
+	ahead      = flag.Int64("ahead", 0, "with -millrace, how many messages to be ahead of the server at most: on a machine that is too busy for the rate, the\n"+
+		"processor time a message can still be measured; 0 for no bound")
+	first = flag.Int64("first", 1, "first key")
 
 	binary   = flag.String("millrace", "", "server to start and measure")
 	port     = flag.Int("port", 5492, "its port")
@@ -50,7 +53,7 @@ var (
 	dataDir  = flag.String("data-dir", "", "where its data directory is made; a temporary directory by default")
 	every    = flag.Duration("every", 10*time.Second, "how often to report")
 	warm     = flag.Duration("warm", 5*time.Second, "what is left out of the report at the beginning")
-	profile  = flag.String("profile", "", "file for a profile of the server, of the last half of the run")
+	profile  = flag.String("profile", "", "file for a profile of the server, of 20 s from the middle of the run")
 )
 
 func main() {
@@ -113,6 +116,7 @@ func run(ctx context.Context) error {
 // generator is what was produced so far.
 type generator struct {
 	sent, keys atomic.Int64
+	applied    atomic.Int64 // by the server, for -ahead
 	// probe, when there is one, is told of a message each second: its key and its time.
 	probe chan mark
 }

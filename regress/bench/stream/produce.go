@@ -49,6 +49,15 @@ func (g *generator) produce(ctx context.Context) error {
 	var failed atomic.Pointer[error]
 	for time.Since(began) < *duration && ctx.Err() == nil {
 		due := int64(time.Since(began).Seconds() * float64(*rate))
+		if *ahead > 0 {
+			due = min(due, g.applied.Load()+*ahead)
+		}
+		if *messages > 0 {
+			if done >= *messages {
+				break
+			}
+			due = min(due, *messages)
+		}
 		if due <= done {
 			time.Sleep(2 * time.Millisecond)
 			continue

@@ -150,16 +150,23 @@ func measure(ctx context.Context, g *generator) error {
 	seen := &probes{}
 	done := make(chan error, 1)
 	wg.Go(func() { done <- g.produce(ctx) })
+	if *ahead > 0 {
+		wg.Go(func() { g.follow(ctx, s.conn.Config().ConnString()) })
+	}
 	wg.Go(func() { seen.follow(ctx, s.conn.Config().ConnString(), g.probe) })
 	if *profile != "" {
 		wg.Go(func() {
-			if err := s.profile(ctx); err != nil && ctx.Err() == nil {
+			if err := s.profile(ctx, g); err != nil && ctx.Err() == nil {
 				fmt.Fprintln(os.Stderr, "profile:", err)
 			}
 		})
 	}
 	fmt.Printf("%8s %10s %10s %10s %9s %9s %9s %9s %9s\n", "s", "produced", "applied/s", "µs/message", "p50 ms", "p99 ms", "lag", "RSS MB", "disk MB")
 	began := time.Now()
+	zero, err := s.look(ctx, 0)
+	if err != nil {
+		return err
+	}
 	time.Sleep(*warm)
 	from, err := s.look(ctx, g.sent.Load())
 	if err != nil {
@@ -195,11 +202,11 @@ func measure(ctx context.Context, g *generator) error {
 			return fmt.Errorf("the subscription is %s: %s", o.state, o.fault)
 		}
 	}
-	return s.report(ctx, g, all, seen, time.Since(began))
+	return s.report(ctx, g, zero, all, seen, time.Since(began))
 }
 
 // report sums a run up, and checks that everything arrived.
-func (s *server) report(ctx context.Context, g *generator, all []sample, seen *probes, ran time.Duration) error {
+func (s *server) report(ctx context.Context, g *generator, zero sample, all []sample, seen *probes, ran time.Duration) error {
 	from, to := all[0], all[len(all)-1]
 	var p50, p99 []float64
 	var rss int64
@@ -226,6 +233,7 @@ func (s *server) report(ctx context.Context, g *generator, all []sample, seen *p
 	if err := s.conn.QueryRow(ctx, "SELECT count(*) FROM orders").Scan(&rows); err != nil {
 		return err
 	}
+	fmt.Printf("from the first message to the last one: %.2f µs of server CPU a message\n", to.perMessage(zero))
 	fmt.Printf("at the end %d messages behind; then %d messages of %d, %d rows of %d, %d errors\n", behind, to.applied, g.sent.Load(), rows, g.keys.Load(), to.errors)
 	switch {
 	case to.applied != g.sent.Load() || rows != g.keys.Load() || to.errors > 0:
@@ -234,6 +242,22 @@ func (s *server) report(ctx context.Context, g *generator, all []sample, seen *p
 		return errors.New("the server did not keep up")
 	}
 	return nil
+}
+
+// follow keeps what the server has applied up to date.
+func (g *generator) follow(ctx context.Context, dsn string) {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return
+	}
+	defer conn.Close(context.Background())
+	for ctx.Err() == nil {
+		var n int64
+		if err := conn.QueryRow(ctx, "SELECT messages FROM pg_stat_subscription").Scan(&n); err == nil {
+			g.applied.Store(n)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // probes are how long it took single messages to be seen by a query.
@@ -288,14 +312,16 @@ func (p *probes) String() string {
 	return fmt.Sprintf("p50 %d ms, p99 %d ms, longest %d ms of %d messages", at(0.5), at(0.99), t[len(t)-1].Milliseconds(), len(t))
 }
 
-// profile takes a profile of the second half of the run.
-func (s *server) profile(ctx context.Context) error {
-	select {
-	case <-time.After(*duration / 2):
-	case <-ctx.Done():
-		return nil
+// profile takes a profile from the middle of the run on.
+func (s *server) profile(ctx context.Context, g *generator) error {
+	for began := time.Now(); time.Since(began) < *duration/2 && (*messages == 0 || g.sent.Load() < *messages/2); {
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil
+		}
 	}
-	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.http, max(1, int((*duration/2).Seconds())-1)), nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.http, min(20, max(1, int(duration.Seconds()/2-1)))), nil)
 	if err != nil {
 		return err
 	}

@@ -451,7 +451,7 @@ func (b *Block) Gather(vi int, rows []uint16, dst *vec.Vec, s *Scratch) error {
 		dst.N = k
 		return nil
 	}
-	if k > n/6 && b.Enc != Bits || b.Enc == Const || b.Enc == Decimal {
+	if k > n/6 && b.Enc != Bits || b.Enc == Const {
 		// The whole vector is cheaper than that many single rows.
 		if s.whole == nil {
 			s.whole = new(vec.Vec)
@@ -478,6 +478,10 @@ func (b *Block) Gather(vi int, rows []uint16, dst *vec.Vec, s *Scratch) error {
 		return b.gatherHeap(vi, rows, dst, s)
 	case Dict, SegDict:
 		return b.gatherDict(vi, rows, dst, s)
+	case Decimal:
+		if err := b.gatherDecimal(vi, rows, dst, s); err != nil {
+			return err
+		}
 	case Pair:
 		if err := b.a.gather(vi, rows, s); err != nil {
 			return err

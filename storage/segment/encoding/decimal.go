@@ -70,6 +70,37 @@ func (b *Block) decimalVector(vi int, dst *vec.Vec, s *Scratch) error {
 	return nil
 }
 
+// gatherDecimal reads single rows of a vector.
+func (b *Block) gatherDecimal(vi int, rows []uint16, dst *vec.Vec, s *Scratch) error {
+	if err := b.a.gather(vi, rows, s); err != nil {
+		return err
+	}
+	count, nv := int(u32(b.except[4:])), vectors(b.Rows)
+	from, to := int(u32(b.except[8+4*vi:])), int(u32(b.except[12+4*vi:]))
+	at := b.except[8+4*(nv+1)+2*from:]
+	vals := b.except[len(b.except)-8*count+8*from:]
+	p := pow10[b.exp]
+	f32 := b.T.Layout == types.LayoutF32
+	for k, x := range s.wide[:len(rows)] {
+		y, bits := float64(x)/p, uint64(0)
+		e, found := searchU16(at, to-from, int(rows[k]))
+		if found {
+			bits = u64(vals[8*e:])
+		}
+		switch {
+		case f32 && found:
+			dst.F32[k] = math.Float32frombits(uint32(bits))
+		case f32:
+			dst.F32[k] = float32(y)
+		case found:
+			dst.F64[k] = math.Float64frombits(bits)
+		default:
+			dst.F64[k] = y
+		}
+	}
+	return nil
+}
+
 // decimalOf is the integer that gives x at exponent e, if there is one.
 func decimalOf(x float64, e int, f32 bool) (int64, bool) {
 	y := x * pow10[e]
