@@ -343,24 +343,35 @@ func (s *segCursor) test(r *Reader, p *segPred, vi, n, words int) error {
 	return nil
 }
 
-// gather appends the listed rows of the vector at row base to out, visible or not.
-func (s *segCursor) gather(r *Reader, base int, sel []uint16, out *vec.Batch) error {
+// gather appends the listed rows of the block that is open to out, visible or not.
+func (s *segCursor) gather(r *Reader, sel []uint16, out *vec.Batch) error {
 	return s.seg.guard(func() error {
+		first := s.block * (vec.BlockRows / vec.Size)
+		var in [vec.Size]uint16
+		// One column after the other: what a vector of it needs stays at hand for the
+		// next one.
 		for i := range s.cols {
-			c := &s.cols[i]
-			v := c.konst
-			if v == nil {
-				v = &r.vecs[i]
-				if err := c.c.Gather(base/vec.Size, sel, v); err != nil {
+			c, to := &s.cols[i], out.Cols[i]
+			if c.konst != nil {
+				c.konst.N = len(sel)
+				to.Copy(c.konst, nil, len(sel))
+				continue
+			}
+			v := &r.vecs[i]
+			for k := 0; k < len(sel); {
+				vi, n := sel[k]/vec.Size, 0
+				for ; k < len(sel) && sel[k]/vec.Size == vi; k++ {
+					in[n] = sel[k] % vec.Size
+					n++
+				}
+				if err := c.c.Gather(first+int(vi), in[:n], v); err != nil {
 					return err
 				}
 				if c.shift != 0 {
 					s.seg.shift(c.shift, v)
 				}
-			} else {
-				v.N = len(sel)
+				to.Copy(v, nil, n)
 			}
-			out.Cols[i].Copy(v, nil, len(sel))
 		}
 		out.N += len(sel)
 		return nil

@@ -72,6 +72,10 @@ func (s *ownShard) tail(op storage.Op, t *catalog.Table, n int, logged bool) *st
 		return &s.chunks[k-1]
 	}
 	c := storage.Chunk{Op: op, Logged: logged, Rows: &vec.Batch{Cols: make([]*vec.Vec, len(t.Columns))}}
+	if n >= vec.Size/4 {
+		n = vec.Size // more is likely to come: no second copy when it does
+		c.Ord = make([]uint32, 0, n)
+	}
 	for i := range t.Columns {
 		c.Rows.Cols[i] = vec.New(t.Columns[i].T, n)
 	}
