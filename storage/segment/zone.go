@@ -44,8 +44,48 @@ type Pred = encoding.Pred
 // Compare orders two values of an ordered type as SQL does.
 func Compare(t types.T, a, b types.Datum) int { return encoding.Compare(t, a, b) }
 
-func compareFloat(a, b float64) int {
-	return encoding.Compare(types.Float8, types.NewFloat(a), types.NewFloat(b))
+// lessFloat orders floats as PostgreSQL does: NaN is above all others.
+func lessFloat(a, b float64) bool { return a < b || b != b && a == a }
+
+// floatZone is the bounds and the sum of the values that are not null.
+func floatZone[F float32 | float64](vals []F, valid []uint64, first int) (lo, hi, sum float64) {
+	lo = float64(vals[first])
+	hi = lo
+	for i, f := range vals {
+		x := float64(f)
+		if valid != nil && !vec.Bit(valid, i) {
+			continue
+		}
+		if lessFloat(x, lo) {
+			lo = x
+		}
+		if lessFloat(hi, x) {
+			hi = x
+		}
+		sum += x
+	}
+	return lo, hi, sum
+}
+
+// stringZone is the rows of the least and the greatest string. Most rows are settled
+// by their first bytes.
+func stringZone(v *vec.Vec, first int) (lo, hi int) {
+	lo, hi = first, first
+	least := bits.ReverseBytes32(v.Views[first].Prefix)
+	most := least
+	for i := first + 1; i < v.N; i++ {
+		p := bits.ReverseBytes32(v.Views[i].Prefix)
+		if p > least && p < most || v.IsNull(i) {
+			continue
+		}
+		if p <= least && v.Views[i] != v.Views[lo] && lessString(v, i, lo) {
+			lo, least = i, p
+		}
+		if p >= most && v.Views[i] != v.Views[hi] && lessString(v, hi, i) {
+			hi, most = i, p
+		}
+	}
+	return lo, hi
 }
 
 // zoneOf measures the flat vector v of at least one row.
@@ -108,25 +148,11 @@ func zoneOf(v *vec.Vec) Zone {
 		}
 		z.Min, z.Max, z.HasSum = types.NewI128(lo), types.NewI128(hi), !overflow
 	case types.LayoutF32, types.LayoutF64:
-		at := func(i int) float64 {
-			if v.T.Layout == types.LayoutF32 {
-				return float64(v.F32[i])
-			}
-			return v.F64[i]
-		}
-		lo, hi := at(first), at(first)
-		for i := range n {
-			if v.IsNull(i) {
-				continue
-			}
-			x := at(i)
-			if compareFloat(x, lo) < 0 {
-				lo = x
-			}
-			if compareFloat(x, hi) > 0 {
-				hi = x
-			}
-			z.FSum += x
+		var lo, hi float64
+		if v.T.Layout == types.LayoutF32 {
+			lo, hi, z.FSum = floatZone(v.F32[:n], v.Valid, first)
+		} else {
+			lo, hi, z.FSum = floatZone(v.F64[:n], v.Valid, first)
 		}
 		z.Min, z.Max, z.HasSum = types.NewFloat(lo), types.NewFloat(hi), true
 	default:
@@ -136,16 +162,7 @@ func zoneOf(v *vec.Vec) Zone {
 		}
 		lo, hi := first, first
 		if v.T.Layout == types.LayoutView && v.T.OID != types.NumericOID && v.T.OID != types.BPCharOID {
-			for i := first + 1; i < n; i++ {
-				if v.IsNull(i) {
-					continue
-				}
-				if lessString(v, i, lo) {
-					lo = i
-				} else if lessString(v, hi, i) {
-					hi = i
-				}
-			}
+			lo, hi = stringZone(v, first)
 		} else {
 			dlo := v.Datum(first)
 			dhi := dlo
