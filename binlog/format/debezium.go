@@ -179,7 +179,7 @@ func (d *debezium) message(m *Message) error {
 	if d.prefix != nil && bytes.HasPrefix(m.Value, d.prefix) {
 		s.ResetAt(m.Value, len(d.prefix))
 		if s.Peek() == jsonscan.Object {
-			if err := d.envelope(d.prefixPlan, 0); err != nil {
+			if err := d.envelope(d.prefixPlan); err != nil {
 				return err
 			}
 			s.Member(false)
@@ -207,7 +207,7 @@ func (d *debezium) message(m *Message) error {
 	}
 	s.Seek(0)
 	s.Peek()
-	if err := d.envelope(nil, 0); err != nil {
+	if err := d.envelope(nil); err != nil {
 		return err
 	}
 	if !s.End() {
@@ -254,7 +254,7 @@ func (d *debezium) withSchema(m *Message) error {
 		}
 		return malformedf("the payload is %s, not a change event", x.Kind)
 	}
-	if err := d.envelope(plan, 0); err != nil {
+	if err := d.envelope(plan); err != nil {
 		return err
 	}
 	s.Member(false)
@@ -268,18 +268,22 @@ func (d *debezium) withSchema(m *Message) error {
 }
 
 // envelope reads the object that the scanner stands at.
-func (d *debezium) envelope(plan *schemaPlan, pos int) error {
+func (d *debezium) envelope(plan *schemaPlan) error {
 	s := d.scan
 	d.ev = event{}
 	clear(d.after)
 	clear(d.before)
 	s.Open()
-	for first := true; ; first = false {
-		key, ok := s.Member(first)
+	for pos := 0; ; pos++ {
+		slot, ok := d.top.next(s, pos)
 		if !ok {
-			break
+			key, ok := s.Member(pos == 0)
+			if !ok {
+				break
+			}
+			slot = d.top.slot(pos, s.Bytes(key))
 		}
-		switch d.top.slot(pos, s.Bytes(key)) {
+		switch slot {
 		case dbzBefore:
 			d.ev.before = s.Peek()
 			if d.ev.before == jsonscan.Object {
@@ -321,7 +325,6 @@ func (d *debezium) envelope(plan *schemaPlan, pos int) error {
 		default:
 			s.Value()
 		}
-		pos++
 	}
 	if s.Err() != nil {
 		return malformed(s.Err())
@@ -333,22 +336,23 @@ func (d *debezium) envelope(plan *schemaPlan, pos int) error {
 func (d *debezium) image(slots []jsonscan.Value) {
 	s := d.scan
 	s.Open()
-	pos := 0
-	for first := true; ; first = false {
-		key, ok := s.Member(first)
+	for pos := 0; ; pos++ {
+		i, ok := d.cols.next(s, pos)
 		if !ok {
-			return
+			key, ok := s.Member(pos == 0)
+			if !ok {
+				return
+			}
+			name := s.Bytes(key)
+			if key.Escaped {
+				name, _ = d.coerce.text(key)
+			}
+			i = d.cols.slot(pos, name)
 		}
-		name := s.Bytes(key)
-		if key.Escaped {
-			name, _ = d.coerce.text(key)
-		}
-		i := d.cols.slot(pos, name)
 		x := s.Value()
 		if i >= 0 {
 			slots[i] = x
 		}
-		pos++
 	}
 }
 
@@ -408,13 +412,15 @@ func (d *debezium) imageAndRest(slots []jsonscan.Value, plan *schemaPlan) error 
 func (d *debezium) source() {
 	s := d.scan
 	s.Open()
-	pos := 0
-	for first := true; ; first = false {
-		key, ok := s.Member(first)
+	for pos := 0; ; pos++ {
+		i, ok := d.origin.next(s, pos)
 		if !ok {
-			return
+			key, ok := s.Member(pos == 0)
+			if !ok {
+				return
+			}
+			i = d.origin.slot(pos, s.Bytes(key))
 		}
-		i := d.origin.slot(pos, s.Bytes(key))
 		x := s.Value()
 		switch i {
 		case 0:
@@ -424,7 +430,6 @@ func (d *debezium) source() {
 		case 2:
 			stamp(&d.ev.sourceTime, s, x, unitNanos)
 		}
-		pos++
 	}
 }
 

@@ -414,21 +414,30 @@ func (d *jsonFormat) object(n *node) error {
 	if n == d.top {
 		d.sawTop = true
 	}
-	pos := 0
-	for first := true; ; first = false {
-		key, ok := s.Member(first)
-		if !ok {
-			break
-		}
-		name := s.Bytes(key)
-		if key.Escaped {
-			var err error
-			if name, err = d.coerce.unescaped(s, key); err != nil {
-				return malformed(err)
+	for pos := 0; ; pos++ {
+		var key jsonscan.Value
+		var name []byte
+		i, ok := n.fields.next(s, pos)
+		if ok {
+			if i >= 0 && n.kids[i].leaf() {
+				d.slots[n.kids[i].col] = s.Value()
+				continue
 			}
+			key = n.fields.key(s, pos)
+			name = s.Bytes(key)
+		} else {
+			if key, ok = s.Member(pos == 0); !ok {
+				break
+			}
+			name = s.Bytes(key)
+			if key.Escaped {
+				var err error
+				if name, err = d.coerce.unescaped(s, key); err != nil {
+					return malformed(err)
+				}
+			}
+			i = n.fields.slot(pos, name)
 		}
-		i := n.fields.slot(pos, name)
-		pos++
 		if i >= 0 {
 			k := n.kids[i]
 			if k.leaf() {

@@ -73,7 +73,7 @@ func (s *Scanner) ResetAt(src []byte, offset int) {
 	switch {
 	case len(src) > math.MaxInt32:
 		s.fail(0, "the text is too long")
-	case !utf8.Valid(src[offset:]):
+	case !ascii(src[offset:]) && !utf8.Valid(src[offset:]):
 		i := offset
 		for i < len(src) {
 			r, n := utf8.DecodeRune(src[i:])
@@ -84,6 +84,27 @@ func (s *Scanner) ResetAt(src []byte, offset int) {
 		}
 		s.fail(i, fmt.Sprintf("byte 0x%02x is not valid UTF-8", src[i]))
 	}
+}
+
+// ascii says whether all bytes are ASCII, which most texts are.
+func ascii(b []byte) bool {
+	for len(b) >= 32 {
+		if (binary.LittleEndian.Uint64(b)|binary.LittleEndian.Uint64(b[8:])|binary.LittleEndian.Uint64(b[16:])|binary.LittleEndian.Uint64(b[24:]))&highs != 0 {
+			return false
+		}
+		b = b[32:]
+	}
+	for ; len(b) >= 8; b = b[8:] {
+		if binary.LittleEndian.Uint64(b)&highs != 0 {
+			return false
+		}
+	}
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // Sub begins at the start of a span of a text that was Reset before: valid UTF-8.
@@ -242,6 +263,24 @@ func (s *Scanner) Member(first bool) (key Value, ok bool) {
 	return key, true
 }
 
+// Guess is Member for a key that is expected: quoted is its text in quotes with the
+// colon behind, and nothing in it is escaped. It reads the key, if that is what stands
+// there without white space; else nothing.
+func (s *Scanner) Guess(first bool, quoted string) bool {
+	src, i := s.src, s.pos
+	if !first {
+		if i >= len(src) || src[i] != ',' {
+			return false
+		}
+		i++
+	}
+	if s.err != nil || len(src)-i < len(quoted) || string(src[i:i+len(quoted)]) != quoted {
+		return false
+	}
+	s.pos = i + len(quoted)
+	return true
+}
+
 // Element goes to the next element of an open array; see Member.
 func (s *Scanner) Element(first bool) bool {
 	if s.err != nil {
@@ -373,7 +412,17 @@ func (s *Scanner) digits(i int) int {
 		s.unexpected(i, "a digit")
 		return -1
 	}
-	for i++; i < len(src) && src[i]-'0' < 10; i++ {
+	i++
+	for i+8 <= len(src) {
+		// In each byte the high bit is set unless it is a digit.
+		w := binary.LittleEndian.Uint64(src[i:]) ^ ones*'0'
+		if m := (w + ones*(0x80-10) | w) & highs; m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+		i += 8
+	}
+	for i < len(src) && src[i]-'0' < 10 {
+		i++
 	}
 	return i
 }

@@ -24,7 +24,6 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -46,7 +45,7 @@ var (
 		"processor time a message can still be measured; 0 for no bound")
 	first = flag.Int64("first", 1, "first key")
 
-	binary   = flag.String("millrace", "", "server to start and measure")
+	millrace = flag.String("millrace", "", "server to start and measure")
 	port     = flag.Int("port", 5492, "its port")
 	httpPort = flag.Int("http-port", 8092, "its port for metrics and profiles")
 	memory   = flag.String("memory-limit", "", "its memory limit")
@@ -85,7 +84,7 @@ func run(ctx context.Context) error {
 	}
 	fmt.Printf("broker on %s, topic %s, %d partitions\n", *listen, *topic, *partitions)
 	g := &generator{}
-	if *binary != "" {
+	if *millrace != "" {
 		return measure(ctx, g)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -111,17 +110,4 @@ func run(ctx context.Context) error {
 		}
 		last = n
 	}
-}
-
-// generator is what was produced so far.
-type generator struct {
-	sent, keys atomic.Int64
-	applied    atomic.Int64 // by the server, for -ahead
-	// probe, when there is one, is told of a message each second: its key and its time.
-	probe chan mark
-}
-
-type mark struct {
-	id   int64
-	sent time.Time
 }

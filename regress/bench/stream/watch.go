@@ -26,9 +26,10 @@ var schema string
 
 // server is a server under measurement.
 type server struct {
-	cmd  *exec.Cmd
-	http string
-	conn *pgx.Conn
+	cmd   *exec.Cmd
+	ended chan error
+	http  string
+	conn  *pgx.Conn
 }
 
 func start(ctx context.Context, dir string) (*server, error) {
@@ -37,16 +38,29 @@ func start(ctx context.Context, dir string) (*server, error) {
 	if *memory != "" {
 		args = append(args, "--memory-limit", *memory)
 	}
-	s := &server{cmd: exec.Command(*binary, args...), http: web}
+	s := &server{cmd: exec.Command(*millrace, args...), http: web}
 	s.cmd.Stderr = os.Stderr
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
+	s.ended = make(chan error, 1)
+	go func() { s.ended <- s.cmd.Wait() }()
 	var err error
 	for range 100 {
+		select {
+		case err := <-s.ended: // somebody else may have the port: that server is not to be loaded
+			s.ended <- err
+			return nil, fmt.Errorf("the server ended: %w", err)
+		default:
+		}
 		if s.conn, err = pgx.Connect(ctx, "postgres://postgres@"+addr+"/postgres?sslmode=disable"); err == nil {
-			return s, nil
+			time.Sleep(200 * time.Millisecond)
+			if len(s.ended) == 0 {
+				return s, nil
+			}
+			_ = s.conn.Close(ctx)
+			s.conn = nil
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -59,7 +73,7 @@ func (s *server) close() {
 		_ = s.conn.Close(context.Background())
 	}
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	_ = s.cmd.Wait()
+	<-s.ended
 }
 
 // create makes the table and its subscription.
