@@ -40,8 +40,10 @@ type Table struct {
 	Clustering   []SortColumn
 	// Props has the other table properties, keyed by the dotted spelling
 	// ("binlog.level"), values as given.
-	Props  map[string]string
+	Props map[string]string
+	// Shards is the shard count, that of the table's group; 0 is one.
 	Shards int
+	Group  string // name of the table group
 	Checks []Check
 	// Foreign are FOREIGN KEY constraints: recorded, shown, and not enforced.
 	Foreign []ForeignKey
@@ -160,6 +162,8 @@ type Database struct {
 	OID   uint32
 	Name  string
 	Owner uint32
+	// TableGroup is the group of new tables that name none; "" is the default group.
+	TableGroup string
 }
 
 // Subscription keeps a table fed from a stream outside: CREATE SUBSCRIPTION.
@@ -190,6 +194,7 @@ const (
 	PublicSchemaOID      = 2200
 	InformationSchemaOID = 13000
 	HologresSchemaOID    = 13001
+	DefaultTableGroupOID = 13002
 	PostgresRoleOID      = 10
 	PostgresDatabaseOID  = 5
 	FirstUserOID         = 16384

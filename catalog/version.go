@@ -21,6 +21,8 @@ type Version struct {
 	databases    map[uint32]*Database
 	subs         map[uint32]*Subscription
 	subByName    map[string]*Subscription
+	groups       map[uint32]*TableGroup
+	groupByName  map[string]*TableGroup
 }
 
 type tableName struct {
@@ -36,6 +38,7 @@ type Delta struct {
 	Databases map[uint32]*Database
 
 	Subscriptions map[uint32]*Subscription
+	TableGroups   map[uint32]*TableGroup
 
 	NextOID uint32 // 0: unchanged
 	// Truncated lists tables whose rows vanish at the commit.
@@ -48,7 +51,7 @@ type Delta struct {
 
 // Empty says whether d changes nothing.
 func (d *Delta) Empty() bool {
-	return d == nil || len(d.Schemas)+len(d.Tables)+len(d.Roles)+len(d.Databases)+len(d.Subscriptions)+len(d.Truncated) == 0 && d.NextOID == 0
+	return d == nil || len(d.Schemas)+len(d.Tables)+len(d.Roles)+len(d.Databases)+len(d.Subscriptions)+len(d.TableGroups)+len(d.Truncated) == 0 && d.NextOID == 0
 }
 
 // NewVersion makes an empty catalog.
@@ -60,12 +63,14 @@ func NewVersion() *Version {
 		roles: map[uint32]*Role{}, roleByName: map[string]*Role{},
 		databases: map[uint32]*Database{},
 		subs:      map[uint32]*Subscription{}, subByName: map[string]*Subscription{},
+		groups: map[uint32]*TableGroup{}, groupByName: map[string]*TableGroup{},
 	}
 }
 
 // Bootstrap is the delta that makes the catalog of a new data directory:
-// superuser and database postgres, schema public and the system schemas.
-func Bootstrap() *Delta {
+// superuser and database postgres, schema public, the system schemas and a table
+// group of so many shards.
+func Bootstrap(shards int) *Delta {
 	return &Delta{
 		Schemas: map[uint32]*Schema{
 			PgCatalogOID:         {OID: PgCatalogOID, Name: "pg_catalog", Owner: PostgresRoleOID},
@@ -75,8 +80,9 @@ func Bootstrap() *Delta {
 		},
 		Roles: map[uint32]*Role{PostgresRoleOID: {OID: PostgresRoleOID, Name: "postgres", Super: true, Inherit: true,
 			CreateRole: true, CreateDB: true, Login: true, Replication: true, BypassRLS: true, ConnLimit: -1}},
-		Databases: map[uint32]*Database{PostgresDatabaseOID: {OID: PostgresDatabaseOID, Name: "postgres", Owner: PostgresRoleOID}},
-		NextOID:   FirstUserOID,
+		Databases:   map[uint32]*Database{PostgresDatabaseOID: {OID: PostgresDatabaseOID, Name: "postgres", Owner: PostgresRoleOID}},
+		TableGroups: map[uint32]*TableGroup{DefaultTableGroupOID: {OID: DefaultTableGroupOID, Name: DefaultTableGroup("postgres"), Shards: shards}},
+		NextOID:     FirstUserOID,
 	}
 }
 
@@ -87,7 +93,7 @@ func (v *Version) Apply(d *Delta) *Version {
 		Number: v.Number + 1, NextOID: max(v.NextOID, d.NextOID),
 		schemas: v.schemas, schemaByName: v.schemaByName, tables: v.tables, tableByName: v.tableByName,
 		roles: v.roles, roleByName: v.roleByName, databases: v.databases,
-		subs: v.subs, subByName: v.subByName,
+		subs: v.subs, subByName: v.subByName, groups: v.groups, groupByName: v.groupByName,
 	}
 	if len(d.Schemas) > 0 {
 		n.schemas, n.schemaByName = maps.Clone(v.schemas), maps.Clone(v.schemaByName)
@@ -108,6 +114,10 @@ func (v *Version) Apply(d *Delta) *Version {
 	if len(d.Subscriptions) > 0 {
 		n.subs, n.subByName = maps.Clone(v.subs), maps.Clone(v.subByName)
 		replace(n.subs, d.Subscriptions, n.subByName, func(s *Subscription) string { return s.Name })
+	}
+	if len(d.TableGroups) > 0 {
+		n.groups, n.groupByName = maps.Clone(v.groups), maps.Clone(v.groupByName)
+		replace(n.groups, d.TableGroups, n.groupByName, func(g *TableGroup) string { return g.Name })
 	}
 	return n
 }

@@ -33,6 +33,7 @@ const (
 	kindDatabase = 'd'
 
 	kindSubscription = 'u'
+	kindTableGroup   = 'g'
 )
 
 // KV is a change of one key; a nil value removes it.
@@ -113,6 +114,11 @@ func Sets(d *catalog.Delta, after *catalog.Version) ([]KV, error) {
 			err = add(kindSubscription, oid, o == nil, o)
 		}
 	}
+	for oid, o := range d.TableGroups {
+		if err == nil {
+			err = add(kindTableGroup, oid, o == nil, o)
+		}
+	}
 	return out, err
 }
 
@@ -165,7 +171,7 @@ func fromRole(r *catalog.Role) *role {
 func Delta(kvs []KV) (d *catalog.Delta, number uint64, err error) {
 	d = &catalog.Delta{Schemas: map[uint32]*catalog.Schema{}, Tables: map[uint32]*catalog.Table{},
 		Roles: map[uint32]*catalog.Role{}, Databases: map[uint32]*catalog.Database{},
-		Subscriptions: map[uint32]*catalog.Subscription{}}
+		Subscriptions: map[uint32]*catalog.Subscription{}, TableGroups: map[uint32]*catalog.TableGroup{}}
 	for _, kv := range kvs {
 		if len(kv.Key) != 6 || kv.Key[0] != Prefix {
 			return nil, 0, fmt.Errorf("catalog key %q is malformed", kv.Key)
@@ -191,6 +197,8 @@ func Delta(kvs []KV) (d *catalog.Delta, number uint64, err error) {
 			err = put(d.Databases, oid, kv.Value, func(d *catalog.Database) *catalog.Database { return d })
 		case kindSubscription:
 			err = put(d.Subscriptions, oid, kv.Value, func(s *catalog.Subscription) *catalog.Subscription { return s })
+		case kindTableGroup:
+			err = put(d.TableGroups, oid, kv.Value, func(g *catalog.TableGroup) *catalog.TableGroup { return g })
 		default:
 			err = fmt.Errorf("catalog entry has an unknown kind %q", kv.Key[1])
 		}

@@ -40,7 +40,7 @@ func TestRoundTrip(t *testing.T) {
 		Checks: []catalog.Check{{OID: 5, Name: "x", Text: "a > 0"}}, ACL: []catalog.ACLItem{{Role: 0, Grantor: 10, Privileges: "r"}},
 		SchemaVersion: 3, NextColumnID: 5, RelType: 16386}
 	for _, d := range []*catalog.Delta{
-		catalog.Bootstrap(),
+		catalog.Bootstrap(1),
 		{Tables: map[uint32]*catalog.Table{16384: table, 16390: {OID: 16390, Name: "gone", Schema: 2200}}, NextOID: 16400},
 		{Roles: map[uint32]*catalog.Role{16400: {OID: 16400, Name: "r", Password: "SCRAM-SHA-256$4096:x", ValidUntil: types.NewInt(7),
 			Config: map[string]string{"search_path": "x"}, MemberOf: []uint32{10}}}, NextOID: 16401},

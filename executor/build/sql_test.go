@@ -67,7 +67,7 @@ func planSQL(sql string) (plan.Node, error) {
 		return nil, err
 	}
 	fold := func(e expr.Expr) (expr.Expr, error) { return eval.Fold(e, &eval.Env{}) }
-	s, err := bind.Bind(stmts[0], &bind.Env{Catalog: catalog.NewVersion().Apply(catalog.Bootstrap()), SearchPath: []string{"public"},
+	s, err := bind.Bind(stmts[0], &bind.Env{Catalog: catalog.NewVersion().Apply(catalog.Bootstrap(1)), SearchPath: []string{"public"},
 		Database: "postgres", User: "postgres", Text: sql, Types: types.DefaultEnv, Fold: fold})
 	if err != nil {
 		return nil, err

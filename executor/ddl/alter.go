@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/planner/bind"
 	"github.com/millrace/millrace/planner/plan"
 )
 
@@ -44,6 +45,13 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 			}
 		}
 		follow(v, t, d)
+	}
+	if t.Shards != old.Shards || t.Group != old.Group {
+		// The table is this transaction's own: its private tablets are made anew.
+		if err := place(env, t, d); err != nil {
+			return err
+		}
+		d.Truncated = []uint32{t.OID}
 	}
 	return env.change(ctx, v, d)
 }
@@ -402,6 +410,11 @@ func setProperty(env *Env, t *catalog.Table, key, val string) error {
 		for i, c := range cols {
 			t.Clustering = append(t.Clustering, catalog.SortColumn{Ordinal: c, Desc: desc[i]})
 		}
+	case "shard_count", "table_group":
+		if env.Store.Catalog().Table(t.OID) != nil {
+			return sqlstate.Unsupported("changing property \"%s\" after the transaction that created the table", key)
+		}
+		return bind.SetProp(t, key, val, nil)
 	case "binlog.level":
 		if val = strings.ToLower(val); val != "none" && val != "replica" {
 			return sqlstate.Errorf(sqlstate.InvalidParameterValue, "invalid value for parameter \"%s\": \"%s\"", key, val).

@@ -37,7 +37,8 @@ func Handles(u plan.Utility) bool {
 	switch u.(type) {
 	case *plan.CreateTable, *plan.CreateView, *plan.CreateSchema, *plan.Drop, *plan.AlterTable, *plan.Truncate,
 		*plan.SetTableProperty, *plan.CreateRole, *plan.AlterRole, *plan.Grant, *plan.Comment,
-		*plan.CreateSequence, *plan.AlterSequence, *plan.CreateSubscription, *plan.AlterSubscription, *plan.DropSubscription:
+		*plan.CreateSequence, *plan.AlterSequence, *plan.CreateSubscription, *plan.AlterSubscription, *plan.DropSubscription,
+		*plan.CreateTableGroup, *plan.DropTableGroup, *plan.SetDatabaseProperty:
 		return true
 	}
 	return false
@@ -80,6 +81,12 @@ func Run(ctx context.Context, env *Env, u plan.Utility) (created *catalog.Table,
 		return nil, alterSubscription(ctx, env, x)
 	case *plan.DropSubscription:
 		return nil, dropSubscription(ctx, env, x)
+	case *plan.CreateTableGroup:
+		return nil, createTableGroup(ctx, env, x)
+	case *plan.DropTableGroup:
+		return nil, dropTableGroup(ctx, env, x)
+	case *plan.SetDatabaseProperty:
+		return nil, setDatabaseProperty(ctx, env, x)
 	}
 	panic("executor/ddl: not a catalog command")
 }

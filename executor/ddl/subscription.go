@@ -172,7 +172,7 @@ func errorTable(env *Env, v *catalog.Version, s *catalog.Subscription, d *catalo
 	t.NextColumnID = int32(len(t.Columns) + 1)
 	d.Tables = map[uint32]*catalog.Table{oid: t}
 	s.ErrorTable = oid
-	return nil
+	return place(env, t, d)
 }
 
 func alterSubscription(ctx context.Context, env *Env, x *plan.AlterSubscription) error {

@@ -48,6 +48,9 @@ func createTable(ctx context.Context, env *Env, x *plan.CreateTable) (*catalog.T
 		t.Columns = slices.Clone(t.Columns)
 		env.columnSequences(v, &t, x.Sequences, d)
 	}
+	if err := place(env, &t, d); err != nil {
+		return nil, err
+	}
 	return &t, env.change(ctx, v, d)
 }
 

@@ -509,6 +509,12 @@ func (b *binder) setTableProperty(f *pg.FuncCall) (*plan.Statement, error) {
 	if name == "hg_compact" && len(f.Args) <= 1 {
 		return b.compactTable(f)
 	}
+	if u, ok, err := b.groupCall(f, name); ok {
+		if err != nil {
+			return nil, err
+		}
+		return &plan.Statement{Tag: "CALL", Writes: true, Utility: u}, nil
+	}
 	if name != "set_table_property" && name != "update_table_property" {
 		q := &query{b: b}
 		in := &invocation{call: f, name: strings.Join(ns, "."), loc: f.Location}

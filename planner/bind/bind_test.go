@@ -22,7 +22,7 @@ type testCatalog struct {
 }
 
 func newTestCatalog() *testCatalog {
-	return &testCatalog{v: catalog.NewVersion().Apply(catalog.Bootstrap())}
+	return &testCatalog{v: catalog.NewVersion().Apply(catalog.Bootstrap(1))}
 }
 
 func (c *testCatalog) env(sql string) *Env {

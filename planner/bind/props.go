@@ -135,10 +135,16 @@ func SetProp(t *catalog.Table, name, value string, settings map[string]string) e
 		value = strconv.FormatInt(n, 10)
 	case "shard_count":
 		n, err := strconv.Atoi(value)
-		if err != nil || n < 1 || n > 256 {
+		if err != nil || n < 1 || n > catalog.MaxShards {
 			return badValue(name, value, "It is a number from 1 to 256.")
 		}
-		t.Shards = n
+		t.Shards, t.Group = n, ""
+		return nil
+	case "table_group":
+		if value == "" {
+			return badValue(name, value, "It is the name of a table group.")
+		}
+		t.Shards, t.Group = 0, value
 		return nil
 	case "binlog.level":
 		value = strings.ToLower(value)

@@ -15,7 +15,7 @@ import (
 
 // version is a catalog with table t.
 func version(t testing.TB) *catalog.Version {
-	v := catalog.NewVersion().Apply(catalog.Bootstrap())
+	v := catalog.NewVersion().Apply(catalog.Bootstrap(1))
 	sql := "create table t (a int primary key, b text, d date, n numeric(10,2))"
 	stmts, err := parser.Parse(sql)
 	if err != nil {

@@ -57,6 +57,12 @@ func (x *tx) lockObjects(ctx context.Context, d *catalog.Delta, before *catalog.
 		}
 		keys = append(keys, objectKey('u', oid))
 	}
+	for oid, o := range d.TableGroups {
+		if o != nil {
+			keys = append(keys, nameKey('g', 0, o.Name))
+		}
+		keys = append(keys, objectKey('g', oid))
+	}
 	slices.SortFunc(keys, func(a, b txn.Key) int { return cmp.Compare(a.Hash, b.Hash) })
 	for _, k := range keys {
 		if _, err := x.s.locks.LockKey(ctx, x.owner, k); err != nil {
@@ -91,7 +97,8 @@ func (x *tx) stale(d *catalog.Delta, before, now *catalog.Version) bool {
 		differs(d.Schemas, own.Schemas, before.Schema, now.Schema) ||
 		differs(d.Roles, own.Roles, before.Role, now.Role) ||
 		differs(d.Databases, own.Databases, before.Database, now.Database) ||
-		differs(d.Subscriptions, own.Subscriptions, before.Subscription, now.Subscription)
+		differs(d.Subscriptions, own.Subscriptions, before.Subscription, now.Subscription) ||
+		differs(d.TableGroups, own.TableGroups, before.TableGroup, now.TableGroup)
 }
 
 func differs[V any](change, own map[uint32]*V, before, now func(uint32) *V) bool {

@@ -155,7 +155,7 @@ func (s *Store) open() error {
 func (s *Store) bootstrap() error {
 	x := s.Begin(storage.TxnOptions{})
 	defer x.Rollback()
-	if err := x.Change(s.ctx, catalog.Bootstrap()); err != nil {
+	if err := x.Change(s.ctx, catalog.Bootstrap(s.opts.Shards)); err != nil {
 		return err
 	}
 	_, err := x.Commit(s.ctx)

@@ -9,25 +9,26 @@ import (
 // shardHashes XORs the shard hashes (types.ShardHash) of a column's rows into h:
 // the common key types without a Datum a row.
 func shardHashes(h []uint32, v *vec.Vec, n int) {
-	var mem [32]byte
-	s, buf := v.Source(), mem[:0]
 	for i := 0; i < n; i++ {
-		j := v.Index(i)
-		switch {
-		case v.IsNull(i):
-			h[i] ^= nullHash
-		case v.T.Layout == types.LayoutI64 && v.T.OID == types.Int8OID:
-			buf = types.AppendInt(buf[:0], s.I64[j])
-			h[i] ^= types.MurmurBytes(buf)
-		case v.T.Layout == types.LayoutI32 && v.T.OID == types.Int4OID:
-			buf = types.AppendInt(buf[:0], int64(s.I32[j]))
-			h[i] ^= types.MurmurBytes(buf)
-		case v.T.Layout == types.LayoutView && (v.T.OID == types.TextOID || v.T.OID == types.VarcharOID):
-			h[i] ^= types.MurmurBytes(s.Bytes(j))
-		default:
-			h[i] ^= types.ShardHash(v.T, v.Datum(i))
-		}
+		h[i] ^= shardHash(v, i)
 	}
+}
+
+// shardHash is the shard hash of one row of a column.
+func shardHash(v *vec.Vec, i int) uint32 {
+	var mem [32]byte
+	s, j := v.Source(), v.Index(i)
+	switch {
+	case v.IsNull(i):
+		return nullHash
+	case v.T.Layout == types.LayoutI64 && v.T.OID == types.Int8OID:
+		return types.MurmurBytes(types.AppendInt(mem[:0], s.I64[j]))
+	case v.T.Layout == types.LayoutI32 && v.T.OID == types.Int4OID:
+		return types.MurmurBytes(types.AppendInt(mem[:0], int64(s.I32[j])))
+	case v.T.Layout == types.LayoutView && (v.T.OID == types.TextOID || v.T.OID == types.VarcharOID):
+		return types.MurmurBytes(s.Bytes(j))
+	}
+	return types.ShardHash(v.T, v.Datum(i))
 }
 
 var nullHash = types.ShardHash(types.Int8, types.Null)

@@ -58,15 +58,13 @@ func (n *snapshot) relation(t *catalog.Table) (*relation, error) {
 	if t.Kind != catalog.KindTable {
 		return nil, sqlstate.Errorf(sqlstate.WrongObjectType, "%q is not a table", t.Name)
 	}
-	r := &relation{t: t}
-	r.keyAt, r.keyed = keyDistribution(t)
+	r := &relation{t: t, at: n.at}
 	own := n.own[t.OID]
 	if t.IsBinlog {
 		own = nil // a transaction's changes get there when it commits
 	}
-	var shards []*shard
 	if own != nil && own.fresh {
-		shards = own.gen.shards
+		r.shards = own.gen.shards
 	} else {
 		tt := n.s.table(t.OID)
 		if t.IsBinlog {
@@ -79,12 +77,16 @@ func (n *snapshot) relation(t *catalog.Table) (*relation, error) {
 		if g == nil || g.shards == nil {
 			return nil, sqlstate.Errorf(sqlstate.UndefinedTable, "could not open relation with OID %d", t.OID)
 		}
-		shards = g.shards
+		r.shards = g.shards
 	}
-	for _, sh := range shards {
-		r.parts = append(r.parts, sh.col.Snapshot(n.at).For(t))
+	r.parts = make([]*column.Snapshot, len(r.shards))
+	if len(r.parts) > 1 {
+		r.keyAt, r.keyed = keyDistribution(t)
 	}
 	if own != nil && own.any() {
+		for i := range r.parts {
+			r.part(i)
+		}
 		parts, err := own.over(n.s, r.parts)
 		if err != nil {
 			return nil, err
@@ -120,23 +122,43 @@ type relationOf struct {
 
 // relation implements storage.Relation over the shards of a table.
 type relation struct {
-	t     *catalog.Table
-	parts []*column.Snapshot
-	keyAt []int // positions in the key that decide the shard
-	keyed bool
+	t      *catalog.Table
+	at     storage.CSN
+	shards []*shard
+	keyAt  []int // positions in the key that decide the shard
+	keyed  bool
+
+	mu    sync.Mutex
+	parts []*column.Snapshot // nil: not asked for yet
+}
+
+// part is the snapshot of a shard, taken when it is first wanted: a look-up by key
+// wants one of them. The store keeps what its commit sees, since the snapshot that r
+// is of is registered.
+func (r *relation) part(i int) *column.Snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.parts[i] == nil {
+		r.parts[i] = r.shards[i].col.Snapshot(r.at).For(r.t)
+	}
+	return r.parts[i]
 }
 
 func (r *relation) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, p := range r.parts {
-		p.Close()
+		if p != nil {
+			p.Close()
+		}
 	}
 }
 
 // Splits implements storage.Relation.
 func (r *relation) Splits(ctx context.Context, spec *catalog.ScanSpec) (splits []storage.Split, total int, err error) {
 	spec = r.withoutMarkers(spec)
-	for _, p := range r.parts {
-		s, n, err := p.Splits(ctx, spec)
+	for i := range r.parts {
+		s, n, err := r.part(i).Splits(ctx, spec)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -153,7 +175,8 @@ func (r *relation) Bounds(col int) (lo, hi types.Datum) {
 		t = r.t.Columns[col].T
 	}
 	some := false
-	for _, p := range r.parts {
+	for i := range r.parts {
+		p := r.part(i)
 		if rows, _ := p.RowCount(); rows == 0 {
 			continue
 		}
@@ -175,8 +198,8 @@ func (r *relation) Bounds(col int) (lo, hi types.Datum) {
 // RowCount implements storage.Relation.
 func (r *relation) RowCount() (rows int64, exact bool) {
 	exact = true
-	for _, p := range r.parts {
-		n, e := p.RowCount()
+	for i := range r.parts {
+		n, e := r.part(i).RowCount()
 		rows += n
 		exact = exact && e && !r.t.IsBinlog // markers count
 	}
@@ -187,7 +210,7 @@ func (r *relation) RowCount() (rows int64, exact bool) {
 func (r *relation) Reader(spec *catalog.ScanSpec) (storage.Reader, error) {
 	spec = r.withoutMarkers(spec)
 	if len(r.parts) == 1 {
-		return r.parts[0].Reader(spec)
+		return r.part(0).Reader(spec)
 	}
 	return &reader{r: r, spec: spec, shards: make([]storage.Reader, len(r.parts))}, nil
 }
@@ -212,7 +235,7 @@ func (r *reader) Open(s storage.Split) error {
 		return sqlstate.Errorf(sqlstate.InternalError, "split of another relation")
 	}
 	if r.shards[s.Shard] == nil {
-		c, err := r.r.parts[s.Shard].Reader(r.spec)
+		c, err := r.r.part(s.Shard).Reader(r.spec)
 		if err != nil {
 			return err
 		}
@@ -261,28 +284,41 @@ func (r *reader) Close() error {
 // Get implements storage.Relation.
 func (r *relation) Get(ctx context.Context, keys *vec.Batch, cols []int, out *vec.Batch, idx []uint16) ([]uint16, error) {
 	if len(r.parts) == 1 {
-		return r.parts[0].Get(ctx, keys, cols, out, idx)
+		return r.part(0).Get(ctx, keys, cols, out, idx)
 	}
 	var err error
 	if !r.keyed {
-		for _, p := range r.parts {
-			if idx, err = p.Get(ctx, keys, cols, out, idx); err != nil {
+		for i := range r.parts {
+			if idx, err = r.part(i).Get(ctx, keys, cols, out, idx); err != nil {
 				return idx, err
 			}
 		}
 		return idx, nil
 	}
+	if keys.Rows() == 1 {
+		return r.part(r.shardOfKey(keys)).Get(ctx, keys, cols, out, idx)
+	}
 	rt := newRouter(len(r.parts))
 	rt.route(pickCols(keys.Cols, r.keyAt), keys.Sel, keys.N)
-	for i, p := range r.parts {
+	for i := range r.parts {
 		if len(rt.sel[i]) == 0 {
 			continue
 		}
-		if idx, err = p.Get(ctx, &vec.Batch{Cols: keys.Cols, Sel: rt.sel[i], N: keys.N}, cols, out, idx); err != nil {
+		if idx, err = r.part(i).Get(ctx, &vec.Batch{Cols: keys.Cols, Sel: rt.sel[i], N: keys.N}, cols, out, idx); err != nil {
 			return idx, err
 		}
 	}
 	return idx, nil
+}
+
+// shardOfKey is the shard of the one selected key.
+func (r *relation) shardOfKey(keys *vec.Batch) int {
+	row := keys.Row(0)
+	var h uint32
+	for _, at := range r.keyAt {
+		h ^= shardHash(keys.Cols[at], row)
+	}
+	return types.ShardOfHash(h, len(r.parts))
 }
 
 // find says for each key its row's commit, 0 for none, and which shard has it.
@@ -292,8 +328,8 @@ func (r *relation) find(keys *vec.Batch, csn []storage.CSN, shard []uint16) erro
 	clear(csn[:n])
 	tmp := make([]storage.CSN, n)
 	if !r.keyed || len(r.parts) == 1 {
-		for i, p := range r.parts {
-			if err := p.Find(keys, tmp); err != nil {
+		for i := range r.parts {
+			if err := r.part(i).Find(keys, tmp); err != nil {
 				return err
 			}
 			for k := 0; k < n; k++ {
@@ -310,12 +346,12 @@ func (r *relation) find(keys *vec.Batch, csn []storage.CSN, shard []uint16) erro
 	for k := 0; k < n; k++ {
 		place[keys.Row(k)] = uint16(k)
 	}
-	for i, p := range r.parts {
+	for i := range r.parts {
 		sel := rt.sel[i]
 		if len(sel) == 0 {
 			continue
 		}
-		if err := p.Find(&vec.Batch{Cols: keys.Cols, Sel: sel, N: keys.N}, tmp); err != nil {
+		if err := r.part(i).Find(&vec.Batch{Cols: keys.Cols, Sel: sel, N: keys.N}, tmp); err != nil {
 			return err
 		}
 		for j, row := range sel {

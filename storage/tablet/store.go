@@ -49,7 +49,7 @@ type Options struct {
 	// CacheBytes is how much of the strings in compressed segments is kept
 	// decompressed; 0: a quarter of MemoryLimit, negative: nothing.
 	CacheBytes int64
-	// Shards is the shard count of new tables that do not say; 0: one a core, at most 8.
+	// Shards is the shard count of the default table group of a new directory; 0: one a core, at most 8.
 	Shards int
 	// Clock is the time; nil: the system's.
 	Clock func() time.Time

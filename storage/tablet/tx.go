@@ -180,6 +180,7 @@ func (x *tx) Change(ctx context.Context, d *catalog.Delta) error {
 	merged.Roles = merge(merged.Roles, d.Roles)
 	merged.Databases = merge(merged.Databases, d.Databases)
 	merged.Subscriptions = merge(merged.Subscriptions, d.Subscriptions)
+	merged.TableGroups = merge(merged.TableGroups, d.TableGroups)
 	merged.NextOID, merged.From = max(merged.NextOID, d.NextOID), nil
 	merged.Truncated = append(merged.Truncated[:len(merged.Truncated):len(merged.Truncated)], d.Truncated...)
 	if err := checkNames(now, merged); err != nil {
@@ -266,6 +267,16 @@ func checkNames(v *catalog.Version, d *catalog.Delta) error {
 		if p := v.SubscriptionNamed(o.Name); p != nil && p.OID != oid {
 			if n, changed := d.Subscriptions[p.OID]; !changed || n != nil && n.Name == p.Name {
 				return sqlstate.Errorf(sqlstate.DuplicateObject, "subscription %q already exists", o.Name)
+			}
+		}
+	}
+	for oid, o := range d.TableGroups {
+		if o == nil {
+			continue
+		}
+		if p := v.TableGroupNamed(o.Name); p != nil && p.OID != oid {
+			if n, changed := d.TableGroups[p.OID]; !changed || n != nil {
+				return sqlstate.Errorf(sqlstate.DuplicateObject, "table group %q already exists", o.Name)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package syscat
 
 import (
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/catalog"
@@ -686,7 +687,7 @@ func hgTableProperties(s *Source, v View) []row {
 			continue
 		}
 		props := map[string]string{"orientation": "column", "distribution_key": columnList(t, t.Distribution), "clustering_key": clusteringList(t),
-			"time_to_live_in_seconds": "3153600000", "binlog.level": "none", "storage_format": "segment", "table_group": v.Database() + "_tg_default",
+			"time_to_live_in_seconds": "3153600000", "binlog.level": "none", "storage_format": "segment", "table_group": t.Group,
 			"table_id": utoa(t.OID), "schema_version": utoa(uint32(t.SchemaVersion))}
 		for k, x := range t.Props {
 			props[k] = x
@@ -704,7 +705,19 @@ func hgTableProperties(s *Source, v View) []row {
 }
 
 func hgTableGroupProperties(s *Source, v View) []row {
-	return []row{{"tablegroup_name": v.Database() + "_tg_default", "property_key": "is_default_tg", "property_value": "1"}}
+	tables := map[string]int{}
+	for _, t := range v.Catalog().Tables() {
+		tables[t.Group]++
+	}
+	bit := map[bool]string{true: "1", false: "0"}
+	var out []row
+	for _, g := range v.Catalog().TableGroups() {
+		for _, p := range [][2]string{{"created_manually", bit[g.ByHand]}, {"is_default_tg", bit[v.Catalog().GroupFor(v.Database()) == g]},
+			{"replica_count", "1"}, {"shard_count", strconv.Itoa(g.Shards)}, {"table_num", strconv.Itoa(tables[g.Name])}, {"tg_version", "1"}} {
+			out = append(out, row{"tablegroup_name": g.Name, "property_key": p[0], "property_value": p[1]})
+		}
+	}
+	return out
 }
 
 func columnList(t *catalog.Table, ords []int) string {
