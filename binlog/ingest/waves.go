@@ -34,7 +34,7 @@ const (
 // writeRows applies rows [from, to) of c, which lie in one piece of vec.Size rows.
 func (a *applier) writeRows(ctx context.Context, x storage.Txn, j *job, c *format.Changes, from, to int) (upserts, deletes int64, err error) {
 	base := from / vec.Size * vec.Size
-	rows := piece(c.Rows, base)
+	rows := c.Rows.Piece(base)
 	w := &a.waves
 	w.upserts, w.deletes, w.partial = w.upserts[:0], w.deletes[:0], w.partial[:0]
 	uniform := c.Partial == 0
@@ -348,42 +348,4 @@ func gather(cols []*vec.Vec, sel []uint16, n int) *vec.Batch {
 		b.Cols = append(b.Cols, v)
 	}
 	return b
-}
-
-// piece is the vec.Size rows of b that begin at base, a multiple of that, without
-// copying.
-func piece(b *vec.Batch, base int) *vec.Batch {
-	if base == 0 && b.N <= vec.Size {
-		return &vec.Batch{Cols: b.Cols, N: b.N}
-	}
-	n := min(b.N-base, vec.Size)
-	out := &vec.Batch{N: n}
-	for _, c := range b.Cols {
-		v := &vec.Vec{T: c.T, N: n, Bufs: c.Bufs}
-		if c.Valid != nil {
-			v.Valid = c.Valid[base/64:]
-		}
-		switch c.T.Layout {
-		case types.LayoutBool:
-			v.Bits = c.Bits[base/64:]
-		case types.LayoutI16:
-			v.I16 = c.I16[base:]
-		case types.LayoutI32:
-			v.I32 = c.I32[base:]
-		case types.LayoutI64:
-			v.I64 = c.I64[base:]
-		case types.LayoutI128:
-			v.I128 = c.I128[base:]
-		case types.LayoutF32:
-			v.F32 = c.F32[base:]
-		case types.LayoutF64:
-			v.F64 = c.F64[base:]
-		case types.LayoutFixed16:
-			v.Fix = c.Fix[base:]
-		default:
-			v.Views = c.Views[base:]
-		}
-		out.Cols = append(out.Cols, v)
-	}
-	return out
 }

@@ -411,9 +411,15 @@ func quoteFrom(dst []byte, start int, needs func([]byte) bool) []byte {
 	if !needs(s) {
 		return dst
 	}
-	extra := 2 + bytes.Count(s, []byte{'"'}) + bytes.Count(s, []byte{'\\'})
+	special := bytes.Count(s, []byte{'"'}) + bytes.Count(s, []byte{'\\'})
+	return quoteTail(dst, start, special, func(byte) byte { return '\\' })
+}
+
+// quoteTail puts dst[start:] in quotes, with an escape before each of its special
+// characters, which are quotes and backslashes.
+func quoteTail(dst []byte, start, special int, escape func(byte) byte) []byte {
 	n := len(dst)
-	for k := 0; k < extra; k++ {
+	for k := special + 2; k > 0; k-- {
 		dst = append(dst, 0)
 	}
 	w := len(dst) - 1
@@ -424,7 +430,7 @@ func quoteFrom(dst []byte, start int, needs func([]byte) bool) []byte {
 		dst[w] = c
 		if c == '"' || c == '\\' {
 			w--
-			dst[w] = '\\'
+			dst[w] = escape(c)
 		}
 	}
 	dst[start] = '"'

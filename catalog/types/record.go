@@ -108,23 +108,7 @@ func quoteRecordField(dst []byte, start int) []byte {
 	if !quote {
 		return dst
 	}
-	n := len(dst)
-	for k := double + 2; k > 0; k-- {
-		dst = append(dst, 0)
-	}
-	w := len(dst) - 1
-	dst[w] = '"'
-	for k := n - 1; k >= start; k-- {
-		w--
-		c := dst[k]
-		dst[w] = c
-		if c == '"' || c == '\\' {
-			w--
-			dst[w] = c
-		}
-	}
-	dst[start] = '"'
-	return dst
+	return quoteTail(dst, start, double, func(c byte) byte { return c })
 }
 
 // ParseRecordText splits the text of a composite value into its fields: those

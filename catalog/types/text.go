@@ -178,6 +178,11 @@ func ParseBytea(dst, s []byte) ([]byte, error) {
 	if len(s) >= 2 && s[0] == '\\' && s[1] == 'x' {
 		return parseHex(dst, s[2:])
 	}
+	return ParseByteaEscape(dst, s)
+}
+
+// ParseByteaEscape appends the bytes that s stands for in the escape form.
+func ParseByteaEscape(dst, s []byte) ([]byte, error) {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if c != '\\' {

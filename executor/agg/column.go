@@ -1,8 +1,6 @@
 package agg
 
 import (
-	"unsafe"
-
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
 	"github.com/millrace/millrace/storage/vec/kernel"
@@ -22,7 +20,7 @@ type column[E fixed] struct {
 // take returns the n values and their validity (nil: none is null). Values under
 // nulls are zero.
 func (c *column[E]) take(v *vec.Vec, sel []uint16, n int) ([]E, []uint64) {
-	src := slice[E](v.Source())
+	src := vec.Values[E](v.Source())
 	valid := c.takeValid(v, sel, n)
 	switch {
 	case v.Form == vec.Flat && sel == nil:
@@ -105,26 +103,6 @@ func extended[E any](s []E, n int) []E {
 	t := make([]E, n, max(n, 2*cap(s)))
 	copy(t, s)
 	return t
-}
-
-// slice is the value slice of a vector for an element type.
-func slice[E fixed](v *vec.Vec) []E {
-	var z E
-	switch any(z).(type) {
-	case int16:
-		return *(*[]E)(unsafe.Pointer(&v.I16))
-	case int32:
-		return *(*[]E)(unsafe.Pointer(&v.I32))
-	case int64:
-		return *(*[]E)(unsafe.Pointer(&v.I64))
-	case float32:
-		return *(*[]E)(unsafe.Pointer(&v.F32))
-	case float64:
-		return *(*[]E)(unsafe.Pointer(&v.F64))
-	case types.Int128:
-		return *(*[]E)(unsafe.Pointer(&v.I128))
-	}
-	return *(*[]E)(unsafe.Pointer(&v.Fix))
 }
 
 // appendFixed appends one value to a flat vector.

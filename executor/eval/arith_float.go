@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/storage/vec"
 )
 
 type floats interface{ float32 | float64 }
@@ -153,7 +154,7 @@ func arithFloats[A, B, R floats](dense func(a, b, out []R) R, f func(x, y R) R, 
 func arithFloatsLoop[A, B, R floats](dense func(a, b, out []R) R, f func(x, y R) R, check func(x, y, r R) error) Loop {
 	var ta, tb []R
 	return func(c *Call) error {
-		a, b, out := vals[A](c.Args[0]), vals[B](c.Args[1]), vals[R](c.Out)
+		a, b, out := vec.Values[A](c.Args[0]), vec.Values[B](c.Args[1]), vec.Values[R](c.Out)
 		var sus R
 		if c.Dense {
 			xa, xb := side[A, R](&ta, a, c.N, c.mask[0]), side[B, R](&tb, b, c.N, c.mask[1])

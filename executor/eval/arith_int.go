@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/storage/vec"
 )
 
 type ints interface{ int16 | int32 | int64 }
@@ -76,7 +77,7 @@ func intUnary[E ints](pre string) {
 
 // addInts adds; the sign of of is set when some sum wrapped around.
 func addInts[A, B, R ints](c *Call) error {
-	a, b, out := vals[A](c.Args[0]), vals[B](c.Args[1]), vals[R](c.Out)[:c.N]
+	a, b, out := vec.Values[A](c.Args[0]), vec.Values[B](c.Args[1]), vec.Values[R](c.Out)[:c.N]
 	var of R
 	switch {
 	case !c.Dense:
@@ -128,7 +129,7 @@ func addChecked[R ints](x, y R) (R, error) {
 }
 
 func subInts[A, B, R ints](c *Call) error {
-	a, b, out := vals[A](c.Args[0]), vals[B](c.Args[1]), vals[R](c.Out)[:c.N]
+	a, b, out := vec.Values[A](c.Args[0]), vec.Values[B](c.Args[1]), vec.Values[R](c.Out)[:c.N]
 	var of R
 	switch {
 	case !c.Dense:
@@ -184,7 +185,7 @@ func mulWrap[R ints](x, y R) (R, int64) {
 }
 
 func mulInts[A, B, R ints](c *Call) error {
-	a, b, out := vals[A](c.Args[0]), vals[B](c.Args[1]), vals[R](c.Out)[:c.N]
+	a, b, out := vec.Values[A](c.Args[0]), vec.Values[B](c.Args[1]), vec.Values[R](c.Out)[:c.N]
 	var of int64
 	switch {
 	case !c.Dense:
@@ -238,7 +239,7 @@ func divChecked[R ints](x, y R) (R, error) {
 }
 
 func divInts[A, B, R ints](c *Call) error {
-	a, b, out := vals[A](c.Args[0]), vals[B](c.Args[1]), vals[R](c.Out)
+	a, b, out := vec.Values[A](c.Args[0]), vec.Values[B](c.Args[1]), vec.Values[R](c.Out)
 	ma, mb := c.mask[0], c.mask[1]
 	if mb == 0 && b[0] > 0 {
 		y := R(b[0])
@@ -257,7 +258,7 @@ func divInts[A, B, R ints](c *Call) error {
 }
 
 func modInts[E ints](c *Call) error {
-	a, b, out := vals[E](c.Args[0]), vals[E](c.Args[1]), vals[E](c.Out)
+	a, b, out := vec.Values[E](c.Args[0]), vec.Values[E](c.Args[1]), vec.Values[E](c.Out)
 	if c.mask[1] == 0 && b[0] > 0 {
 		y := b[0]
 		if c.Sel == nil {
@@ -295,7 +296,7 @@ func absInts[E ints](c *Call) error {
 
 // unaryInts applies f, whose second result has the sign set when it wrapped.
 func unaryInts[E ints](c *Call, f func(E) (E, E), bad func(E) bool) error {
-	a, out := vals[E](c.Args[0]), vals[E](c.Out)
+	a, out := vec.Values[E](c.Args[0]), vec.Values[E](c.Out)
 	var of E
 	if c.Dense {
 		for i := range out[:c.N] {

@@ -364,30 +364,6 @@ func (c *Call) firstFailing(bad func(i int) bool) int {
 	return -1
 }
 
-// vals is the value slice of a vector for an element type.
-func vals[E any](v *vec.Vec) []E {
-	var z E
-	switch any(z).(type) {
-	case int16:
-		return *(*[]E)(unsafe.Pointer(&v.I16))
-	case int32:
-		return *(*[]E)(unsafe.Pointer(&v.I32))
-	case int64:
-		return *(*[]E)(unsafe.Pointer(&v.I64))
-	case types.Int128:
-		return *(*[]E)(unsafe.Pointer(&v.I128))
-	case float32:
-		return *(*[]E)(unsafe.Pointer(&v.F32))
-	case float64:
-		return *(*[]E)(unsafe.Pointer(&v.F64))
-	case types.Fixed16:
-		return *(*[]E)(unsafe.Pointer(&v.Fix))
-	case vec.View:
-		return *(*[]E)(unsafe.Pointer(&v.Views))
-	}
-	panic("eval: no such element type")
-}
-
 // fixed are the element types of vals with arithmetic of their own.
 type fixed interface {
 	int16 | int32 | int64 | float32 | float64 | types.Int128 | types.Fixed16
@@ -396,7 +372,7 @@ type fixed interface {
 // map1 makes a loop of a function of one fixed-size value that cannot fail.
 func map1[A, R fixed](f func(A) R) Loop {
 	return func(c *Call) error {
-		a, out := vals[A](c.Args[0]), vals[R](c.Out)
+		a, out := vec.Values[A](c.Args[0]), vec.Values[R](c.Out)
 		m := c.mask[0]
 		if c.Dense {
 			for i := range out[:c.N] {
@@ -424,8 +400,8 @@ func map1[A, R fixed](f func(A) R) Loop {
 // try1 makes a loop of a function of one value that may fail.
 func try1[A, R fixed](f func(A) (R, error)) Loop {
 	return each(func(c *Call, i int) error {
-		r, err := f(vals[A](c.Args[0])[i&c.mask[0]])
-		vals[R](c.Out)[i] = r
+		r, err := f(vec.Values[A](c.Args[0])[i&c.mask[0]])
+		vec.Values[R](c.Out)[i] = r
 		return err
 	})
 }
@@ -433,7 +409,7 @@ func try1[A, R fixed](f func(A) (R, error)) Loop {
 // map2 and try2 are map1 and try1 for two arguments.
 func map2[A, B, R fixed](f func(A, B) R) Loop {
 	return func(c *Call) error {
-		a, b, out := vals[A](c.Args[0]), vals[B](c.Args[1]), vals[R](c.Out)
+		a, b, out := vec.Values[A](c.Args[0]), vec.Values[B](c.Args[1]), vec.Values[R](c.Out)
 		ma, mb := c.mask[0], c.mask[1]
 		if c.Dense {
 			for i := range out[:c.N] {
@@ -460,8 +436,8 @@ func map2[A, B, R fixed](f func(A, B) R) Loop {
 
 func try2[A, B, R fixed](f func(A, B) (R, error)) Loop {
 	return each(func(c *Call, i int) error {
-		r, err := f(vals[A](c.Args[0])[i&c.mask[0]], vals[B](c.Args[1])[i&c.mask[1]])
-		vals[R](c.Out)[i] = r
+		r, err := f(vec.Values[A](c.Args[0])[i&c.mask[0]], vec.Values[B](c.Args[1])[i&c.mask[1]])
+		vec.Values[R](c.Out)[i] = r
 		return err
 	})
 }

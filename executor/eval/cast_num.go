@@ -178,7 +178,7 @@ func numericFromInt[E ints](name string) {
 			return try1(func(v E) (types.Int128, error) { return rescale128(types.I128(int64(v)), 0, scale) }), nil
 		}
 		return total(func(c *Call, i int) {
-			c.End(i, types.NumericFromInt64(c.Begin(), int64(vals[E](c.Args[0])[i&c.mask[0]]), 0))
+			c.End(i, types.NumericFromInt64(c.Begin(), int64(vec.Values[E](c.Args[0])[i&c.mask[0]]), 0))
 		}), nil
 	}})
 }
@@ -215,7 +215,7 @@ func numericToInt[R ints](pc *prepareContext) (Loop, error) {
 			return outOfRange[R]()
 		}
 		r, err := narrow[int64, R](x)
-		vals[R](c.Out)[i] = r
+		vec.Values[R](c.Out)[i] = r
 		return err
 	}), nil
 }

@@ -151,7 +151,7 @@ func padded[E any](v []E, n, mask int) []E {
 // cmpInts compares values of one integer layout.
 func cmpInts[E int16 | int32 | int64](op kernel.Op) Loop {
 	return func(c *Call) error {
-		cmpSlices(c, op, vals[E](c.Args[0]), vals[E](c.Args[1]))
+		cmpSlices(c, op, vec.Values[E](c.Args[0]), vec.Values[E](c.Args[1]))
 		return nil
 	}
 }
@@ -159,7 +159,7 @@ func cmpInts[E int16 | int32 | int64](op kernel.Op) Loop {
 // cmpUints compares values of an integer layout as unsigned.
 func cmpUints[S int32 | int64, U uint32 | uint64](op kernel.Op) Loop {
 	return func(c *Call) error {
-		a, b := vals[S](c.Args[0]), vals[S](c.Args[1])
+		a, b := vec.Values[S](c.Args[0]), vec.Values[S](c.Args[1])
 		cmpSlices(c, op, *(*[]U)(unsafe.Pointer(&a)), *(*[]U)(unsafe.Pointer(&b)))
 		return nil
 	}
@@ -248,7 +248,7 @@ func compareFloat(a, b float64) int {
 // cmpMixed compares two integer layouts.
 func cmpMixed[A, B int16 | int32 | int64](op kernel.Op) Loop {
 	return func(c *Call) error {
-		a, b, out := vals[A](c.Args[0]), vals[B](c.Args[1]), c.Out.Bits
+		a, b, out := vec.Values[A](c.Args[0]), vec.Values[B](c.Args[1]), c.Out.Bits
 		ma, mb := c.mask[0], c.mask[1]
 		switch {
 		case !c.Dense:
@@ -292,7 +292,7 @@ func pick(op kernel.Op, eq, lt uint64) uint64 {
 
 func cmpFloats[E float32 | float64](op kernel.Op) Loop {
 	return func(c *Call) error {
-		a, b, out := vals[E](c.Args[0]), vals[E](c.Args[1]), c.Out.Bits
+		a, b, out := vec.Values[E](c.Args[0]), vec.Values[E](c.Args[1]), c.Out.Bits
 		switch {
 		case !c.Dense:
 			cmpRows(c, op, func(i int) int { return compareFloat(float64(a[i&c.mask[0]]), float64(b[i&c.mask[1]])) })
@@ -311,7 +311,7 @@ func cmpI128(c *Call, op kernel.Op) error {
 	a, b, out := c.Args[0].I128, c.Args[1].I128, c.Out.Bits
 	switch {
 	case !c.Dense:
-		cmpRows(c, op, func(i int) int { return kernel.CompareI128(a[i&c.mask[0]], b[i&c.mask[1]]) })
+		cmpRows(c, op, func(i int) int { return a[i&c.mask[0]].Cmp(b[i&c.mask[1]]) })
 	case c.mask[1] == 0:
 		kernel.CmpI128Const(op, padded(a, c.N, c.mask[0]), b[0], out)
 	case c.mask[0] == 0:

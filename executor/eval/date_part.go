@@ -272,16 +272,8 @@ func intervalPart(u unit, iv types.Fixed16) (part, bool) {
 	months, days, us := iv.IntervalParts()
 	year := int64(months / 12)
 	switch u {
-	case uMicros:
-		return part{v: us % usecPerMin}, true
-	case uMillis:
-		return part{v: us % usecPerMin, scale: 3}, true
-	case uSecond:
-		return part{v: us % usecPerMin, scale: 6}, true
-	case uMinute:
-		return part{v: us / usecPerMin % 60}, true
-	case uHour:
-		return part{v: us / usecPerHour}, true
+	case uMicros, uMillis, uSecond, uMinute, uHour:
+		return clockPart(u, us)
 	case uDay:
 		return part{v: int64(days)}, true
 	case uMonth:

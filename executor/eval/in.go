@@ -169,7 +169,7 @@ func inInts[E int16 | int32 | int64](set []types.Datum) Loop {
 	}
 	var tmp []uint64
 	return func(c *Call) error {
-		a, out := vals[E](c.Args[0]), c.Out.Bits
+		a, out := vec.Values[E](c.Args[0]), c.Out.Bits
 		switch {
 		case c.mask[0] == 0:
 			vec.PutBit(out, 0, has(a[0]))

@@ -671,24 +671,7 @@ func appendDecode(dst, s []byte, format string) ([]byte, error) {
 		}
 		return dst, nil
 	case "escape":
-		for i := 0; i < len(s); i++ {
-			b := s[i]
-			if b != '\\' {
-				dst = append(dst, b)
-				continue
-			}
-			switch {
-			case i+1 < len(s) && s[i+1] == '\\':
-				dst = append(dst, '\\')
-				i++
-			case i+3 < len(s) && s[i+1]-'0' < 4 && s[i+2]-'0' < 8 && s[i+3]-'0' < 8:
-				dst = append(dst, (s[i+1]-'0')<<6|(s[i+2]-'0')<<3|(s[i+3]-'0'))
-				i += 3
-			default:
-				return nil, sqlstate.Errorf(sqlstate.InvalidTextRepresentation, "invalid input syntax for type bytea")
-			}
-		}
-		return dst, nil
+		return types.ParseByteaEscape(dst, s)
 	}
 	return nil, sqlstate.Errorf(sqlstate.InvalidParameterValue, "unrecognized encoding: \"%s\"", format)
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/mem"
 	"github.com/millrace/millrace/storage/vec"
-	"github.com/millrace/millrace/storage/vec/kernel"
 )
 
 // compare orders value i of column c and value j of o's column c, neither null, by
@@ -43,7 +42,7 @@ func compareCols(a *rowsCol, an, i int, b *rowsCol, bn, j int) int {
 		}
 		return cmp.Compare(p, q)
 	case types.LayoutI128:
-		return kernel.CompareI128(mem.As[types.Int128](x, an)[i], mem.As[types.Int128](y, bn)[j])
+		return mem.As[types.Int128](x, an)[i].Cmp(mem.As[types.Int128](y, bn)[j])
 	case types.LayoutF32:
 		return types.CompareFloat(float64(mem.As[float32](x, an)[i]), float64(mem.As[float32](y, bn)[j]))
 	case types.LayoutF64:

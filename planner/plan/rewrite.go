@@ -1,6 +1,10 @@
 package plan
 
-import "github.com/millrace/millrace/catalog/expr"
+import (
+	"slices"
+
+	"github.com/millrace/millrace/catalog/expr"
+)
 
 // MapExprs makes a copy of n in which each of its own expressions, nil ones
 // apart, is replaced by what f makes of it. Children are shared.
@@ -132,23 +136,29 @@ func MapExprs(n Node, f func(expr.Expr) expr.Expr) Node {
 	return n
 }
 
-// Rewrite replaces nodes bottom-up by what f makes of them, also those of
-// subqueries inside expressions.
-func Rewrite(n Node, f func(Node) Node) Node {
+// mapChildren is n with f applied to its children; n itself when none changes.
+func mapChildren(n Node, f func(Node) Node) Node {
 	old := n.Children()
 	var cs []Node
 	for i, c := range old {
-		d := Rewrite(c, f)
+		d := f(c)
 		if d != c && cs == nil {
-			cs = append([]Node(nil), old...)
+			cs = slices.Clone(old)
 		}
 		if cs != nil {
 			cs[i] = d
 		}
 	}
-	if cs != nil {
-		n = n.WithChildren(cs)
+	if cs == nil {
+		return n
 	}
+	return n.WithChildren(cs)
+}
+
+// Rewrite replaces nodes bottom-up by what f makes of them, also those of
+// subqueries inside expressions.
+func Rewrite(n Node, f func(Node) Node) Node {
+	n = mapChildren(n, func(c Node) Node { return Rewrite(c, f) })
 	changed := false
 	m := MapExprs(n, func(e expr.Expr) expr.Expr {
 		out := expr.Rewrite(e, func(e expr.Expr) expr.Expr {
@@ -174,20 +184,7 @@ func Rewrite(n Node, f func(Node) Node) Node {
 // included, by what f makes of each of their nodes, parents first: where f
 // answers true its answer stands, else the children follow.
 func RewriteExprs(n Node, f func(expr.Expr) (expr.Expr, bool)) Node {
-	old := n.Children()
-	var cs []Node
-	for i, c := range old {
-		d := RewriteExprs(c, f)
-		if d != c && cs == nil {
-			cs = append([]Node(nil), old...)
-		}
-		if cs != nil {
-			cs[i] = d
-		}
-	}
-	if cs != nil {
-		n = n.WithChildren(cs)
-	}
+	n = mapChildren(n, func(c Node) Node { return RewriteExprs(c, f) })
 	changed := false
 	m := MapExprs(n, func(e expr.Expr) expr.Expr {
 		out := RewriteExpr(e, f)

@@ -4,12 +4,9 @@
 package clients
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -19,43 +16,7 @@ import (
 	"github.com/millrace/millrace/regress/node"
 )
 
-// serveEnv holds the data directory when the test binary is to be a server.
-const serveEnv = "MILLRACE_TEST_SERVE"
-
-func TestMain(m *testing.M) {
-	dir := os.Getenv(serveEnv)
-	if dir == "" {
-		os.Exit(m.Run())
-	}
-	n, err := node.Start(dir, 1<<30)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	fmt.Println(n.DSN)
-	select {} // until killed
-}
-
-// serve starts a server in a process of its own.
-func serve(t *testing.T, dir string) (*exec.Cmd, string) {
-	t.Helper()
-	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), serveEnv+"="+dir)
-	c.Stderr = os.Stderr
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-	dsn, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal("the server did not start: ", err)
-	}
-	return c, strings.TrimSpace(dsn)
-}
+func TestMain(m *testing.M) { node.Main(m) }
 
 var killRounds = flag.Int("kill.rounds", 4, "how often TestKill kills the server")
 
@@ -68,7 +29,7 @@ func TestKill(t *testing.T) {
 	ctx := context.Background()
 	acked := 0
 	for round := range *killRounds {
-		proc, dsn := serve(t, dir)
+		proc, dsn := node.Process(t, dir)
 		c := node.Connect(t, dsn)
 		open := node.Connect(t, dsn)
 		exec := func(c *pgx.Conn, sql string, args ...any) {

@@ -1,14 +1,11 @@
 package stream
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	osexec "os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,44 +20,7 @@ import (
 
 var killRounds = flag.Int("kills", 3, "how often the server is killed under ingest")
 
-// serveEnv holds the data directory when the test binary is to be a server.
-const serveEnv = "MILLRACE_STREAM_SERVE"
-
-func TestMain(m *testing.M) {
-	dir := os.Getenv(serveEnv)
-	if dir == "" {
-		flag.Parse()
-		os.Exit(m.Run())
-	}
-	n, err := node.Start(dir, 1<<30)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	fmt.Println(n.DSN)
-	select {} // until killed
-}
-
-// serve starts a server in a process of its own.
-func serve(t *testing.T, dir string) (*osexec.Cmd, string) {
-	t.Helper()
-	c := osexec.Command(os.Args[0])
-	c.Env = append(os.Environ(), serveEnv+"="+dir)
-	c.Stderr = os.Stderr
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-	dsn, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal("the server did not start: ", err)
-	}
-	return c, strings.TrimSpace(dsn)
-}
+func TestMain(m *testing.M) { node.Main(m) }
 
 const stored = "__debezium_unavailable_value"
 
@@ -185,7 +145,7 @@ func TestKill(t *testing.T) {
 	t.Log("seed", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	dir := t.TempDir()
-	srv, dsn := serve(t, dir)
+	srv, dsn := node.Process(t, dir)
 	conn := node.Connect(t, dsn)
 	for _, q := range []string{
 		"CREATE TABLE orders (id bigint PRIMARY KEY, name text, n int NOT NULL, doc text) WITH (binlog_level = 'replica')",
@@ -209,7 +169,7 @@ func TestKill(t *testing.T) {
 		}
 		_ = srv.Process.Kill()
 		_ = srv.Wait()
-		srv, dsn = serve(t, dir)
+		srv, dsn = node.Process(t, dir)
 		conn = node.Connect(t, dsn)
 	}
 	time.Sleep(300 * time.Millisecond)

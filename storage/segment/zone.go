@@ -136,10 +136,10 @@ func zoneOf(v *vec.Vec) Zone {
 			if v.IsNull(i) {
 				continue
 			}
-			if kernel.CompareI128(x, lo) < 0 {
+			if x.Cmp(lo) < 0 {
 				lo = x
 			}
-			if kernel.CompareI128(x, hi) > 0 {
+			if x.Cmp(hi) > 0 {
 				hi = x
 			}
 			var o bool

@@ -46,34 +46,10 @@ func readLogAt(t testing.TB, n storage.Snapshot, tab *catalog.Table) (out []logR
 		t.Fatal(err)
 	}
 	spec := &catalog.ScanSpec{Cols: []int{0, 1, b.BinlogLSN(), b.BinlogType(), b.BinlogTime(), catalog.ColCSN, catalog.ColShard}, Limit: -1}
-	splits, _, err := r.Splits(bg, spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rd, err := r.Reader(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rd.Close()
-	for _, sp := range splits {
-		if err := rd.Open(sp); err != nil {
-			t.Fatal(err)
-		}
-		for {
-			b, err := rd.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if b == nil {
-				break
-			}
-			for k := range b.Rows() {
-				i := b.Row(k)
-				at := func(c int) types.Datum { return b.Cols[c].Datum(i) }
-				out = append(out, logRow{shard: at(6).I, lsn: at(2).I, event: at(3).I, time: at(4).I, csn: at(5).I, k: at(0).I, v: at(1).S, null: !at(0).Valid})
-			}
-		}
-	}
+	each(t, r, spec, func(b *vec.Batch, i int) {
+		at := func(c int) types.Datum { return b.Cols[c].Datum(i) }
+		out = append(out, logRow{shard: at(6).I, lsn: at(2).I, event: at(3).I, time: at(4).I, csn: at(5).I, k: at(0).I, v: at(1).S, null: !at(0).Valid})
+	})
 	slices.SortFunc(out, func(a, b logRow) int {
 		if a.shard != b.shard {
 			return int(a.shard - b.shard)

@@ -101,6 +101,26 @@ func scan(t testing.TB, n storage.Snapshot, tab *catalog.Table) (out []string, k
 	if len(tab.PK) == 0 {
 		spec.Cols = append(spec.Cols, catalog.ColRowID)
 	}
+	each(t, r, spec, func(b *vec.Batch, i int) {
+		d := b.Cols[1].Datum(i)
+		s := d.S
+		if !d.Valid {
+			s = "NULL"
+		}
+		out = append(out, fmt.Sprintf("%d=%s", b.Cols[0].Datum(i).I, s))
+		key := b.Cols[0].Datum(i).I
+		if len(tab.PK) == 0 {
+			key = b.Cols[3].Datum(i).I
+		}
+		keys = append(keys, key)
+		csns = append(csns, b.Cols[2].Datum(i).I)
+	})
+	return out, keys, csns
+}
+
+// each reads a relation and calls f for its rows: row i of b.
+func each(t testing.TB, r storage.Relation, spec *catalog.ScanSpec, f func(b *vec.Batch, i int)) {
+	t.Helper()
 	splits, _, err := r.Splits(bg, spec)
 	if err != nil {
 		t.Fatal(err)
@@ -123,23 +143,10 @@ func scan(t testing.TB, n storage.Snapshot, tab *catalog.Table) (out []string, k
 				break
 			}
 			for k := range b.Rows() {
-				i := b.Row(k)
-				d := b.Cols[1].Datum(i)
-				s := d.S
-				if !d.Valid {
-					s = "NULL"
-				}
-				out = append(out, fmt.Sprintf("%d=%s", b.Cols[0].Datum(i).I, s))
-				key := b.Cols[0].Datum(i).I
-				if len(tab.PK) == 0 {
-					key = b.Cols[3].Datum(i).I
-				}
-				keys = append(keys, key)
-				csns = append(csns, b.Cols[2].Datum(i).I)
+				f(b, b.Row(k))
 			}
 		}
 	}
-	return out, keys, csns
 }
 
 func contents(t testing.TB, s *Store, tab *catalog.Table) string {

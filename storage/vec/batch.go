@@ -54,3 +54,41 @@ func (b *Batch) Append(src *Batch) {
 	}
 	b.N += src.Rows()
 }
+
+// Piece is the Size rows of a flat batch that begin at base, a multiple of that, without
+// copying.
+func (b *Batch) Piece(base int) *Batch {
+	if base == 0 && b.N <= Size {
+		return &Batch{Cols: b.Cols, N: b.N}
+	}
+	n := min(b.N-base, Size)
+	out := &Batch{N: n}
+	for _, c := range b.Cols {
+		v := &Vec{T: c.T, N: n, Bufs: c.Bufs}
+		if c.Valid != nil {
+			v.Valid = c.Valid[base/64:]
+		}
+		switch c.T.Layout {
+		case types.LayoutBool:
+			v.Bits = c.Bits[base/64:]
+		case types.LayoutI16:
+			v.I16 = c.I16[base:]
+		case types.LayoutI32:
+			v.I32 = c.I32[base:]
+		case types.LayoutI64:
+			v.I64 = c.I64[base:]
+		case types.LayoutI128:
+			v.I128 = c.I128[base:]
+		case types.LayoutF32:
+			v.F32 = c.F32[base:]
+		case types.LayoutF64:
+			v.F64 = c.F64[base:]
+		case types.LayoutFixed16:
+			v.Fix = c.Fix[base:]
+		default:
+			v.Views = c.Views[base:]
+		}
+		out.Cols = append(out.Cols, v)
+	}
+	return out
+}

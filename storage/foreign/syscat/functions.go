@@ -414,6 +414,19 @@ func (f *Functions) toReg(kind uint32, a []types.Datum) (types.Datum, error) {
 	return types.NewInt(int64(oid)), nil
 }
 
+// relationArg is the relation that argument i names or numbers; nil for a number of
+// none.
+func (f *Functions) relationArg(x *fn.Func, a []types.Datum, i int) (*catalog.Table, error) {
+	if x.Args[i] != types.TextOID {
+		return f.table(uint32(a[i].I)), nil
+	}
+	oid, err := f.src.Names(f.view).RegOID(types.RegclassOID, a[i].S)
+	if err != nil {
+		return nil, err
+	}
+	return f.table(oid), nil
+}
+
 func (f *Functions) hasTablePrivilege(x *fn.Func, a []types.Datum) (types.Datum, error) {
 	cat := f.view.Catalog()
 	role := f.view.User()
@@ -430,17 +443,9 @@ func (f *Functions) hasTablePrivilege(x *fn.Func, a []types.Datum) (types.Datum,
 	if role == nil {
 		return types.Null, sqlstate.Errorf(sqlstate.UndefinedObject, "role \"%s\" does not exist", a[0].S)
 	}
-	oid := uint32(a[i].I)
-	if x.Args[i] == types.TextOID {
-		o, err := f.src.Names(f.view).RegOID(types.RegclassOID, a[i].S)
-		if err != nil {
-			return types.Null, err
-		}
-		oid = o
-	}
-	t := f.table(oid)
+	t, err := f.relationArg(x, a, i)
 	if t == nil {
-		return types.Null, nil
+		return types.Null, err
 	}
 	if role.Super || role.OID == t.Owner || t.Kind == catalog.KindSystem {
 		return types.NewBool(true), nil

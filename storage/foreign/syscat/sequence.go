@@ -88,17 +88,9 @@ func (f *Functions) serialSequence(_ *fn.Func, a []types.Datum) (types.Datum, er
 
 func (f *Functions) hasSequencePrivilege(x *fn.Func, a []types.Datum) (types.Datum, error) {
 	i := len(a) - 2
-	oid := uint32(a[i].I)
-	if x.Args[i] == types.TextOID {
-		o, err := f.src.Names(f.view).RegOID(types.RegclassOID, a[i].S)
-		if err != nil {
-			return types.Null, err
-		}
-		oid = o
-	}
-	t := f.table(oid)
+	t, err := f.relationArg(x, a, i)
 	if t == nil {
-		return types.Null, nil
+		return types.Null, err
 	}
 	if t.Kind != catalog.KindSequence {
 		return types.Null, sqlstate.Errorf(sqlstate.WrongObjectType, "\"%s\" is not a sequence", t.Name)

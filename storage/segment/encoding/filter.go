@@ -123,10 +123,10 @@ func Compare(t types.T, a, b types.Datum) int {
 	case types.LayoutF32, types.LayoutF64:
 		return compareFloat(a.F, b.F)
 	case types.LayoutI128:
-		return kernel.CompareI128(a.I128(), b.I128())
+		return a.I128().Cmp(b.I128())
 	case types.LayoutFixed16:
 		if t.OID == types.IntervalOID {
-			return kernel.CompareI128(kernel.IntervalSpan(a.Fixed16()), kernel.IntervalSpan(b.Fixed16()))
+			return kernel.IntervalSpan(a.Fixed16()).Cmp(kernel.IntervalSpan(b.Fixed16()))
 		}
 		return kernel.CompareUUID(a.Fixed16(), b.Fixed16())
 	case types.LayoutView:

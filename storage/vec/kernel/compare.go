@@ -382,21 +382,6 @@ func RefineConst[E Integer](op Op, v []E, c E, sel, out []uint16) int {
 	return k
 }
 
-// CompareI128 orders 128-bit integers.
-func CompareI128(a, b types.Int128) int {
-	switch {
-	case a.Hi < b.Hi:
-		return -1
-	case a.Hi > b.Hi:
-		return 1
-	case a.Lo < b.Lo:
-		return -1
-	case a.Lo > b.Lo:
-		return 1
-	}
-	return 0
-}
-
 func ltI128(a, b types.Int128) uint64 {
 	return b2u(a.Hi < b.Hi) | b2u(a.Hi == b.Hi)&b2u(a.Lo < b.Lo)
 }
@@ -454,7 +439,7 @@ func CmpI128Vec(op Op, a, b []types.Int128, out []uint64) {
 
 // CompareUUID orders uuids as their bytes.
 func CompareUUID(a, b types.Fixed16) int {
-	return CompareI128(types.Int128{Lo: uint64(a.B), Hi: a.A ^ (-1 << 63)}, types.Int128{Lo: uint64(b.B), Hi: b.A ^ (-1 << 63)})
+	return types.Int128{Lo: uint64(a.B), Hi: a.A ^ (-1 << 63)}.Cmp(types.Int128{Lo: uint64(b.B), Hi: b.A ^ (-1 << 63)})
 }
 
 func flip(f types.Fixed16) types.Int128 {
