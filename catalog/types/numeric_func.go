@@ -65,12 +65,21 @@ func NumericSqrt(dst, a []byte) ([]byte, error) {
 	}
 	w, _ := n.lead()
 	sweight := (w+1)*4/2 - 1
-	scale := clampScale(max(numMinSigDigits-sweight, n.dscale))
+	return appendNum(dst, n.sqrt(clampScale(max(numMinSigDigits-sweight, n.dscale))))
+}
+
+// NumericSqrtScale appends the square root of a finite a that is not negative, rounded
+// to a scale.
+func NumericSqrtScale(dst, a []byte, scale int) ([]byte, error) {
+	var s numScratch
+	return appendNum(dst, decodeNum(a, &s).sqrt(scale))
+}
+
+func (n num) sqrt(scale int) num {
 	r := new(big.Int).Sqrt(n.big(2 * (scale + 1)))
-	q := numFromBig(r, scale+1)
-	q = q.round(scale)
+	q := numFromBig(r, scale+1).round(scale)
 	q.dscale = scale
-	return appendNum(dst, q)
+	return q
 }
 
 const log10E = 0.434294481903252

@@ -168,11 +168,7 @@ func (s *variance) result(g uint32, n int64) ([]byte, error) {
 	if err != nil || !s.root {
 		return r, err
 	}
-	root, err := types.NumericSqrt(nil, r)
-	if err != nil {
-		return nil, err
-	}
-	return types.NumericRound(nil, root, types.NumericDScale(r))
+	return types.NumericSqrtScale(nil, r, types.NumericDScale(r))
 }
 
 func (s *variance) Bytes() int64 { return s.x.bytes() + s.xx.bytes() }

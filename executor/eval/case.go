@@ -259,16 +259,16 @@ func (c *compiler) minMax(x *expr.MinMax) (*node, error) {
 	}
 	acc := args[0]
 	for _, a := range args[1:] {
-		// acc when it is the better or a is null; a otherwise.
-		l, r := acc, a
+		// a when it is the better or acc is null; else acc, which stays among equals.
+		l, r := a, acc
 		if x.Greatest {
-			l, r = a, acc
+			l, r = acc, a
 		}
 		lt, err := c.call(less, []*node{l, r}, types.Bool)
 		if err != nil {
 			return nil, err
 		}
-		acc = c.fold(c.make("better", x.T, &betterOp{}, 1, lt, acc, a))
+		acc = c.fold(c.make("better", x.T, &betterOp{}, 1, lt, a, acc))
 	}
 	return acc, nil
 }

@@ -156,6 +156,9 @@ func jsonLen(s []byte) (n int) {
 // jsonPath follows keys and indexes; nil when there is nothing. Of several members with
 // one key the last counts in which the rest of the path leads somewhere.
 func jsonPath(s []byte, path [][]byte) []byte {
+	if at := jsonSpace(s, 0); len(path) == 0 && at > 0 && at < len(s) && s[at] != '{' && s[at] != '[' {
+		return s[:jsonEnd(s, at)] // a scalar keeps the blanks before it
+	}
 	return jsonWalk(jsonValue(s), path)
 }
 
@@ -182,11 +185,12 @@ func jsonWalk(s []byte, path [][]byte) (found []byte) {
 // appendJSONText appends a value as text: a string without quotes and escapes. ok
 // is false for null.
 func appendJSONText(dst, v []byte) (b []byte, ok bool) {
-	if len(v) == 0 || v[0] == 'n' {
+	at := jsonSpace(v, 0)
+	if at == len(v) || v[at] == 'n' {
 		return dst, false
 	}
-	if v[0] == '"' {
-		return appendUnquoted(dst, v), true
+	if v[at] == '"' {
+		return appendUnquoted(dst, v[at:]), true
 	}
 	return append(dst, v...), true
 }

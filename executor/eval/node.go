@@ -26,6 +26,7 @@ type node struct {
 	out   vec.Vec
 	valid []uint64
 	buf   []byte // bytes of the result's long strings
+	run   int    // the evaluation of the program that buf is of
 	bufs  [1][]byte
 	res   *vec.Vec
 	at    int // id of the scope res was made in
@@ -58,7 +59,6 @@ func (n *node) eval(s *scope) (*vec.Vec, error) {
 
 // constant makes the result a constant.
 func (n *node) constant(d types.Datum, rows int) *vec.Vec {
-	n.buf = n.buf[:0]
 	o := n.flat(1)
 	if !d.Valid {
 		n.valid = growTo(n.valid, 1)
@@ -69,8 +69,9 @@ func (n *node) constant(d types.Datum, rows int) *vec.Vec {
 	}
 	switch n.t.Layout {
 	case types.LayoutView:
+		start := len(n.buf)
 		n.buf = append(n.buf, d.S...)
-		o.Views[0] = n.view(0)
+		o.Views[0] = n.view(start)
 		n.sealStrings()
 	default:
 		putDatum(o, 0, d)
@@ -84,7 +85,11 @@ func (n *node) flat(rows int) *vec.Vec {
 	o := &n.out
 	o.T, o.Form, o.N, o.Valid, o.Codes, o.Dict = n.t, vec.Flat, rows, nil, nil, nil
 	o.Bufs = nil
-	n.buf = n.buf[:0]
+	if n.run != n.p.run {
+		// A node may be computed for the rows of one arm of a CASE and again for those of
+		// another: the strings of the first stay where they are.
+		n.buf, n.run = n.buf[:0], n.p.run
+	}
 	switch n.t.Layout {
 	case types.LayoutBool:
 		o.Bits = growTo(o.Bits, words(rows))

@@ -18,6 +18,7 @@ type Program struct {
 
 	batch   *vec.Batch
 	scopeID int
+	run     int // counts evaluations
 	top     scope
 	results []*vec.Vec
 	sel     []uint16 // a filter's working selections
@@ -101,6 +102,7 @@ func (p *Program) EvalAll(b *vec.Batch) ([]*vec.Vec, error) {
 func (p *Program) begin(b *vec.Batch) {
 	p.batch = b
 	p.scopeID++
+	p.run++
 	p.top = scope{id: p.scopeID, sel: b.Sel, n: b.N}
 }
 

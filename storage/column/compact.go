@@ -247,8 +247,8 @@ func (m *merging) order(ctx context.Context, refs uint32) ([]segment.SortColumn,
 			}
 		}
 	}
-	sortRows(m.rows, cols)
-	return order, nil
+	sortRows(m.rows, cols, func() bool { return ctx.Err() != nil })
+	return order, context.Cause(ctx)
 }
 
 // loadColumn decodes a whole column into chunks.

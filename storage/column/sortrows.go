@@ -31,22 +31,31 @@ type sortKey struct {
 	row rowRef
 }
 
+// stopped says whether who wants the order still does; nil asks nobody.
+type stopped func() bool
+
+// at asks at some of the steps of a loop.
+func (s stopped) at(i int) bool { return i&(1<<14-1) == 0 && s != nil && s() }
+
 // sortRows puts rows in the order of cols, stable. Nulls come last, or first in a
-// descending column.
-func sortRows(rows []rowRef, cols []sortCol) {
+// descending column. When it is stopped the rows are in any order.
+func sortRows(rows []rowRef, cols []sortCol, stop stopped) {
 	if len(cols) == 0 || len(rows) < 2 {
 		return
 	}
 	keys := make([]sortKey, len(rows))
-	exact := normalize(keys, rows, cols)
-	if !slices.IsSortedFunc(keys, func(a, b sortKey) int { return cmpU64(a.key, b.key) }) {
-		keys = radixSort(keys)
+	exact := normalize(keys, rows, cols, stop)
+	if !keysSorted(keys, stop) {
+		keys = radixSort(keys, stop)
 	}
 	if !exact {
-		for i := 0; i < len(keys); {
+		for i, n := 0, 0; i < len(keys); n++ {
 			j := i + 1
 			for j < len(keys) && keys[j].key == keys[i].key {
 				j++
+			}
+			if stop.at(n) {
+				return
 			}
 			if j-i > 1 {
 				slices.SortStableFunc(keys[i:j], func(a, b sortKey) int { return compareRows(a.row, b.row, cols) })
@@ -57,6 +66,19 @@ func sortRows(rows []rowRef, cols []sortCol) {
 	for i := range keys {
 		rows[i] = keys[i].row
 	}
+}
+
+// keysSorted says whether keys are in order, or the sort is stopped.
+func keysSorted(keys []sortKey, stop stopped) bool {
+	for i := 1; i < len(keys); i++ {
+		if stop.at(i) {
+			return true
+		}
+		if keys[i-1].key > keys[i].key {
+			return false
+		}
+	}
+	return true
 }
 
 func cmpU64(a, b uint64) int {
@@ -98,7 +120,7 @@ func compareRows(a, b rowRef, cols []sortCol) int {
 
 // normalize fills keys with rows and the order-preserving first bits of the sort
 // columns; exact says that these bits decide alone.
-func normalize(keys []sortKey, rows []rowRef, cols []sortCol) (exact bool) {
+func normalize(keys []sortKey, rows []rowRef, cols []sortCol, stop stopped) (exact bool) {
 	for i, r := range rows {
 		keys[i].row = r
 	}
@@ -111,6 +133,9 @@ func normalize(keys []sortKey, rows []rowRef, cols []sortCol) (exact bool) {
 		if slices.ContainsFunc(c.vecs, func(v *vec.Vec) bool { return v != nil && v.Valid != nil }) {
 			left--
 			for i := range keys {
+				if stop.at(i) {
+					return true
+				}
 				v, x := c.at(keys[i].row)
 				null := v.IsNull(x)
 				if null != c.desc { // last, or first when descending
@@ -132,6 +157,9 @@ func normalize(keys []sortKey, rows []rowRef, cols []sortCol) (exact bool) {
 			flip = math.MaxUint64 >> (64 - take)
 		}
 		for i := range keys {
+			if stop.at(i) {
+				return true
+			}
 			v, x := c.at(keys[i].row)
 			if v.IsNull(x) {
 				continue
@@ -220,7 +248,7 @@ func floatBits(f float64) uint64 {
 }
 
 // radixSort sorts by key, stable, leaving out bytes that are the same in all.
-func radixSort(keys []sortKey) []sortKey {
+func radixSort(keys []sortKey, stop stopped) []sortKey {
 	if len(keys) < 256 {
 		slices.SortStableFunc(keys, func(a, b sortKey) int { return cmpU64(a.key, b.key) })
 		return keys
@@ -243,7 +271,10 @@ func radixSort(keys []sortKey) []sortKey {
 			c[i] = at
 			at += n
 		}
-		for _, k := range keys {
+		for i, k := range keys {
+			if stop.at(i) {
+				return keys
+			}
 			d := byte(k.key >> (8 * b))
 			tmp[c[d]] = k
 			c[d]++
@@ -254,8 +285,11 @@ func radixSort(keys []sortKey) []sortKey {
 }
 
 // isSorted says whether rows already are in the order of cols.
-func isSorted(rows []rowRef, cols []sortCol) bool {
+func isSorted(rows []rowRef, cols []sortCol, stop stopped) bool {
 	for i := 1; i < len(rows); i++ {
+		if stop.at(i) {
+			return false
+		}
 		if compareRows(rows[i-1], rows[i], cols) > 0 {
 			return false
 		}

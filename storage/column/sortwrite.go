@@ -25,7 +25,8 @@ type sortedWriter struct {
 // write sorts and writes the rows, and opens the files.
 func (sw *sortedWriter) write(ctx context.Context) error {
 	t := sw.t
-	sw.w = t.newSegWriter(sw.sch, sw.order(), encoding.NoCodec)
+	order := sw.order(func() bool { return ctx.Err() != nil })
+	sw.w = t.newSegWriter(sw.sch, order, encoding.NoCodec)
 	sw.w.opts.Lent = true // the sources outlive the writer
 	b := vec.NewBatch(sw.sch.cols)
 	csns := make([]uint64, vec.Size)
@@ -52,6 +53,9 @@ func (sw *sortedWriter) write(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
 	if err := sw.w.finish(); err != nil {
 		return err
 	}
@@ -68,7 +72,7 @@ func (sw *sortedWriter) write(ctx context.Context) error {
 
 // order sorts the rows as the table wants, and says what they are sorted by: of a
 // table without an order, by key when they came so.
-func (sw *sortedWriter) order() []segment.SortColumn {
+func (sw *sortedWriter) order(stop stopped) []segment.SortColumn {
 	order := sw.sch.sortOrder()
 	claim := order
 	if len(order) == 0 {
@@ -83,7 +87,7 @@ func (sw *sortedWriter) order() []segment.SortColumn {
 		}
 	}
 	if len(order) == 0 {
-		if isSorted(sw.rows, cols) {
+		if isSorted(sw.rows, cols, stop) {
 			return claim
 		}
 		return nil
@@ -91,7 +95,7 @@ func (sw *sortedWriter) order() []segment.SortColumn {
 	if len(order) == 1 && order[0].ID == rowIDColumnID && sw.t.cfg.own && !sw.ordinals {
 		cols[0].desc = true // provisional ids fall as ordinals rise
 	}
-	sortRows(sw.rows, cols)
+	sortRows(sw.rows, cols, stop)
 	return order
 }
 

@@ -45,7 +45,7 @@ func (o *Overlay) spillNewRows(ctx context.Context, chunks []storage.Chunk) erro
 	var dropped []uint64 // rows of the chunks, by bit, where there are some
 	if sch.rowID < 0 {
 		d := ownDuplicates{o: o, upsert: upsert}
-		if err := d.find(chunks); err != nil {
+		if err := d.find(ctx, chunks); err != nil {
 			return err
 		}
 		replaced, dropped = d.replaced, d.dropped
@@ -65,6 +65,9 @@ func (o *Overlay) spillNewRows(ctx context.Context, chunks []storage.Chunk) erro
 		sw.sources = append(sw.sources, newRowSource(sch.cols[i], vecs, types.Null))
 	}
 	for k := range chunks {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
 		for i := 0; i < chunks[k].Len(); i++ {
 			if r := uint32(k)<<chunkShift | uint32(i); dropped == nil || !vec.Bit(dropped, int(r)) {
 				sw.rows = append(sw.rows, r)
@@ -112,7 +115,7 @@ type ownDuplicates struct {
 	dropped  []uint64
 }
 
-func (d *ownDuplicates) find(chunks []storage.Chunk) error {
+func (d *ownDuplicates) find(ctx context.Context, chunks []storage.Chunk) error {
 	t := d.o.t
 	rows := 0
 	for i := range chunks {
@@ -124,6 +127,9 @@ func (d *ownDuplicates) find(chunks []storage.Chunk) error {
 	defer l.free()
 	places := make([]place, chunkRows)
 	for ci := range chunks {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
 		ks, n := &sets[ci], chunks[ci].Len()
 		ks.wide = l.wide
 		ks.set(pick(chunks[ci].Rows.Cols, t.cur.sch.keys), n)

@@ -1,6 +1,7 @@
 package tablet
 
 import (
+	"context"
 	"slices"
 
 	"github.com/millrace/millrace/catalog"
@@ -370,7 +371,7 @@ type shardMark struct {
 // mark seals the chunks, so that what follows can be cut off.
 func (o *ownTable) mark() (tableMark, error) {
 	m := tableMark{o: o, t: o.t}
-	if err := o.join(); err != nil {
+	if err := o.join(context.Background()); err != nil {
 		return m, err
 	}
 	for _, s := range o.shards {
@@ -389,7 +390,7 @@ func (o *ownTable) mark() (tableMark, error) {
 
 func (m tableMark) restore() (*ownTable, error) {
 	m.o.t = m.t
-	if err := m.o.join(); err != nil {
+	if err := m.o.join(context.Background()); err != nil {
 		return nil, err
 	}
 	for i, s := range m.o.shards {

@@ -1,6 +1,7 @@
 package tablet
 
 import (
+	"context"
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/column"
@@ -20,7 +21,7 @@ func (x *tx) defineOwn(oid uint32, t *catalog.Table) error {
 		}
 		return nil
 	}
-	if err := o.join(); err != nil {
+	if err := o.join(context.Background()); err != nil {
 		return err
 	}
 	n := &ownTable{t: t, fresh: o.fresh, gen: o.gen, next: o.next, bases: o.bases}
@@ -129,7 +130,7 @@ func (o *ownTable) discard() {
 // over lays the table's own rows over snapshots of its shards, which it closes
 // when it fails.
 func (o *ownTable) over(x *Store, base []*column.Snapshot) ([]*column.Snapshot, error) {
-	if err := o.join(); err != nil {
+	if err := o.join(context.Background()); err != nil {
 		for _, b := range base {
 			b.Close()
 		}

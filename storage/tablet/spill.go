@@ -101,14 +101,14 @@ func (o *ownTable) spillNow(ctx context.Context, s *Store) error {
 	if err := o.spillAside(ctx, s); err != nil {
 		return err
 	}
-	return o.join()
+	return o.join(ctx)
 }
 
 // spillAside takes the rows out of the lists and writes them to side files, the
 // shards side by side, while the statement goes on. The transaction owns the
 // goroutines: join and stop wait for their end.
 func (o *ownTable) spillAside(ctx context.Context, s *Store) error {
-	if err := o.join(); err != nil {
+	if err := o.join(ctx); err != nil {
 		return err
 	}
 	// The statement may end first (COPY runs several in its transaction): join and stop
@@ -140,14 +140,19 @@ func (o *ownTable) spillAside(ctx context.Context, s *Store) error {
 	return nil
 }
 
-// join waits for a spill under way and puts what it left before what came since.
-func (o *ownTable) join() error {
+// join waits for a spill under way and puts what it left before what came since. When
+// ctx ends first the spill is left to stop.
+func (o *ownTable) join(ctx context.Context) error {
 	r := o.running
 	if r == nil {
 		return nil
 	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	o.running = nil
-	<-r.done
 	r.cancel()
 	for i, err := range r.errs {
 		var dup *column.DuplicateKeyError
@@ -179,7 +184,7 @@ func (o *ownTable) stop() {
 func (x *tx) finishSpill(ctx context.Context) error {
 	for _, oid := range x.order {
 		o := x.own[oid]
-		if err := o.join(); err != nil {
+		if err := o.join(ctx); err != nil {
 			return err
 		}
 		some := false

@@ -289,7 +289,7 @@ func (x *tx) Extend() error {
 		return err
 	}
 	for _, o := range x.own {
-		if err := o.join(); err != nil {
+		if err := o.join(context.Background()); err != nil {
 			return err
 		}
 	}
