@@ -452,16 +452,22 @@ func init() {
 			}), nil
 		}
 	}
-	ints := func(get func(c *Call, i int) int64) func(*prepareContext) (Loop, error) {
+	ints := func(get func(c *Call, i int) int64, most int64, overflow func() error) func(*prepareContext) (Loop, error) {
 		return char(func(c *Call, i int, t *numTemplate) (bool, string, string, string, error) {
 			v := get(c, i)
+			for k, w, p := 0, v, int64(1); k < t.multi; k++ {
+				if p > most/10 || w > most/10 || w < -(most/10) {
+					return false, "", "", "", overflow()
+				}
+				w, p = w*10, p*10
+			}
 			s := strconv.FormatInt(v, 10)
 			s = strings.TrimPrefix(s, "-")
 			return v < 0, s + strings.Repeat("0", t.multi), strings.Repeat("0", t.post), "", nil
 		}, func(c *Call, i int) float64 { return float64(get(c, i)) })
 	}
-	reg("to_char(int4,text)", impl{cost: 100, prepare: ints(func(c *Call, i int) int64 { return int64(c.I32(0, i)) })})
-	reg("to_char(int8,text)", impl{cost: 100, prepare: ints(func(c *Call, i int) int64 { return c.I64(0, i) })})
+	reg("to_char(int4,text)", impl{cost: 100, prepare: ints(func(c *Call, i int) int64 { return int64(c.I32(0, i)) }, math.MaxInt32, outOfRange[int32])})
+	reg("to_char(int8,text)", impl{cost: 100, prepare: ints(func(c *Call, i int) int64 { return c.I64(0, i) }, math.MaxInt64, outOfRange[int64])})
 	floats := func(get func(c *Call, i int) float64, digits int) func(*prepareContext) (Loop, error) {
 		return char(func(c *Call, i int, t *numTemplate) (bool, string, string, string, error) {
 			v := get(c, i)
