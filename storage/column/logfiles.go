@@ -134,6 +134,33 @@ func (t *Tablet) Segments() []SegmentInfo {
 	return out
 }
 
+// LogSegments lists the segments of a binlog that expiry may drop, oldest first: up to
+// the first that it may not.
+func (t *Tablet) LogSegments() []storage.BinlogSegment {
+	v := t.pin()
+	defer t.unpin(v)
+	segs := slices.Clone(v.segs)
+	slices.SortFunc(segs, func(a, b *segFile) int {
+		_, x := a.numbers()
+		_, y := b.numbers()
+		return int(min(max(x-y, -1), 1))
+	})
+	var out []storage.BinlogSegment
+	for _, s := range segs {
+		if !s.mergeable() {
+			break
+		}
+		_, hi := s.numbers()
+		z, _ := s.zone(logTimeID)
+		out = append(out, storage.BinlogSegment{Last: hi, Time: z.Max.I, Bytes: s.info.Size})
+	}
+	return out
+}
+
+// Floor is the newest number that expiry has dropped: since the snapshot was taken, or
+// before.
+func (s *Snapshot) Floor() storage.CSN { return s.t.Floor() }
+
 // Numbers encloses the numbers of the rows that a split of a binlog may have.
 func (s *Snapshot) Numbers(split storage.Split) (lo, hi int64) {
 	p := s.parts[split.Part]

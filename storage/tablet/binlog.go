@@ -295,16 +295,29 @@ func logSwapEdits(swaps []logSwap, dropped func(uint32) bool, csn storage.CSN) [
 // expireEvery is how often binlogs are looked at for what is too old, in microseconds.
 const expireEvery = 10e6
 
-// expire drops the segments of binlogs whose newest row is older than its table says.
+// Expire drops the segments of binlogs whose newest row is older than its table says.
 // What was dropped is at or below the floor that the manifest keeps.
-func (s *Store) expire(ctx context.Context) error {
+func (s *Store) Expire(ctx context.Context) error {
 	now := s.opts.Clock().UnixMicro()
+	holder := s.holder.Load()
 	for _, sh := range s.allShards() {
 		if !sh.log {
 			continue
 		}
 		oldest := now - sh.col.Table().BinlogTTL()*1e6
-		e, err := sh.col.Expire(ctx, func(_ uint64, time, _ int64) bool { return time < oldest })
+		due := sh.col.LogSegments()
+		n := 0
+		for n < len(due) && due[n].Time < oldest {
+			n++
+		}
+		if n > 0 && holder != nil {
+			n = min(n, (*holder).Release(sh.oid, sh.index, oldest, due[:n]))
+		}
+		if n == 0 {
+			continue
+		}
+		last := uint64(due[n-1].Last)
+		e, err := sh.col.Expire(ctx, func(number uint64, time, _ int64) bool { return number <= last && time < oldest })
 		if err != nil {
 			return err
 		}
@@ -317,6 +330,37 @@ func (s *Store) expire(ctx context.Context) error {
 	}
 	return nil
 }
+
+// HoldBinlogs implements storage.BinlogStore.
+func (s *Store) HoldBinlogs(h storage.BinlogHolder) { s.holder.Store(&h) }
+
+// AwaitPublished implements storage.BinlogStore.
+func (s *Store) AwaitPublished(ctx context.Context, after storage.CSN) error {
+	w, cancel := s.until(ctx)
+	defer cancel()
+	s.marks.WaitPublished(after+1, w.Done())
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	return s.broken()
+}
+
+var (
+	_ storage.BinlogStore    = (*Store)(nil)
+	_ storage.BinlogRelation = (*relation)(nil)
+)
+
+// Shards implements storage.BinlogRelation.
+func (r *relation) Shards() int { return len(r.parts) }
+
+// Since implements storage.BinlogRelation.
+func (r *relation) Since() storage.CSN { return r.since }
+
+// Floor implements storage.BinlogRelation.
+func (r *relation) Floor(shard int) int64 { return int64(r.part(shard).Floor()) }
+
+// Numbers implements storage.BinlogRelation.
+func (r *relation) Numbers(s storage.Split) (lo, hi int64) { return r.part(s.Shard).Numbers(s) }
 
 // Recovery.
 

@@ -364,7 +364,7 @@ func TestBinlogExpiry(t *testing.T) {
 		now = now.Add(10 * 24 * time.Hour)
 	}
 	before := readLog(t, s, tab)
-	if err := s.expire(bg); err != nil {
+	if err := s.Expire(bg); err != nil {
 		t.Fatal(err)
 	}
 	check := func() {

@@ -214,7 +214,7 @@ func (s *Store) maintain(ctx context.Context) error {
 	}
 	if now := s.now(); now-s.maintainer.expired >= expireEvery {
 		s.maintainer.expired = now
-		if err := s.expire(ctx); err != nil {
+		if err := s.Expire(ctx); err != nil {
 			return err
 		}
 	}

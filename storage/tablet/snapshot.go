@@ -77,7 +77,7 @@ func (n *snapshot) relation(t *catalog.Table) (*relation, error) {
 		if g == nil || g.shards == nil {
 			return nil, sqlstate.Errorf(sqlstate.UndefinedTable, "could not open relation with OID %d", t.OID)
 		}
-		r.shards = g.shards
+		r.shards, r.since = g.shards, g.from
 	}
 	r.parts = make([]*column.Snapshot, len(r.shards))
 	if len(r.parts) > 1 {
@@ -127,6 +127,7 @@ type relation struct {
 	shards []*shard
 	keyAt  []int // positions in the key that decide the shard
 	keyed  bool
+	since  storage.CSN // the generation's beginning
 
 	mu    sync.Mutex
 	parts []*column.Snapshot // nil: not asked for yet

@@ -149,6 +149,7 @@ type Store struct {
 	dbFlushed  storage.CSN          // newest such commit that is in Pebble's files
 	dbErr      chan error           // of Pebble's background work
 	maintainer maintainer
+	holder     atomic.Pointer[storage.BinlogHolder]
 
 	spread  atomic.Uint32 // where tables without a distribution begin
 	writes  atomic.Uint64
