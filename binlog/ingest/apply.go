@@ -144,7 +144,7 @@ func (a *applier) stopBefore(ctx context.Context, spans []span, stop *at) error 
 	}
 	p := stop.j.parts[stop.j.part[stop.bad.msg]]
 	a.stats.Errors.Add(1)
-	return &StopError{fmt.Sprintf("topic %s partition %d offset %d: %s", p.Topic, p.ID, stop.j.offset[stop.bad.msg], reason(stop.bad))}
+	return &StopError{placeOf(p, stop.j.offset[stop.bad.msg]) + ": " + reason(stop.bad)}
 }
 
 // try applies spans in one commit. Messages that turn out bad are marked, and

@@ -403,8 +403,7 @@ func (p *pipeline) evolve(ctx context.Context, j *job, first int) error {
 			}
 		}
 		part := j.parts[j.part[first]]
-		return &StopError{fmt.Sprintf("topic %s partition %d offset %d: field \"%s\" is not a column of table \"%s\"",
-			part.Topic, part.ID, j.offset[first], name, p.table.Name)}
+		return &StopError{fmt.Sprintf("%s: field \"%s\" is not a column of table \"%s\"", placeOf(part, j.offset[first]), name, p.table.Name)}
 	}
 	var cols []catalog.Column
 	seen := map[string]bool{}
@@ -416,7 +415,7 @@ func (p *pipeline) evolve(ctx context.Context, j *job, first int) error {
 	}
 	if err := p.environ.AddColumns(ctx, p.sub, cols); err != nil {
 		part := j.parts[j.part[first]]
-		return &StopError{fmt.Sprintf("topic %s partition %d offset %d: column \"%s\" could not be added: %v", part.Topic, part.ID, j.offset[first], cols[0].Name, err)}
+		return &StopError{fmt.Sprintf("%s: column \"%s\" could not be added: %v", placeOf(part, j.offset[first]), cols[0].Name, err)}
 	}
 	return errRestart
 }

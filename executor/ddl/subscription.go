@@ -1,9 +1,11 @@
 package ddl
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/binlog/ingest"
@@ -204,6 +206,10 @@ func alterSubscription(ctx context.Context, env *Env, x *plan.AlterSubscription)
 			return sqlstate.Errorf(sqlstate.InsufficientPrivilege, "must be able to SET ROLE \"%s\"", r.Name)
 		}
 		s.Owner = r.OID
+	case x.Skip != nil:
+		if err := skipMessage(env, old, x.Skip); err != nil {
+			return err
+		}
 	case x.Refresh:
 		// The supervisor starts the work anew, which looks for new partitions.
 	case x.PublicationOp != 0:
@@ -238,6 +244,54 @@ func alterSubscription(ctx context.Context, env *Env, x *plan.AlterSubscription)
 		ingest.NoteStopped(env.Txn, s.OID, "")
 	}
 	return env.change(ctx, v, d)
+}
+
+// skipMessage leaves out the message that a subscription has stopped at.
+func skipMessage(env *Env, s *catalog.Subscription, opts []plan.Option) error {
+	if s.Enabled {
+		return sqlstate.Errorf(sqlstate.ObjectNotInPrerequisiteState, "cannot skip a message of an enabled subscription").
+			WithHint("Disable the subscription first.")
+	}
+	k := ingest.Skip{Partition: -1, Offset: -1}
+	for _, o := range opts {
+		bad := func(want string) error {
+			return sqlstate.Errorf(sqlstate.InvalidParameterValue, "invalid value for subscription parameter \"%s\": \"%s\"", o.Name, o.Value).WithHint("%s", want)
+		}
+		switch o.Name {
+		case "topic":
+			k.Topic = o.Value
+		case "partition":
+			n, err := strconv.ParseInt(o.Value, 10, 32)
+			if err != nil || n < 0 {
+				return bad("It is the number of a partition.")
+			}
+			k.Partition = int32(n)
+		default:
+			if strings.EqualFold(o.Value, "none") {
+				return nil // PostgreSQL's way to skip nothing after all
+			}
+			n, err := strconv.ParseInt(o.Value, 10, 64)
+			if hi, lo, ok := strings.Cut(o.Value, "/"); ok {
+				h, err1 := strconv.ParseUint(hi, 16, 32)
+				l, err2 := strconv.ParseUint(lo, 16, 32)
+				n, err = int64(h<<32|l), cmp.Or(err1, err2)
+			}
+			if err != nil || n < 0 {
+				return bad("It is the offset of a message.")
+			}
+			k.Offset = n
+		}
+	}
+	if k.Offset < 0 {
+		return sqlstate.Errorf(sqlstate.SyntaxError, "SKIP needs the offset of the message").
+			WithHint("The error that the subscription stopped with names topic, partition and offset.")
+	}
+	at, err := ingest.SkipMessage(env.Store, env.Txn, s.OID, k)
+	if err != nil {
+		return err
+	}
+	env.notice(sqlstate.SuccessfulCompletion, "subscription \"%s\" will go on after the message at %s", s.Name, at)
+	return nil
 }
 
 func alterPublications(s *catalog.Subscription, x *plan.AlterSubscription) error {

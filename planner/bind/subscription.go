@@ -1,6 +1,7 @@
 package bind
 
 import (
+	"slices"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
@@ -136,8 +137,10 @@ func (b *binder) alterSubscription(s *pg.AlterSubscriptionStmt) (*plan.Statement
 			on = !ok || isOn(v)
 		}
 		u.Enable = &on
+	case pg.AlterSubscriptionType_ALTER_SUBSCRIPTION_SKIP:
+		u.Skip, err = b.skipOptions(s.Options)
 	default:
-		return nil, b.unsupported(-1, "ALTER SUBSCRIPTION ... SKIP")
+		return nil, b.unsupported(-1, "this form of ALTER SUBSCRIPTION")
 	}
 	if err == nil && u.PublicationOp != 0 {
 		u.Publications, err = b.publications(s.Publication)
@@ -146,6 +149,30 @@ func (b *binder) alterSubscription(s *pg.AlterSubscriptionStmt) (*plan.Statement
 		return nil, err
 	}
 	return &plan.Statement{Tag: "ALTER SUBSCRIPTION", Writes: true, Utility: u}, nil
+}
+
+// skipOptions reads SKIP (offset = 42, partition = 0, topic = 'a'). PostgreSQL's lsn is
+// the offset.
+func (b *binder) skipOptions(list []*pg.Node) ([]plan.Option, error) {
+	var out []plan.Option
+	for _, n := range list {
+		d := n.GetDefElem()
+		v, ok := optionText(d)
+		name := d.Defname
+		switch {
+		case name != "lsn" && name != "offset" && name != "partition" && name != "topic":
+			return nil, b.errf(-1, sqlstate.SyntaxError, "unrecognized subscription parameter: \"%s\"", name)
+		case !ok:
+			return nil, b.errf(-1, sqlstate.SyntaxError, "%s requires a parameter", name)
+		case slices.ContainsFunc(out, func(o plan.Option) bool { return o.Name == name || o.Name == "offset" && name == "lsn" }):
+			return nil, b.errf(-1, sqlstate.SyntaxError, "conflicting or redundant options")
+		}
+		if name == "lsn" {
+			name = "offset"
+		}
+		out = append(out, plan.Option{Name: name, Value: v})
+	}
+	return out, nil
 }
 
 func (b *binder) dropSubscription(s *pg.DropSubscriptionStmt) (*plan.Statement, error) {

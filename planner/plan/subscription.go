@@ -28,6 +28,7 @@ type AlterSubscription struct {
 	Owner         string
 	NewName       string
 	Refresh       bool
+	Skip          []Option // SKIP (...): where the message to leave out stands
 }
 
 // DropSubscription is DROP SUBSCRIPTION.

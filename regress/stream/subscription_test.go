@@ -125,10 +125,35 @@ func TestStatements(t *testing.T) {
 	put(t, cl, "a", `{"id":"three"}`, `{"id":4}`)
 	becomes(t, conn, stateOf, "stopped topic a partition 0 offset 2: ")
 	becomes(t, conn, "SELECT subenabled::text FROM pg_subscription", "false")
+	for sql, want := range map[string][2]string{
+		"ALTER SUBSCRIPTION s SKIP (offset = 3)":                {"22023", "offset 3 is not the next message of the subscription"},
+		"ALTER SUBSCRIPTION s SKIP (offset = 2, topic = 'b')":   {"22023", "offset 2 is not the next message of the subscription"},
+		"ALTER SUBSCRIPTION s SKIP (offset = 2, partition = 1)": {"22023", "offset 2 is not the next message of the subscription"},
+		"ALTER SUBSCRIPTION s SKIP (offset = 'two')":            {"22023", "invalid value for subscription parameter \"offset\": \"two\""},
+		"ALTER SUBSCRIPTION s SKIP (xid = 2)":                   {"42601", "unrecognized subscription parameter: \"xid\""},
+		"ALTER SUBSCRIPTION s SKIP (lsn = '0/2', offset = 2)":   {"42601", "conflicting or redundant options"},
+		"ALTER SUBSCRIPTION s SKIP (topic = 'a')":               {"42601", "SKIP needs the offset of the message"},
+	} {
+		fails(t, conn, sql, want[0], want[1])
+	}
+	must(t, conn, "ALTER SUBSCRIPTION s SKIP (lsn = NONE)")
 	must(t, conn, "ALTER SUBSCRIPTION s SET (on_error = 'dead_letter')")
 	must(t, conn, "ALTER SUBSCRIPTION s ENABLE")
+	fails(t, conn, "ALTER SUBSCRIPTION s SKIP (offset = 2)", "55000", "cannot skip a message of an enabled subscription")
 	becomes(t, conn, "SELECT count(*)::text FROM t", "3")
 	becomes(t, conn, "SELECT class || ' ' || topic || partition || message_offset || convert_from(raw, 'UTF8') FROM millrace_errors.s", `cast a02{"id":"three"}`)
+
+	// Or when told to leave the message out, in PostgreSQL's way or by its offset.
+	must(t, conn, "ALTER SUBSCRIPTION s SET (on_error = 'stop')")
+	put(t, cl, "a", `{"id":"five"}`, `{"id":"six"}`, `{"id":7}`)
+	becomes(t, conn, stateOf, "stopped topic a partition 0 offset 4: ")
+	must(t, conn, "ALTER SUBSCRIPTION s SKIP (lsn = '0/4')")
+	must(t, conn, "ALTER SUBSCRIPTION s ENABLE")
+	becomes(t, conn, stateOf, "stopped topic a partition 0 offset 5: ")
+	must(t, conn, "ALTER SUBSCRIPTION s SKIP (topic = 'a', partition = 0, offset = 5)")
+	must(t, conn, "ALTER SUBSCRIPTION s ENABLE")
+	becomes(t, conn, "SELECT string_agg(id::text, ',' ORDER BY id) FROM t", "1,2,4,7")
+	must(t, conn, "DELETE FROM t WHERE id = 7")
 
 	// A change of the table is taken up.
 	must(t, conn, "ALTER TABLE t ADD COLUMN w int DEFAULT 7")
@@ -141,7 +166,7 @@ func TestStatements(t *testing.T) {
 	must(t, conn, "TRUNCATE t")
 	time.Sleep(50 * time.Millisecond)
 	becomes(t, conn, "SELECT count(*)::text FROM t", "0")
-	must(t, conn, "ALTER SUBSCRIPTION s SET (start = '0:4')")
+	must(t, conn, "ALTER SUBSCRIPTION s SET (start = '0:7')")
 	must(t, conn, "ALTER SUBSCRIPTION s RENAME TO r")
 	must(t, conn, "ALTER SUBSCRIPTION r ENABLE")
 	becomes(t, conn, "SELECT coalesce(string_agg(id::text, ',' ORDER BY id), '') FROM t", "5,6")
