@@ -11,7 +11,7 @@ import (
 
 func init() {
 	Register(&Format{Name: "debezium-json", New: newDebezium, Options: []string{
-		"decimal_handling_mode", "time_precision_mode", "binary_handling_mode", "unavailable_value"}})
+		"decimal_handling_mode", "time_precision_mode", "binary_handling_mode", "unavailable_value", "source_tables"}})
 }
 
 // debezium reads Debezium's change events as JSON, with Kafka Connect's schema around
@@ -33,6 +33,9 @@ type debezium struct {
 	prefix     []byte
 	prefixPlan *schemaPlan
 
+	// route, when there is one, says which tables of the source are read.
+	route *route
+
 	ev event
 }
 
@@ -42,6 +45,7 @@ type event struct {
 	before, after     jsonscan.Kind
 	sourceTime, time  int64 // µs since 1970, 0 when not given
 	status, ddl, tsMS bool
+	other             bool // of a table that is not read
 	rest              []byte
 }
 
@@ -78,6 +82,11 @@ func newDebezium(cfg *Config) (Decoder, error) {
 		choice{"unavailable_value", &placeholder, nil})
 	if err != nil {
 		return nil, err
+	}
+	if list, ok := cfg.Options["source_tables"]; ok {
+		if d.route, err = newRoute(list); err != nil {
+			return nil, err
+		}
 	}
 	d.coerce.unit = unitAdaptive
 	timeUnit, stampUnit := unitAdaptive, unitAdaptive
@@ -163,7 +172,7 @@ func (d *debezium) Decode(msgs []Message, c *Changes) (int, error) {
 // compacted only the tombstone is left, and it is the delete.
 func (d *debezium) tombstone(msgs []Message, i int) error {
 	m := &msgs[i]
-	if d.cfg.Append || m.Key == nil {
+	if d.cfg.Append || m.Key == nil || d.route != nil { // its key does not tell the table
 		d.c.Skipped++
 		return nil
 	}
@@ -241,7 +250,7 @@ func (d *debezium) withSchema(m *Message) error {
 		if !s.End() {
 			return malformed(s.Err())
 		}
-		if d.cfg.Append || m.Key == nil {
+		if d.cfg.Append || m.Key == nil || d.route != nil {
 			d.c.Skipped++
 			return nil
 		}
@@ -273,6 +282,10 @@ func (d *debezium) envelope(plan *schemaPlan) error {
 	d.ev = event{}
 	clear(d.after)
 	clear(d.before)
+	if d.route != nil && d.route.other(s) {
+		d.ev.other = true
+		return nil
+	}
 	s.Open()
 	for pos := 0; ; pos++ {
 		slot, ok := d.top.next(s, pos)
@@ -446,6 +459,10 @@ func stamp(to *int64, s *jsonscan.Scanner, x jsonscan.Value, u unit) {
 // apply makes the changes that the event stands for.
 func (d *debezium) apply(m *Message, plan *schemaPlan) error {
 	ev := &d.ev
+	if ev.other {
+		d.c.Skipped++
+		return nil
+	}
 	time := ev.sourceTime
 	if time == 0 {
 		time = ev.time

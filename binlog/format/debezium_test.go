@@ -15,6 +15,11 @@ func dbz(op, before, after string) string {
 	return `{"before":` + before + `,"after":` + after + `,` + dbzSourceText + `,"op":"` + op + `","ts_ms":1790000000456,"transaction":null}`
 }
 
+// of makes one of another table.
+func of(schema, table, after string) string {
+	return strings.NewReplacer(`"schema":"public"`, `"schema":"`+schema+`"`, `"table":"orders"`, `"table":"`+table+`"`).Replace(dbz("c", "null", after))
+}
+
 // withSchemaText makes one with a schema whose rows have these fields.
 func withSchemaText(fields, op, before, after string) string {
 	row := func(name string) string {
@@ -54,6 +59,25 @@ func TestDebezium(t *testing.T) {
 			want: []string{
 				"0 upsert | 1 | a", "1 upsert | 2 | b", "2 upsert | 1 | c", "3 upsert | 1 | d", "4 delete | 1 | NULL", "4 upsert | 5 | e",
 				"5 delete | 5 | NULL", "6 delete | 2 | NULL", "7 error schema 22023: a deletion without a key", "8 truncate | NULL | NULL", "skipped 4",
+			},
+		},
+		{
+			name: "tables of a topic", table: small, options: "source_tables=public.orders, shop_*.items,x*", cfg: Config{Unknown: ReportUnknown},
+			msgs: []string{
+				dbz("c", "null", `{"id":1,"s":"a"}`), of("public", "customers", `{"id":2,"s":"b","more":1}`), of("public", "customers", `{"id":"x"}`),
+				of("public", "orders2", `{"id":3}`), of("shop_7", "items", `{"id":4,"new":1}`), of("shop", "items", `{"id":5}`),
+				of("any", "x1", `{"id":6}`), of("any", "\\u0078", `{"id":7}`), `{"id":1} → ∅`,
+				`{"before":null,"after":{"id":8},"op":"c","source":{"db":"shop_1","table":"items"}}`,
+				`{"ts_ms":1790000000456}`, `{"before":null,"after":{"id":9},"op":"c"}`, `{"source":{"table":"other"}`, `{"source":{"table":"other"}} x`,
+				withSchemaText(`{"type":"int32","field":"id"}`, "c", "null", `{"id":10}`),
+				strings.ReplaceAll(withSchemaText(`{"type":"int32","field":"id"}`, "c", "null", `{"id":11}`), `"table":"orders"`, `"table":"other"`),
+				strings.ReplaceAll(withSchemaText(`{"type":"int32","field":"id"}`, "c", "null", `{"id":12}`), `"table":"orders"`, `"table":"xother"`),
+			},
+			want: []string{
+				"0 upsert | 1 | a", "4 upsert | 4 | NULL", "6 upsert | 6 | NULL", "7 upsert | 7 | NULL", "9 upsert | 8 | NULL", "11 upsert | 9 | NULL",
+				"12 error decode 22P02: invalid JSON at byte 27: the text ends where \",\" or \"}\" is expected",
+				"13 error decode 22P02: invalid JSON at byte 29: 'x' where the end of the text is expected",
+				"14 upsert | 10 | NULL", "16 upsert | 12 | NULL", "unknown new bigint", "skipped 7",
 			},
 		},
 		{
