@@ -1,0 +1,118 @@
+package bind
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/planner/plan"
+)
+
+// conflict binds ON CONFLICT.
+func (b *binder) conflict(q *query, t *catalog.Table, name string, c *pg.OnConflictClause, ins *plan.Insert) (*plan.Conflict, error) {
+	out := &plan.Conflict{DoNothing: c.Action == pg.OnConflictAction_ONCONFLICT_NOTHING}
+	if inf := c.Infer; inf != nil {
+		if err := b.arbiter(q, t, inf); err != nil {
+			return nil, err
+		}
+	} else if !out.DoNothing {
+		return nil, b.errf(c.Location, sqlstate.SyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name").
+			WithHint("For example, ON CONFLICT (column_name).")
+	}
+	if out.DoNothing {
+		return out, nil
+	}
+	b.use(t, "w")
+	out.Old = b.rowColumns(q, t)
+	q.ns = []*rel{q.rowRel(name, t, out.Old), q.rowRel("excluded", t, ins.Row)}
+	set, err := q.assignments(t, c.TargetList)
+	if err != nil {
+		return nil, err
+	}
+	if out.Set, err = b.newRow(q, t, out.Old, set); err != nil {
+		return nil, err
+	}
+	if c.WhereClause != nil {
+		if out.Where, err = q.condition(c.WhereClause, clauseWhere, "WHERE"); err != nil {
+			return nil, err
+		}
+	}
+	q.ns = nil
+	return out, q.hoistConflict(out, ins, c.Location)
+}
+
+// hoistConflict computes the subqueries of ON CONFLICT beside the proposed rows.
+func (q *query) hoistConflict(k *plan.Conflict, ins *plan.Insert, loc int32) error {
+	b := q.b
+	old := map[int]bool{}
+	for _, c := range k.Old {
+		old[c.ID] = true
+	}
+	p := &plan.Project{Input: ins.Input}
+	for _, c := range ins.Row {
+		p.Exprs = append(p.Exprs, plan.Projection{Col: c, Expr: c.Ref()})
+	}
+	onOld := false
+	hoist := func(e expr.Expr) expr.Expr {
+		return plan.RewriteExpr(e, func(e expr.Expr) (expr.Expr, bool) {
+			s, ok := e.(*plan.Subquery)
+			if !ok {
+				return e, false
+			}
+			plan.RewriteExpr(s, func(e expr.Expr) (expr.Expr, bool) {
+				if c, ok := e.(*expr.Column); ok && old[c.ID] {
+					onOld = true
+				}
+				return e, false
+			})
+			c := b.column(q, "value", s.Type(), inputCol)
+			p.Exprs = append(p.Exprs, plan.Projection{Col: c, Expr: s})
+			k.Extra = append(k.Extra, c)
+			return c.Ref(), true
+		})
+	}
+	if k.Where != nil {
+		k.Where = hoist(k.Where)
+	}
+	for i, e := range k.Set {
+		k.Set[i] = hoist(e)
+	}
+	if onOld {
+		return b.unsupported(loc, "a subquery over the existing row in ON CONFLICT")
+	}
+	if len(k.Extra) > 0 {
+		ins.Input = p
+	}
+	return nil
+}
+
+// arbiter checks that ON CONFLICT names the primary key, the only unique constraint.
+func (b *binder) arbiter(q *query, t *catalog.Table, inf *pg.InferClause) error {
+	if inf.Conname != "" {
+		if t.PKName == "" || inf.Conname != t.PKName {
+			return b.errf(inf.Location, sqlstate.UndefinedObject, "constraint \"%s\" for table \"%s\" does not exist", inf.Conname, t.Name)
+		}
+		return nil
+	}
+	want := map[int]bool{}
+	for _, n := range inf.IndexElems {
+		e := n.GetIndexElem()
+		if e.Name == "" {
+			return b.errf(inf.Location, sqlstate.InvalidColumnReference, "there is no unique or exclusion constraint matching the ON CONFLICT specification")
+		}
+		o := t.Ordinal(e.Name)
+		if o < 0 {
+			return b.errf(inf.Location, sqlstate.UndefinedColumn, "column \"%s\" does not exist", e.Name)
+		}
+		want[o] = true
+	}
+	match := len(want) == len(t.PK) && len(t.PK) > 0
+	for _, o := range t.PK {
+		match = match && want[o]
+	}
+	if !match {
+		return sqlstate.Errorf(sqlstate.InvalidColumnReference, "there is no unique or exclusion constraint matching the ON CONFLICT specification")
+	}
+	return nil
+}
