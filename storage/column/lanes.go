@@ -33,8 +33,9 @@ type laneMatrix struct {
 
 	gone atomic.Uint64 // lanes of segments that are gone
 	// Guarded by lanes.mu.
-	used  uint64 // lanes that a segment has
-	stale uint64 // lanes with bits that mean nothing
+	hidden bool   // no segment refers to it yet, so nobody reads it
+	used   uint64 // lanes that a segment has
+	stale  uint64 // lanes with bits that mean nothing
 }
 
 // all has a bit for each lane.
@@ -47,7 +48,7 @@ type laneRef struct {
 }
 
 func newLaneMatrix(shift, size uint) *laneMatrix {
-	return &laneMatrix{shift: shift, size: size, words: make([]uint64, laneBytes(shift, size)/8)}
+	return &laneMatrix{hidden: true, shift: shift, size: size, words: make([]uint64, laneBytes(shift, size)/8)}
 }
 
 // laneBytes is the size of a matrix.
@@ -59,8 +60,20 @@ func laneBytes(shift, size uint) int64 {
 func (m *laneMatrix) set(ctx context.Context, lane uint8, f segment.KeyFilter) (ok bool, err error) {
 	// A word of the filter is 64 rows, spread over 1<<shift words of the matrix.
 	per := uint(64) >> m.shift
+	some := uint64(1)<<per - 1
+	// spread has row j of those in one word at bit j<<shift.
+	var spread [1 << (64 >> laneShiftMin)]uint64
+	for x := range spread[:some+1] {
+		for j := uint(0); j < per; j++ {
+			spread[x] |= uint64(x) >> j & 1 << (j << m.shift)
+		}
+		spread[x] <<= lane
+	}
 	clean := m.stale>>lane&1 == 0
 	column := m.column(lane)
+	if clean {
+		column = 0
+	}
 	ok = f.Expanded(m.size, func(i int, w uint64) {
 		if err != nil || w == 0 && clean {
 			return
@@ -69,21 +82,19 @@ func (m *laneMatrix) set(ctx context.Context, lane uint8, f segment.KeyFilter) (
 			err = context.Cause(ctx)
 		}
 		to := m.words[i<<m.shift:][:1<<m.shift]
+		if m.hidden {
+			for k := range to {
+				to[k] = to[k]&^column | spread[uint8(w&some)]
+				w >>= per
+			}
+			return
+		}
 		for k := range to {
-			// Row j of these per rows is bit lane + j<<shift.
-			var bits uint64
-			for j := uint(0); j < per; j++ {
-				bits |= (w >> j & 1) << (j<<m.shift + uint(lane))
-			}
-			w >>= per
 			old := atomic.LoadUint64(&to[k])
-			now := old | bits
-			if !clean {
-				now = old&^column | bits
-			}
-			if now != old {
+			if now := old&^column | spread[uint8(w&some)]; now != old {
 				atomic.StoreUint64(&to[k], now)
 			}
+			w >>= per
 		}
 	})
 	if m.stale &^= 1 << lane; err != nil || !ok && !clean {
@@ -167,6 +178,7 @@ type lanes struct {
 	mu       sync.Mutex
 	matrices []*laneMatrix
 	idle     int // builds since the last lookup
+	large    int // segments that should have a lane
 	closed   bool
 }
 
@@ -207,11 +219,24 @@ func (t *Tablet) BuildFilters(ctx context.Context) error {
 	if len(large) < lanesMin {
 		return nil
 	}
+	l.large = len(large)
+	given := map[*segFile]*laneRef{}
+	defer func() {
+		for s, r := range given {
+			r.m.hidden = false
+			s.lane.Store(r)
+		}
+	}()
 	for _, s := range large {
-		if s.lane.Load() != nil {
+		if r := s.lane.Load(); r != nil {
+			given[s] = r
+		}
+	}
+	for _, s := range large {
+		if given[s] != nil {
 			continue
 		}
-		if ok, err := t.giveLane(ctx, s, large); err != nil || !ok {
+		if ok, err := t.giveLane(ctx, s, given); err != nil || !ok {
 			return err
 		}
 	}
@@ -224,9 +249,10 @@ func (s *segFile) laned() bool {
 }
 
 // giveLane lays the segment's filter into a free lane; it says false when the budget
-// is used up. Called with lanes.mu held and the large segments pinned.
-func (t *Tablet) giveLane(ctx context.Context, s *segFile, large []*segFile) (bool, error) {
-	m, lane := t.freeLane(large)
+// is used up. given has the lanes of the large segments, which are pinned; what it has
+// more than they have is stored at the end. Called with lanes.mu held.
+func (t *Tablet) giveLane(ctx context.Context, s *segFile, given map[*segFile]*laneRef) (bool, error) {
+	m, lane := t.freeLane(given)
 	if m == nil {
 		return false, nil
 	}
@@ -247,13 +273,13 @@ func (t *Tablet) giveLane(ctx context.Context, s *segFile, large []*segFile) (bo
 		return true, nil
 	}
 	m.used |= 1 << lane
-	s.lane.Store(&laneRef{m, lane})
+	given[s] = &laneRef{m, lane}
 	return true, nil
 }
 
 // freeLane finds a lane that no segment has, in a matrix that is there, or grows, or
 // is new.
-func (t *Tablet) freeLane(large []*segFile) (*laneMatrix, uint8) {
+func (t *Tablet) freeLane(given map[*segFile]*laneRef) (*laneMatrix, uint8) {
 	l := &t.lanes
 	for _, m := range l.matrices {
 		gone := m.gone.Swap(0)
@@ -274,19 +300,19 @@ func (t *Tablet) freeLane(large []*segFile) (*laneMatrix, uint8) {
 		w := m.wider()
 		w.stale |= w.used
 		w.used = 0
-		for _, s := range large {
-			if r := s.lane.Load(); r != nil && r.m == m {
+		for s, r := range given {
+			if r.m == m {
 				w.used |= 1 << r.lane
 				w.stale &^= 1 << r.lane
-				s.lane.Store(&laneRef{w, r.lane})
+				given[s] = &laneRef{w, r.lane}
 			}
 		}
 		l.matrices[n-1] = w
-		return t.freeLane(large)
+		return t.freeLane(given)
 	}
 	size := segment.FilterShift(t.cfg.Limits.SegmentRows)
 	shift := uint(laneShiftMin)
-	for shift < laneShiftMax && 1<<shift <= len(large)-len(l.matrices)<<laneShiftMax {
+	for shift < laneShiftMax && 1<<shift <= l.large-len(l.matrices)<<laneShiftMax {
 		shift++
 	}
 	for !t.cfg.Filters.reserve(laneBytes(shift, size)) {
@@ -295,7 +321,7 @@ func (t *Tablet) freeLane(large []*segFile) (*laneMatrix, uint8) {
 		}
 	}
 	l.matrices = append(l.matrices, newLaneMatrix(shift, size))
-	return t.freeLane(large)
+	return t.freeLane(given)
 }
 
 // dropLanes forgets the matrices; segments that still have lanes in them may use

@@ -44,6 +44,7 @@ func TestLaneMatrix(t *testing.T) {
 			t.Fatal(ok, err)
 		}
 		filters[lane] = f
+		m.hidden = !m.hidden // both ways of writing
 	}
 	put(0)
 	put(7)

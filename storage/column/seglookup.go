@@ -20,6 +20,7 @@ type segLookup struct {
 	csn     *segment.ColReader
 	vecs    []*vec.Vec
 	csnVec  vec.Vec
+	oneCSN  uint64               // of all rows of the vector, 0: see csnVec
 	readers []*segment.ColReader // of which keyCols and csn are made
 
 	want   []uint32 // keys that may be there
@@ -39,7 +40,7 @@ func (l *segLookup) bind(s *segFile, keys int) bool {
 	if l.scratch == nil {
 		l.scratch = new(encoding.Scratch)
 	}
-	l.seg, l.keyCols, l.csn = s, l.keyCols[:0], nil
+	l.seg, l.keyCols, l.csn, l.oneCSN = s, l.keyCols[:0], nil, 0
 	for len(l.readers) < len(s.r.Key())+1 {
 		l.readers = append(l.readers, new(segment.ColReader))
 	}
@@ -208,7 +209,11 @@ func (l *segLookup) verify(s *segFile, ks *keySet, vi int, cands []candidate, at
 		}
 	}
 	if l.csn != nil {
-		if err := l.csn.Gather(vi, l.sel, &l.csnVec); err != nil {
+		// Most blocks of settled files have one commit, as their zone says.
+		l.oneCSN = 0
+		if z := l.csn.Zone(vi * vec.Size / vec.BlockRows); z.Min.I == z.Max.I {
+			l.oneCSN = uint64(z.Min.I)
+		} else if err := l.csn.Gather(vi, l.sel, &l.csnVec); err != nil {
 			return err
 		}
 	}
@@ -227,7 +232,10 @@ func (l *segLookup) verify(s *segFile, ks *keySet, vi int, cands []candidate, at
 // accept takes a row with the right key if it is visible; p is its place in csnVec.
 func (l *segLookup) accept(s *segFile, c candidate, p int, at storage.CSN, out []place) {
 	csn := uint64(s.info.CSN)
-	if l.csn != nil {
+	switch {
+	case l.oneCSN != 0:
+		csn = l.oneCSN
+	case l.csn != nil:
 		csn = uint64(l.csnVec.I64[l.csnVec.Index(p)])
 	}
 	if csn > uint64(at) {
@@ -349,6 +357,7 @@ func (l *segLookup) load(vi int) error {
 		}
 	}
 	if l.csn != nil {
+		l.oneCSN = 0
 		return l.csn.Vector(vi, &l.csnVec)
 	}
 	return nil
@@ -392,6 +401,7 @@ func (l *segLookup) searchAll(s *segFile, ks *keySet, at storage.CSN, out []plac
 				i := from + sort.Search(to-from, func(i int) bool { return key(from+i) >= x })
 				for ; i < to && key(i) == x; i++ {
 					if !loaded && l.csn != nil {
+						l.oneCSN = 0
 						if err := l.csn.Vector(v, &l.csnVec); err != nil {
 							return err
 						}

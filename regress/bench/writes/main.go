@@ -43,6 +43,7 @@ var (
 	clients  = flag.Int("clients", 8, "clients that upsert")
 	batch    = flag.Int("batch", 1000, "rows of a statement")
 	keep     = flag.Bool("keep", false, "keep the tables")
+	loaded   = flag.Bool("loaded", false, "keys: only upsert into the table that -keep left")
 )
 
 func main() {
@@ -194,26 +195,16 @@ func keys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if *loaded {
+		_, _, err := measureKeys(ctx, "as it stands")
+		return err
+	}
 	drop, err := s.create(ctx, "w_keys", "k bigint NOT NULL PRIMARY KEY, n bigint NOT NULL", "orientation = 'column'")
 	if err != nil {
 		return err
 	}
 	defer drop()
-	measure := func(what string) (float64, float64, error) {
-		before, err := cpu()
-		if err != nil {
-			return 0, 0, err
-		}
-		rate, err := upserts(ctx, *clients, *duration, 0, keyedUpsert, keyedArgs(2**rows))
-		if err != nil {
-			return 0, 0, err
-		}
-		after, err := cpu()
-		each := (after - before) / (rate * duration.Seconds()) * 1e6
-		fmt.Printf("%-28s %10.0f rows/s %8.2f µs of CPU a row\n", what, rate, each)
-		return rate, each, err
-	}
-	r0, c0, err := measure("empty table")
+	r0, c0, err := measureKeys(ctx, "empty table")
 	if err != nil {
 		return err
 	}
@@ -230,7 +221,7 @@ func keys(ctx context.Context) error {
 	}
 	fmt.Printf("%d keys loaded in %.1f s\n", *rows, time.Since(start).Seconds())
 	time.Sleep(*duration) // compaction
-	r1, c1, err := measure(fmt.Sprintf("%d keys", *rows))
+	r1, c1, err := measureKeys(ctx, fmt.Sprintf("%d keys", *rows))
 	if err != nil {
 		return err
 	}
@@ -238,6 +229,21 @@ func keys(ctx context.Context) error {
 	m, err := metrics()
 	fmt.Printf("key filters in memory: %.0f MB\n", m["millrace_key_filter_bytes"]/1e6)
 	return err
+}
+
+func measureKeys(ctx context.Context, what string) (float64, float64, error) {
+	before, err := cpu()
+	if err != nil {
+		return 0, 0, err
+	}
+	rate, err := upserts(ctx, *clients, *duration, 0, keyedUpsert, keyedArgs(2**rows))
+	if err != nil {
+		return 0, 0, err
+	}
+	after, err := cpu()
+	each := (after - before) / (rate * duration.Seconds()) * 1e6
+	fmt.Printf("%-28s %10.0f rows/s %8.2f µs of CPU a row\n", what, rate, each)
+	return rate, each, err
 }
 
 // amp upserts at random and relates what was written to what was logged.
