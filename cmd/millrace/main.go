@@ -17,6 +17,7 @@ var version = "dev"
 type commands struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
 	Inspect inspectCmd `cmd:"" help:"Print where the bytes of the tables' files are."`
+	Check   checkCmd   `cmd:"" help:"Read every byte of a data directory that no server uses, and report damage."`
 	Demo    demoCmd    `cmd:"" help:"Run a server with live data from a Kafka broker, to try things out."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -143,6 +144,25 @@ func readDeletes(files blob.Dir, name string) (map[string]mask, error) {
 		m[s.file] = s.dead
 	}
 	return m, nil
+}
+
+// CheckDeletes reads a deletes file whole: its checksum, its form, and that it is
+// about segments of the list alone.
+func CheckDeletes(files blob.Dir, name string, segments []SegmentInfo) error {
+	m, err := readDeletes(files, name)
+	if err != nil {
+		return err
+	}
+	for file, dead := range m {
+		i := slices.IndexFunc(segments, func(s SegmentInfo) bool { return s.File == file })
+		if i < 0 {
+			return fmt.Errorf("%s has deletes of %s, which is no segment of the tablet", name, file)
+		}
+		if n := dead.count(); n > segments[i].Rows {
+			return fmt.Errorf("%s has %d deletes of %s, which has %d rows", name, n, file, segments[i].Rows)
+		}
+	}
+	return nil
 }
 
 // writeDeletes writes the deletes of the segments that have any, and names the

@@ -111,16 +111,21 @@ func (l *Log) Recover(covered storage.CSN, fn func(e *Entry) error) (Tail, error
 		t.Last = max(t.Last, storage.CSN(start)-1)
 		t.MaxNumber = max(t.MaxNumber, start-1)
 	}
-	if t.Last < covered {
-		name := "(none)"
-		var off int64
-		if k := len(l.files); k > 0 {
-			name, off = fileName(l.files[k-1].number), l.files[k-1].bytes
-		}
-		return t, &CorruptionError{File: name, Offset: off,
-			Reason: fmt.Sprintf("the log ends at commit %d, but commit %d had been made durable", t.Last, covered)}
+	return t, l.reaches(t.Last, covered)
+}
+
+// reaches fails when the log's last commit is older than covered.
+func (l *Log) reaches(last, covered storage.CSN) error {
+	if last >= covered {
+		return nil
 	}
-	return t, nil
+	name := "(none)"
+	var off int64
+	if k := len(l.files); k > 0 {
+		name, off = fileName(l.files[k-1].number), l.files[k-1].bytes
+	}
+	return &CorruptionError{File: name, Offset: off,
+		Reason: fmt.Sprintf("the log ends at commit %d, but commit %d had been made durable", last, covered)}
 }
 
 // ReadFrom hands the records above csn to fn, for tools. It changes nothing and
