@@ -20,10 +20,12 @@ type conn struct {
 	srv *Server
 	raw net.Conn // the socket
 	nc  net.Conn // what is read and written: raw, or TLS over it
-	log *slog.Logger
-	in  *reader
-	w   writer
-	tls bool
+	// line is raw, if that is TCP.
+	line *line
+	log  *slog.Logger
+	in   *reader
+	w    writer
+	tls  bool
 
 	sess  Session // set once, under mu
 	known interned
@@ -50,7 +52,12 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{srv: s, raw: nc, nc: nc, log: s.log.With("remote", nc.RemoteAddr().String()), in: newReader(nc)}
+	var l *line
+	if tc, ok := nc.(*net.TCPConn); ok {
+		l = newLine(&s.crowd, tc)
+		nc = l
+	}
+	c := &conn{srv: s, raw: nc, nc: nc, line: l, log: s.log.With("remote", nc.RemoteAddr().String()), in: newReader(nc)}
 	c.w.dst = nc
 	c.res.c = c
 	c.ctx, c.stop = context.WithCancelCause(s.ctx)
@@ -63,6 +70,9 @@ func (c *conn) serve() {
 	defer func() {
 		c.stop(errClientGone)
 		_ = c.nc.Close()
+		if c.line != nil {
+			c.line.release()
+		}
 	}()
 	c.guard(func() {
 		err := c.login()

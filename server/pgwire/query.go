@@ -24,6 +24,12 @@ func (c *conn) loop() error {
 				reason = nil
 			}
 		}
+		if line := c.line; line != nil && c.idle && c.in.buffered() == 0 {
+			line.ends()
+			if !c.tls && reason == nil {
+				line.await()
+			}
+		}
 		c.idle = false
 		typ, n, err := c.in.header()
 		if reason != nil {
@@ -34,6 +40,9 @@ func (c *conn) loop() error {
 		}
 		if err != nil {
 			return err
+		}
+		if c.line != nil {
+			c.line.begins()
 		}
 		// Copy data outside of COPY follows a COPY that failed: it is dropped
 		// without being collected, as is all that a failed pipeline still holds.

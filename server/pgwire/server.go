@@ -30,7 +30,11 @@ type Config struct {
 	// DrainTimeout is how long Shutdown lets clients take their last answer; 0
 	// means five seconds.
 	DrainTimeout time.Duration
-	Log          *slog.Logger
+	// Alone is how many commands in a row a client without TLS must have had the
+	// server to itself before its connection waits for the next in the kernel, not in
+	// the runtime's poller; 0 means 32, below 0 never.
+	Alone int
+	Log   *slog.Logger
 }
 
 // Server serves the protocol on any number of listeners.
@@ -49,6 +53,7 @@ type Server struct {
 	lastPID   int32
 	closing   bool
 
+	crowd    crowd
 	counters Counters
 }
 
@@ -72,6 +77,9 @@ func NewServer(cfg Config) *Server {
 	if cfg.DrainTimeout == 0 {
 		cfg.DrainTimeout = 5 * time.Second
 	}
+	if cfg.Alone == 0 {
+		cfg.Alone = lineAlone
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -81,6 +89,7 @@ func NewServer(cfg Config) *Server {
 		conns:     map[*conn]struct{}{},
 		keys:      map[int32]*conn{},
 	}
+	s.crowd.want = cfg.Alone
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.wg.Add(1)
 	go s.watch()
@@ -227,6 +236,12 @@ func (s *Server) Sessions() int {
 
 // Counters gives the server's counters.
 func (s *Server) Counters() *Counters { return &s.counters }
+
+// Direct is the number of connections that wait in the kernel, and how often one
+// began to.
+func (s *Server) Direct() (now int, begun int64) {
+	return int(s.crowd.direct.Load()), s.crowd.left.Load()
+}
 
 // Shutdown stops accepting, cancels what runs, tells every client and waits until
 // all connections have ended or ctx is done; then it closes the rest.

@@ -1,8 +1,6 @@
 package pgwire
 
 import (
-	"net"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,7 +32,7 @@ func (s *Server) watch() {
 		}
 		s.mu.Unlock()
 		for _, c := range long {
-			if hungUp(c.raw) {
+			if c.line != nil && c.line.hungUp() {
 				c.interrupt(errClientGone)
 			}
 		}
@@ -51,17 +49,9 @@ func (c *conn) busyLong() bool {
 }
 
 // hungUp says whether the peer has closed its side. It consumes nothing.
-func hungUp(nc net.Conn) bool {
-	sc, ok := nc.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return false
-	}
+func (l *line) hungUp() bool {
 	gone := false
-	err = raw.Control(func(fd uintptr) {
+	err := l.control(func(fd int) {
 		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 		n, err := unix.Poll(p, 0)
 		gone = err == nil && n > 0 && p[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
