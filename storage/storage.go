@@ -9,6 +9,7 @@ package storage
 
 import (
 	"context"
+	"time"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/stats"
@@ -169,6 +170,52 @@ type Mutation struct {
 	Stale func(rows []uint16)
 }
 
+// LockMode is how strongly SELECT locks rows, weakest first.
+type LockMode uint8
+
+// The modes, those of PostgreSQL.
+const (
+	ForKeyShare LockMode = iota
+	ForShare
+	ForNoKeyUpdate
+	ForUpdate
+)
+
+// LockWait is what to do about rows that others have locked.
+type LockWait uint8
+
+// The ways.
+const (
+	WaitForLock LockWait = iota
+	NoWait               // 55P03
+	SkipLocked
+)
+
+// RowState is what became of a row that was to be locked.
+type RowState uint8
+
+// The states.
+const (
+	RowLocked  RowState = iota // as it was read
+	RowChanged                 // locked; others have replaced what was read
+	RowGone                    // others have deleted it
+	RowSkipped                 // locked by another (SkipLocked)
+)
+
+// RowLock asks for locks of rows until the transaction ends. Keys and OldCSN are as
+// in Mutation. The answers are in State, by key; Newest has the rows that are
+// RowChanged, all columns of the table by ordinal, and Which says of which key each is.
+type RowLock struct {
+	Table  *catalog.Table
+	Keys   *vec.Batch
+	OldCSN *vec.Vec
+	Mode   LockMode
+	Wait   LockWait
+	State  []RowState
+	Newest *vec.Batch
+	Which  []uint16
+}
+
 // Txn is a transaction, used by one goroutine at a time (readers of its snapshots
 // may run on others while no write goes on).
 type Txn interface {
@@ -181,12 +228,16 @@ type Txn interface {
 	// Write adds a mutation. Unique violations and lock waits of explicit
 	// transactions happen here. It returns the number of rows that were affected.
 	Write(ctx context.Context, m *Mutation) (int64, error)
+	// LockRows locks rows that a snapshot of the transaction read; see RowLock.
+	LockRows(ctx context.Context, l *RowLock) error
+	// LockTimeout bounds each wait for a lock from now on; 0: no bound.
+	LockTimeout(d time.Duration)
 	// Change applies DDL. It waits for others that change the same objects; when what
 	// the change was made for is not so any more it fails with 40001, and has done
 	// nothing but take locks: made again for the catalog as it is then, it succeeds.
 	Change(ctx context.Context, d *catalog.Delta) error
 	// Lock keeps others from writing a table until the transaction ends; it waits for
-	// those that do.
+	// those that do, and until what they wrote is published.
 	Lock(ctx context.Context, table uint32) error
 	// Note keeps a value under a key with the commit; nil removes it. Notes are for
 	// background work whose state must agree with the rows that it wrote, like the

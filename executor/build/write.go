@@ -157,7 +157,7 @@ func (b *builder) write(n plan.Node, t *catalog.Table, o storage.Op, ret []plan.
 	}
 	b.writes++
 	q, top := b.q, n == b.top
-	s := &op.Write{Ctx: q.ctx, Txn: b.env.Txn, Run: q.run, Table: t, Op: o, Lock: locks(n, b.env.CountLater),
+	s := &op.Write{Ctx: b.waiting(), Txn: b.env.Txn, Run: q.run, Table: t, Op: o, Lock: locks(n, b.env.CountLater),
 		Out: op.NewRows(exprTypes(projections(ret)), q.run.Account)}
 	s.Affected = func(k int64) {
 		if top {
@@ -167,6 +167,18 @@ func (b *builder) write(n plan.Node, t *catalog.Table, o storage.Op, ret []plan.
 		}
 	}
 	return s, nil
+}
+
+// waiting is the query's context for calls that may wait for another transaction: a
+// worker that waits is replaced.
+func (b *builder) waiting() context.Context {
+	q, pool := b.q, b.env.Pool
+	return storage.WhileWaiting(q.ctx, func() func() {
+		if pool == nil || !q.job.Offered() {
+			return nil
+		}
+		return pool.Lend()
+	})
 }
 
 // written pipes a chain into a write, and reads RETURNING's rows.

@@ -25,7 +25,7 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 	t := changed(old)
 	d := tableDelta(t)
 	for i := range x.Actions {
-		if err := alter(env, v, t, &x.Actions[i], d); err != nil {
+		if err := alter(ctx, env, v, t, &x.Actions[i], d); err != nil {
 			return err
 		}
 	}
@@ -53,10 +53,17 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 		}
 		d.Truncated = []uint32{t.OID}
 	}
+	if env.rewrites {
+		if env.Rewrite == nil {
+			return sqlstate.Unsupported("this change of a table that has rows")
+		}
+		d.Truncated = append(d.Truncated, t.OID)
+		return env.Rewrite(ctx, old, t, func() error { return env.change(ctx, v, d) })
+	}
 	return env.change(ctx, v, d)
 }
 
-func alter(env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction, d *catalog.Delta) error {
+func alter(ctx context.Context, env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction, d *catalog.Delta) error {
 	at := func() (int, error) {
 		o := t.Ordinal(a.Column.Name)
 		if o < 0 {
@@ -75,9 +82,8 @@ func alter(env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction, 
 		}
 		c := a.Column
 		if a.Sequence != nil && env.hasRows(t) {
-			return sqlstate.Unsupported("adding a serial or identity column to a table that has rows")
-		}
-		if c.NotNull && !c.Missing.Valid && env.hasRows(t) {
+			env.rewrites = true
+		} else if c.NotNull && !c.Missing.Valid && env.hasRows(t) {
 			return sqlstate.Errorf(sqlstate.NotNullViolation, "column \"%s\" of relation \"%s\" contains null values", c.Name, t.Name)
 		}
 		c.ID = t.NextColumnID
@@ -195,7 +201,16 @@ func alter(env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction, 
 	case plan.AddCheck:
 		c := a.Check
 		if env.hasRows(t) {
-			return sqlstate.Unsupported("adding a CHECK constraint to a table that has rows")
+			if env.Violated == nil {
+				return sqlstate.Unsupported("adding a CHECK constraint to a table that has rows")
+			}
+			bad, err := env.Violated(ctx, v.Table(t.OID), c.Text)
+			if err != nil {
+				return err
+			}
+			if bad {
+				return sqlstate.Errorf(sqlstate.CheckViolation, "check constraint \"%s\" of relation \"%s\" is violated by some row", c.Name, t.Name)
+			}
 		}
 		c.OID = env.Txn.AllocOIDs(1)
 		t.Checks = append(slices.Clone(t.Checks), c)
@@ -203,9 +218,7 @@ func alter(env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction, 
 		if len(t.PK) > 0 {
 			return sqlstate.Errorf(sqlstate.InvalidTableDefinition, "multiple primary keys for table \"%s\" are not allowed", t.Name)
 		}
-		if env.hasRows(t) {
-			return sqlstate.Unsupported("adding a primary key to a table that has rows")
-		}
+		env.rewrites = env.rewrites || env.hasRows(t)
 		t.PK = nil
 		for _, k := range a.Key {
 			o := t.Ordinal(k)

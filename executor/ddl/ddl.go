@@ -30,6 +30,13 @@ type Env struct {
 	Unseal func(sealed []byte) (map[string]string, error)
 	// Sequence is the present value of a sequence.
 	Sequence func(t *catalog.Table) (int64, error)
+	// Rewrite writes the rows of a table again: change makes the new definition what
+	// the transaction sees, of an empty table.
+	Rewrite func(ctx context.Context, old, new *catalog.Table, change func() error) error
+	// Violated says whether a row of a table fails a condition.
+	Violated func(ctx context.Context, t *catalog.Table, cond string) (bool, error)
+
+	rewrites bool // the ALTER at hand
 }
 
 // Handles says whether Run knows the statement.

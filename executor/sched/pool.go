@@ -56,6 +56,8 @@ type Pool struct {
 	closed bool
 	wg     sync.WaitGroup
 	n      int
+	// surplus workers are to go: they stood in for some that waited.
+	surplus int
 }
 
 // NewPool starts workers, as many as there are processors when n is 0.
@@ -89,8 +91,16 @@ func (p *Pool) work() {
 	debug.SetPanicOnFault(true)
 	for {
 		p.mu.Lock()
-		for len(p.jobs) == 0 && !p.closed {
+		for len(p.jobs) == 0 && !p.closed && p.surplus == 0 {
 			p.cond.Wait()
+		}
+		if p.surplus > 0 && !p.closed {
+			p.surplus--
+			if len(p.jobs) > 0 {
+				p.cond.Signal() // the call may have been for work
+			}
+			p.mu.Unlock()
+			return
 		}
 		if p.closed {
 			p.mu.Unlock()

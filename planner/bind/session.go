@@ -78,10 +78,7 @@ func (b *binder) session(st parser.Stmt) (*plan.Statement, error) {
 const shareLock = 5
 
 func (b *binder) lock(s *pg.LockStmt) (*plan.Statement, error) {
-	if s.Nowait {
-		return nil, b.unsupported(-1, "LOCK TABLE ... NOWAIT")
-	}
-	u := &plan.Session{Kind: plan.LockTable}
+	u := &plan.Session{Kind: plan.LockTable, NoWait: s.Nowait}
 	for _, n := range s.Relations {
 		rv := n.GetRangeVar()
 		t, err := b.relation(rv.Schemaname, rv.Relname, rv.Location)

@@ -294,6 +294,7 @@ type Session struct {
 	Chain   bool
 	Offset  int              // byte offset of Text in the query
 	Tables  []*catalog.Table // LOCK TABLE, when its mode keeps others from writing
+	NoWait  bool             // LOCK TABLE
 }
 
 // SessionKind is the kind of a Session statement.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
@@ -149,8 +150,15 @@ func (s *Session) lock(ctx context.Context, u *plan.Session) error {
 		}
 	}
 	s.open(true)
+	if u.NoWait {
+		s.txn.LockTimeout(time.Nanosecond) // until the next statement
+	}
 	for _, t := range u.Tables {
-		if err := s.txn.Lock(ctx, t.OID); err != nil {
+		err := s.txn.Lock(ctx, t.OID)
+		if u.NoWait && sqlstate.CodeOf(err) == sqlstate.LockNotAvailable {
+			return sqlstate.Errorf(sqlstate.LockNotAvailable, "could not obtain lock on relation \"%s\"", t.Name)
+		}
+		if err != nil {
 			return err
 		}
 	}

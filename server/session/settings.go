@@ -291,6 +291,7 @@ type settings struct {
 // readSettings are the settings that every statement or message looks at, read once.
 type readSettings struct {
 	statementTimeout, idleSession, idleInTxn time.Duration
+	lockTimeout                              time.Duration
 	searchPath, passesOff                    string
 	repeatable, readOnly, async, noBinlog    bool
 	// defaults says that the transaction's settings are the session's defaults.
@@ -311,7 +312,8 @@ func (s *settings) quick() *readSettings {
 	ms := func(name string) time.Duration { return time.Duration(s.int(name)) * time.Millisecond }
 	r := &readSettings{
 		statementTimeout: ms("statement_timeout"), idleSession: ms("idle_session_timeout"), idleInTxn: ms("idle_in_transaction_session_timeout"),
-		searchPath: s.text("search_path"), passesOff: s.text("millrace.passes_off"),
+		lockTimeout: ms("lock_timeout"),
+		searchPath:  s.text("search_path"), passesOff: s.text("millrace.passes_off"),
 		repeatable: s.text("transaction_isolation") == "repeatable read", readOnly: s.on("transaction_read_only"),
 		async: s.text("synchronous_commit") == "off", noBinlog: !s.on("hg_experimental_generate_binlog"),
 		defaults: s.text("transaction_isolation") == s.text("default_transaction_isolation") &&

@@ -34,6 +34,7 @@ func (s *Session) touch() {
 func (s *Session) open(explicit bool) {
 	if s.txn != nil {
 		s.txn.SuppressBinlog(s.set.quick().noBinlog)
+		s.txn.LockTimeout(s.set.quick().lockTimeout)
 		return
 	}
 	s.touch()
@@ -44,6 +45,7 @@ func (s *Session) open(explicit bool) {
 	}
 	s.txn = s.eng.Store.Begin(o)
 	s.txn.SuppressBinlog(q.noBinlog)
+	s.txn.LockTimeout(q.lockTimeout)
 }
 
 // follows tells the transaction that a statement begins: after one that wrote, as in

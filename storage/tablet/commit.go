@@ -12,6 +12,7 @@ import (
 	catstore "github.com/millrace/millrace/catalog/store"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/column"
+	"github.com/millrace/millrace/storage/txn"
 	"github.com/millrace/millrace/storage/vec"
 	"github.com/millrace/millrace/storage/wal"
 )
@@ -205,7 +206,7 @@ func (c *commit) settle(ctx context.Context, err error) (again bool, _ error) {
 	var b *blockedError
 	if as(err, &b) {
 		// A key is locked by another transaction: wait for it without latches.
-		return true, x.s.locks.WaitFree(ctx, x.owner, b.table, b.hash)
+		return true, x.s.locks.WaitFree(ctx, x.owner, b.table, b.hash, b.mode)
 	}
 	var cf *conflictError
 	if as(err, &cf) {
@@ -225,6 +226,7 @@ func as[E error](err error, target *E) bool {
 type blockedError struct {
 	table uint32
 	hash  *uint64
+	mode  txn.Mode
 }
 
 func (*blockedError) Error() string { return "key is locked" }
@@ -540,8 +542,12 @@ func (c *commit) blocked() error {
 					hashes = append(hashes, lockHashes(pickCols(k.Rows.Cols, p.own.t.PK), k.Len())...)
 				}
 			}
-			if row, is := l.Blocked(c.x.owner, p.own.t.OID, hashes); is {
-				b := &blockedError{table: p.own.t.OID}
+			mode := txn.Update
+			if k.Op == storage.OpUpdate {
+				mode = txn.NoKeyUpdate
+			}
+			if row, is := l.Blocked(c.x.owner, p.own.t.OID, hashes, mode); is {
+				b := &blockedError{table: p.own.t.OID, mode: mode}
 				if row >= 0 {
 					b.hash = &hashes[row]
 				}

@@ -72,15 +72,6 @@ func (x *tx) lockObjects(ctx context.Context, d *catalog.Delta, before *catalog.
 	return nil
 }
 
-// Lock implements storage.Txn.
-func (x *tx) Lock(ctx context.Context, table uint32) error {
-	if err := x.over(); err != nil {
-		return err
-	}
-	_, err := x.s.locks.LockTable(ctx, x.owner, table)
-	return err
-}
-
 // stale says whether something that d changes is another now than before, other than
 // by the transaction itself.
 func (x *tx) stale(d *catalog.Delta, before, now *catalog.Version) bool {

@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/txn"
 	"github.com/millrace/millrace/storage/vec"
 )
 
@@ -88,14 +89,14 @@ func (x *tx) insert(ctx context.Context, o *ownTable, m *storage.Mutation) (int6
 func (x *tx) lockNew(ctx context.Context, o *ownTable, m *storage.Mutation) error {
 	t := o.t
 	if len(t.PK) == 0 {
-		_, err := x.s.locks.LockRows(ctx, x.owner, t.OID, nil)
+		_, err := x.s.locks.LockRows(ctx, x.owner, t.OID, nil, txn.Update)
 		return err
 	}
 	keys := compact(pickCols(m.Rows.Cols, t.PK), m.Rows.Sel, m.Rows.N)
 	if m.Op == storage.OpUpsert && x.opts.Isolation != storage.RepeatableRead {
-		return x.lock(ctx, t.OID, keys) // whatever there is
+		return x.lock(ctx, t.OID, keys, txn.Update) // whatever there is
 	}
-	csn, _, err := x.lockAndFind(ctx, o, keys)
+	csn, _, err := x.lockAndFind(ctx, o, keys, txn.Update)
 	if err != nil {
 		return err
 	}
@@ -120,8 +121,8 @@ func (x *tx) lockNew(ctx context.Context, o *ownTable, m *storage.Mutation) erro
 // lockAndFind locks keys and finds the newest commits of their rows, whoever
 // wrote them. What it finds stays true until the locks are released: others see
 // the locks before they stage, and what was staged before is waited for.
-func (x *tx) lockAndFind(ctx context.Context, o *ownTable, keys *vec.Batch) (csn []storage.CSN, shard []uint16, err error) {
-	if err := x.lock(ctx, o.t.OID, keys); err != nil {
+func (x *tx) lockAndFind(ctx context.Context, o *ownTable, keys *vec.Batch, mode txn.Mode) (csn []storage.CSN, shard []uint16, err error) {
+	if err := x.lock(ctx, o.t.OID, keys, mode); err != nil {
 		return nil, nil, err
 	}
 	n, r, err := x.newest(o)
@@ -135,10 +136,10 @@ func (x *tx) lockAndFind(ctx context.Context, o *ownTable, keys *vec.Batch) (csn
 
 // lock locks keys, those of one call in one order for everybody: statements of one
 // batch never wait for each other in a circle.
-func (x *tx) lock(ctx context.Context, table uint32, keys *vec.Batch) error {
+func (x *tx) lock(ctx context.Context, table uint32, keys *vec.Batch, mode txn.Mode) error {
 	hashes := lockHashes(keys.Cols, keys.N)
 	slices.Sort(hashes)
-	_, err := x.s.locks.LockRows(ctx, x.owner, table, hashes)
+	_, err := x.s.locks.LockRows(ctx, x.owner, table, hashes, mode)
 	return err
 }
 
@@ -229,7 +230,11 @@ func (c *changeSet) keep(sel []uint16) {
 
 // lockChanged locks the rows and brings those that others replaced up to date.
 func (x *tx) lockChanged(ctx context.Context, o *ownTable, src *source, c *changeSet) error {
-	csn, shard, err := x.lockAndFind(ctx, o, c.keys)
+	mode := txn.Update
+	if src.op == storage.OpUpdate {
+		mode = txn.NoKeyUpdate
+	}
+	csn, shard, err := x.lockAndFind(ctx, o, c.keys, mode)
 	if err != nil {
 		return err
 	}
@@ -361,7 +366,7 @@ func (x *tx) addChanges(ctx context.Context, o *ownTable, src *source, c *change
 // lockMoved locks the keys that updated rows move to, which must be free or be
 // left by the same statement.
 func (x *tx) lockMoved(ctx context.Context, o *ownTable, to, leaving *vec.Batch) error {
-	csn, _, err := x.lockAndFind(ctx, o, to)
+	csn, _, err := x.lockAndFind(ctx, o, to, txn.Update)
 	if err != nil {
 		return err
 	}

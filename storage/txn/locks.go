@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/storage"
 )
 
 // Key names what is locked: a row of a table by the hash of its key, or another
@@ -15,6 +16,25 @@ import (
 type Key struct {
 	Space uint32
 	Hash  uint64
+}
+
+// Mode is how strongly a row is locked, as PostgreSQL's row locks.
+type Mode uint8
+
+// The modes, weakest first.
+const (
+	KeyShare Mode = iota
+	Share
+	NoKeyUpdate
+	Update
+)
+
+// conflicts says which modes of others a mode cannot stand beside.
+var conflicts = [4][4]bool{
+	KeyShare:    {Update: true},
+	Share:       {NoKeyUpdate: true, Update: true},
+	NoKeyUpdate: {Share: true, NoKeyUpdate: true, Update: true},
+	Update:      {KeyShare: true, Share: true, NoKeyUpdate: true, Update: true},
 }
 
 // maxKeys is how many rows of one table a transaction locks one by one; beyond,
@@ -45,9 +65,81 @@ type Locks struct {
 	waits  atomic.Int64
 }
 
+// keyLock is a lock of a key and who has it: one, or several in modes that go
+// together.
 type keyLock struct {
-	owner *Owner
+	holder
+	more  []holder
 	queue []*request
+}
+
+type holder struct {
+	owner *Owner
+	mode  Mode
+}
+
+// find is o's own hold; nil for none.
+func (e *keyLock) find(o *Owner) *holder {
+	if e.owner == o {
+		return &e.holder
+	}
+	for i := range e.more {
+		if e.more[i].owner == o {
+			return &e.more[i]
+		}
+	}
+	return nil
+}
+
+// inTheWay calls f for each other owner whose hold a mode of o conflicts with, until
+// f says true, which it then returns.
+func (e *keyLock) inTheWay(o *Owner, m Mode, f func(*Owner) bool) bool {
+	if e.owner != nil && e.owner != o && conflicts[m][e.mode] && f(e.owner) {
+		return true
+	}
+	for _, h := range e.more {
+		if h.owner != o && conflicts[m][h.mode] && f(h.owner) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *keyLock) blocked(o *Owner, m Mode) bool {
+	return e.inTheWay(o, m, func(*Owner) bool { return true })
+}
+
+// grant gives o the lock, or a stronger hold of it; added says that it had none.
+func (e *keyLock) grant(o *Owner, m Mode) (added bool) {
+	if h := e.find(o); h != nil {
+		h.mode = max(h.mode, m)
+		return false
+	}
+	if e.owner == nil {
+		e.holder = holder{o, m}
+	} else {
+		e.more = append(e.more, holder{o, m})
+	}
+	return true
+}
+
+// drop takes o's hold away; none says that nobody is left.
+func (e *keyLock) drop(o *Owner) (none bool) {
+	if e.owner == o {
+		e.holder = holder{}
+		if k := len(e.more); k > 0 {
+			e.holder = e.more[k-1]
+			e.more = e.more[:k-1]
+		}
+		return e.owner == nil
+	}
+	for i := range e.more {
+		if e.more[i].owner == o {
+			e.more = append(e.more[:i], e.more[i+1:]...)
+			break
+		}
+	}
+	return false
 }
 
 type tableLock struct {
@@ -61,6 +153,7 @@ type request struct {
 	key       Key
 	table     bool
 	exclusive bool
+	mode      Mode // of a key
 	look      bool // of one that locks nothing: wake it when the lock is free
 	ready     chan struct{}
 	granted   bool
@@ -76,7 +169,7 @@ func NewOwner() *Owner { return &Owner{tables: map[uint32]*tableHold{}} }
 
 // LockRows locks rows of a table, in the order given, waiting where another has
 // them. waited says whether it had to: then what the caller read is old.
-func (l *Locks) LockRows(ctx context.Context, o *Owner, table uint32, hashes []uint64) (waited bool, err error) {
+func (l *Locks) LockRows(ctx context.Context, o *Owner, table uint32, hashes []uint64, mode Mode) (waited bool, err error) {
 	h := o.tables[table]
 	if h == nil || !h.exclusive && h.rows+len(hashes) > maxKeys {
 		waited, err = l.lockTable(ctx, o, table, h != nil)
@@ -91,42 +184,80 @@ func (l *Locks) LockRows(ctx context.Context, o *Owner, table uint32, hashes []u
 	l.mu.Lock()
 	for _, hash := range hashes {
 		k := Key{table, hash}
-		e := l.keys[k]
-		switch {
-		case e == nil:
-			l.keys[k] = &keyLock{owner: o}
-			l.held.Add(1)
-			o.keys = append(o.keys, k)
+		if l.tryKey(o, k, mode) {
 			h.rows++
-		case e.owner == o:
-		default:
-			waited = true
-			r := &request{owner: o, key: k, ready: make(chan struct{})}
-			if err := l.wait(ctx, r); err != nil { // lets go of mu
-				return waited, err
-			}
-			h.rows++
-			l.mu.Lock()
+			continue
 		}
+		waited = true
+		r := &request{owner: o, key: k, mode: mode, ready: make(chan struct{})}
+		if err := l.wait(ctx, r); err != nil { // lets go of mu
+			return waited, err
+		}
+		h.rows++
+		l.mu.Lock()
 	}
 	l.mu.Unlock()
 	return waited, nil
 }
 
+// tryKey locks a key if that needs no wait. Who has none of it yet stands behind
+// those that wait already.
+func (l *Locks) tryKey(o *Owner, k Key, mode Mode) bool {
+	e := l.keys[k]
+	if e == nil {
+		l.keys[k] = &keyLock{holder: holder{o, mode}}
+		l.held.Add(1)
+		o.keys = append(o.keys, k)
+		return true
+	}
+	own := e.find(o)
+	if own != nil && own.mode >= mode {
+		return true
+	}
+	if e.blocked(o, mode) || own == nil && len(e.queue) > 0 {
+		return false
+	}
+	if e.grant(o, mode) {
+		o.keys = append(o.keys, k)
+	}
+	return true
+}
+
+// TryRow locks a row if that needs no wait.
+func (l *Locks) TryRow(o *Owner, table uint32, hash uint64, mode Mode) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := o.tables[table]
+	if h == nil {
+		e := l.tables[table]
+		if e == nil {
+			e = &tableLock{owners: map[*Owner]bool{}}
+			l.tables[table] = e
+		}
+		if !e.free(o, false) || len(e.queue) > 0 {
+			return false
+		}
+		l.grantTable(e, o, table, false)
+		h = o.tables[table]
+	}
+	if h.exclusive {
+		return true
+	}
+	if !l.tryKey(o, Key{table, hash}, mode) {
+		return false
+	}
+	h.rows++
+	return true
+}
+
 // LockKey locks a single key that is no row.
 func (l *Locks) LockKey(ctx context.Context, o *Owner, k Key) (waited bool, err error) {
 	l.mu.Lock()
-	e := l.keys[k]
-	if e == nil {
-		l.keys[k] = &keyLock{owner: o}
-		l.held.Add(1)
-		o.keys = append(o.keys, k)
-	}
-	if e == nil || e.owner == o {
+	if l.tryKey(o, k, Update) {
 		l.mu.Unlock()
 		return false, nil
 	}
-	return true, l.wait(ctx, &request{owner: o, key: k, ready: make(chan struct{})})
+	return true, l.wait(ctx, &request{owner: o, key: k, mode: Update, ready: make(chan struct{})})
 }
 
 // LockTable locks a table against all other writers.
@@ -193,6 +324,7 @@ func (l *Locks) wait(ctx context.Context, r *request) error {
 	}
 	l.waits.Add(1)
 	l.mu.Unlock()
+	defer storage.BeginWait(ctx)()
 
 	var timeout <-chan time.Time
 	if d := r.owner.LockTimeout; d > 0 {
@@ -229,6 +361,7 @@ func (l *Locks) cancel(r *request) {
 	}
 	e := l.keys[r.key]
 	e.queue = remove(e.queue, r)
+	l.pumpKey(r.key, e)
 }
 
 func remove(q []*request, r *request) []*request {
@@ -270,8 +403,11 @@ func (l *Locks) cycle(o *Owner) bool {
 			return false
 		}
 		e := l.keys[r.key]
-		if e.owner != x && (e.owner == o || reaches(e.owner)) {
+		if e.inTheWay(x, r.mode, func(h *Owner) bool { return h == o || reaches(h) }) {
 			return true
+		}
+		if e.find(x) != nil {
+			return false // who has a weaker hold goes before those that have none
 		}
 		for _, q := range e.queue {
 			if q == r {
@@ -294,7 +430,7 @@ func (l *Locks) Release(o *Owner) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, k := range o.keys {
-		l.releaseKey(k)
+		l.releaseKey(o, k)
 	}
 	o.keys = o.keys[:0]
 	for t := range o.tables {
@@ -306,23 +442,46 @@ func (l *Locks) Release(o *Owner) {
 	clear(o.tables)
 }
 
-func (l *Locks) releaseKey(k Key) {
+func (l *Locks) releaseKey(o *Owner, k Key) {
 	e := l.keys[k]
+	e.drop(o)
+	l.pumpKey(k, e)
+}
+
+// pumpKey grants what can be granted of those that wait, in order; who only wants
+// more of what it has goes first.
+func (l *Locks) pumpKey(k Key, e *keyLock) {
+	for i := 0; i < len(e.queue); {
+		r := e.queue[i]
+		if e.find(r.owner) == nil || e.blocked(r.owner, r.mode) {
+			i++
+			continue
+		}
+		e.queue = append(e.queue[:i:i], e.queue[i+1:]...)
+		e.grant(r.owner, r.mode)
+		r.granted, r.owner.wait = true, nil
+		close(r.ready)
+	}
 	for len(e.queue) > 0 {
 		r := e.queue[0]
+		if e.blocked(r.owner, r.mode) {
+			return
+		}
 		e.queue = e.queue[1:]
 		r.granted, r.owner.wait = true, nil
 		if r.look {
 			close(r.ready)
 			continue
 		}
-		e.owner = r.owner
-		r.owner.keys = append(r.owner.keys, k)
+		if e.grant(r.owner, r.mode) {
+			r.owner.keys = append(r.owner.keys, k)
+		}
 		close(r.ready) // last: from here on the owner is its goroutine's again
-		return
 	}
-	delete(l.keys, k)
-	l.held.Add(-1)
+	if e.owner == nil {
+		delete(l.keys, k)
+		l.held.Add(-1)
+	}
 }
 
 func (l *Locks) pumpTable(t uint32, e *tableLock) {
@@ -352,7 +511,7 @@ func (l *Locks) None() bool { return l.held.Load() == 0 }
 // Blocked looks whether another than o holds the table or one of its rows. It is
 // called with latches held, so it does not wait; the index is of the first such
 // row, -1 for the table.
-func (l *Locks) Blocked(o *Owner, table uint32, hashes []uint64) (row int, blocked bool) {
+func (l *Locks) Blocked(o *Owner, table uint32, hashes []uint64, mode Mode) (row int, blocked bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.tables[table]
@@ -370,7 +529,7 @@ func (l *Locks) Blocked(o *Owner, table uint32, hashes []uint64) (row int, block
 		}
 	}
 	for i, h := range hashes {
-		if k := l.keys[Key{table, h}]; k != nil && k.owner != o {
+		if k := l.keys[Key{table, h}]; k != nil && k.blocked(o, mode) {
 			return i, true
 		}
 	}
@@ -378,10 +537,10 @@ func (l *Locks) Blocked(o *Owner, table uint32, hashes []uint64) (row int, block
 }
 
 // WaitFree waits until a row (or the table, for hash nil) that Blocked found is
-// free, without locking it.
-func (l *Locks) WaitFree(ctx context.Context, o *Owner, table uint32, hash *uint64) error {
+// free for a mode, without locking it.
+func (l *Locks) WaitFree(ctx context.Context, o *Owner, table uint32, hash *uint64, mode Mode) error {
 	l.mu.Lock()
-	r := &request{owner: o, key: Key{Space: table}, look: true, ready: make(chan struct{})}
+	r := &request{owner: o, key: Key{Space: table}, mode: mode, look: true, ready: make(chan struct{})}
 	if hash == nil {
 		r.table = true
 		if e := l.tables[table]; e == nil || e.free(o, false) {
@@ -391,7 +550,7 @@ func (l *Locks) WaitFree(ctx context.Context, o *Owner, table uint32, hash *uint
 		return l.wait(ctx, r)
 	}
 	r.key.Hash = *hash
-	if e := l.keys[r.key]; e == nil || e.owner == o {
+	if e := l.keys[r.key]; e == nil || !e.blocked(o, mode) {
 		l.mu.Unlock()
 		return nil
 	}

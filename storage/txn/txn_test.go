@@ -17,25 +17,25 @@ func TestRowLocks(t *testing.T) {
 	ctx := context.Background()
 	l := NewLocks()
 	a, b := NewOwner(), NewOwner()
-	if w, err := l.LockRows(ctx, a, 1, []uint64{1, 2, 2}); w || err != nil {
+	if w, err := l.LockRows(ctx, a, 1, []uint64{1, 2, 2}, Update); w || err != nil {
 		t.Fatal(w, err)
 	}
-	if _, blocked := l.Blocked(b, 1, []uint64{3}); blocked {
+	if _, blocked := l.Blocked(b, 1, []uint64{3}, Update); blocked {
 		t.Fatal("a free row is blocked")
 	}
-	if row, blocked := l.Blocked(b, 1, []uint64{3, 2}); !blocked || row != 1 {
+	if row, blocked := l.Blocked(b, 1, []uint64{3, 2}, Update); !blocked || row != 1 {
 		t.Fatal(row, blocked)
 	}
-	if _, blocked := l.Blocked(a, 1, []uint64{2}); blocked {
+	if _, blocked := l.Blocked(a, 1, []uint64{2}, Update); blocked {
 		t.Fatal("blocked by itself")
 	}
 	b.LockTimeout = time.Millisecond
-	if _, err := l.LockRows(ctx, b, 1, []uint64{2}); code(err) != sqlstate.LockNotAvailable {
+	if _, err := l.LockRows(ctx, b, 1, []uint64{2}, Update); code(err) != sqlstate.LockNotAvailable {
 		t.Fatal(err)
 	}
 	b.LockTimeout = 0
 	got := make(chan error)
-	go func() { _, err := l.LockRows(ctx, b, 1, []uint64{2}); got <- err }()
+	go func() { _, err := l.LockRows(ctx, b, 1, []uint64{2}, Update); got <- err }()
 	for {
 		l.mu.Lock()
 		n := len(l.keys[Key{1, 2}].queue)
@@ -52,11 +52,11 @@ func TestRowLocks(t *testing.T) {
 	h := uint64(2)
 	short, cancel := context.WithTimeout(ctx, time.Millisecond)
 	defer cancel()
-	if err := l.WaitFree(short, a, 1, &h); err == nil {
+	if err := l.WaitFree(short, a, 1, &h, Update); err == nil {
 		t.Fatal("a held row is free")
 	}
 	l.Release(b)
-	if err := l.WaitFree(ctx, a, 1, &h); err != nil || !l.None() || len(l.keys) != 0 || len(l.tables) != 0 {
+	if err := l.WaitFree(ctx, a, 1, &h, Update); err != nil || !l.None() || len(l.keys) != 0 || len(l.tables) != 0 {
 		t.Fatal(err, l.held.Load())
 	}
 }
@@ -70,7 +70,7 @@ func TestDeadlock(t *testing.T) {
 				_, err := l.LockTable(ctx, o, 9)
 				return err
 			}
-			_, err := l.LockRows(ctx, o, 1, []uint64{n})
+			_, err := l.LockRows(ctx, o, 1, []uint64{n}, Update)
 			return err
 		}
 		var wg sync.WaitGroup
@@ -115,11 +115,11 @@ func TestEscalation(t *testing.T) {
 		for k := range hashes {
 			hashes[k] = uint64(i*len(hashes) + k)
 		}
-		if _, err := l.LockRows(ctx, a, 1, hashes); err != nil {
+		if _, err := l.LockRows(ctx, a, 1, hashes, Update); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if row, blocked := l.Blocked(b, 1, []uint64{1 << 40}); !blocked || row != -1 {
+	if row, blocked := l.Blocked(b, 1, []uint64{1 << 40}, Update); !blocked || row != -1 {
 		t.Fatal("the table is not locked")
 	}
 	l.Release(a)
