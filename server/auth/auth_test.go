@@ -181,3 +181,30 @@ func TestMalformed(t *testing.T) {
 		t.Error("a final message without a first is taken")
 	}
 }
+
+// FuzzExchange: whatever a client says, it is let in only with a proof.
+func FuzzExchange(f *testing.F) {
+	proof := base64.StdEncoding.EncodeToString(make([]byte, sha256.Size))
+	f.Add("n,,n=,r=abc", "c=biws,r=X,p="+proof)
+	f.Add("y,a=b,n=a,r=b", "c=eSws,r=X,p="+proof)
+	f.Add("p=tls-server-end-point,,n=a,r=b", "c=,r=X,p="+proof)
+	p := NewPolicy(roles{"alice": pencil})
+	f.Fuzz(func(t *testing.T, first, final string) {
+		for _, end := range [][]byte{nil, []byte("endpoint")} {
+			x, err := p.Start("alice", remote, end)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mechanism := ScramSHA256
+			if end != nil {
+				mechanism = ScramSHA256Plus
+			}
+			if _, err := x.First(mechanism, []byte(first)); err != nil {
+				continue
+			}
+			if _, err := x.Final([]byte(strings.Replace(final, "X", x.nonce, 1))); err == nil {
+				t.Errorf("%q, %q is let in", first, final)
+			}
+		}
+	})
+}

@@ -220,7 +220,7 @@ func DecodeLate(b []byte, want func(table uint32, shard int) *catalog.Table, vis
 			break
 		}
 		for _, at := range l.At {
-			r.bad = r.bad || int(at) >= rows
+			r.bad = r.bad || at < -1 || int(at) >= rows
 		}
 		if l.Rows = body.columns(t, rows); body.bad || r.bad {
 			r.bad = true

@@ -147,3 +147,25 @@ func TestRecordGarbage(t *testing.T) {
 		}
 	}
 }
+
+// FuzzDecode: a record of any bytes, with a checksum that would be right, is an error or
+// a record, never a panic.
+func FuzzDecode(f *testing.F) {
+	e := NewEncoder()
+	sample(e)
+	e.Notes([]KV{{[]byte("sub/1"), []byte{1, 2}}, {[]byte("old"), nil}})
+	f.Add(e.Buf[Headroom:])
+	late := NewEncoder()
+	late.Late(sampleTable, 1, &storage.Late{Ord: []uint32{4, 6, 9}, At: []int32{0, -1, 2}, Rows: sampleBatch()})
+	f.Add(late.Buf[Headroom:])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_ = Decode(b, countAll())
+		_ = DecodeLate(b, func(uint32, int) *catalog.Table { return sampleTable }, func(_ uint32, _ int, l *storage.Late) {
+			for _, at := range l.At {
+				if at >= 0 { // -1: none
+					_ = l.Rows.Cols[0].IsNull(int(at))
+				}
+			}
+		})
+	})
+}
