@@ -247,6 +247,8 @@ type ScanSpec struct {
 	// may use others for pruning only.
 	Filter []expr.Expr
 	Limit  int64 // -1: none
+	// ByRow prefers the row tablets of a table that has both kinds.
+	ByRow bool
 }
 
 // Source is what the planner may ask of a relation's home.

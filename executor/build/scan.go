@@ -92,6 +92,7 @@ func (b *builder) scan(n *plan.Scan) (*chain, error) {
 	}
 	spec.Filter = taken
 	spec.Limit = n.Limit
+	spec.ByRow = n.ByRow
 	s := &op.Scan{Rel: rel, Spec: spec}
 	if len(rest) > 0 {
 		s.Spec.Limit = -1

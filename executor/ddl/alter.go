@@ -29,6 +29,9 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 			return err
 		}
 	}
+	if t.Orientation() != old.Orientation() || t.Shards != old.Shards {
+		d.Truncated = append(d.Truncated, t.OID) // it has no rows, but needs other tablets
+	}
 	if t.Owner != old.Owner || t.Schema != old.Schema {
 		if old.Kind == catalog.KindSequence && old.Seq.OwnerTable != 0 {
 			of := v.Table(old.Seq.OwnerTable)
@@ -400,8 +403,9 @@ func setProperty(env *Env, t *catalog.Table, key, val string) error {
 	}
 	switch key {
 	case "orientation":
-		if v := strings.ToLower(strings.ReplaceAll(val, " ", "")); v != "column" {
-			return sqlstate.Unsupported("orientation '%s'", val)
+		// The binder has checked the value; the catalog keeps one spelling.
+		if val = strings.ToLower(strings.ReplaceAll(val, " ", "")); val == "column,row" {
+			val = catalog.OrientationHybrid
 		}
 	case "distribution_key":
 		cols, _, err := columns()

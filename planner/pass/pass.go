@@ -67,6 +67,7 @@ var Passes = []Pass{
 	{"top_n", false, topN},
 	{"runtime_filters", false, runtimeFilters},
 	{"key_lookup", false, keyLookups},
+	{"row_ranges", false, rowRanges},
 }
 
 // Run applies all passes that are not switched off.

@@ -79,6 +79,8 @@ type Scan struct {
 	// in key order, without columns: at most one row is looked for, by its key. Filter
 	// still says all that the row must meet.
 	Key []expr.Expr
+	// ByRow has a hybrid table read from its row tablets.
+	ByRow bool
 }
 
 // RuntimeFilter narrows column Col to the keys of join Join's build side, whose Keys

@@ -177,6 +177,13 @@ func (p *printer) details(n Node) []string {
 	}
 	switch x := n.(type) {
 	case *Scan:
+		if t := x.Table; t.Kind == catalog.KindTable && t.StoresRows() {
+			if x.Key != nil || x.ByRow || !t.StoresColumns() {
+				add("Tablet", "row")
+			} else {
+				add("Tablet", "column")
+			}
+		}
 		add("Filter", p.list(x.Filter, " AND "))
 		if x.Limit >= 0 {
 			add("Rows wanted", strconv.FormatInt(x.Limit, 10))

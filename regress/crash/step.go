@@ -79,10 +79,19 @@ func (t *tx) ddl(d *catalog.Delta) error {
 	return t.x.Change(bg, d)
 }
 
+// orientations are those of tables with a key, hybrid ones more often.
+var orientations = []string{catalog.OrientationColumn, catalog.OrientationRow, catalog.OrientationHybrid, catalog.OrientationHybrid}
+
 func (t *tx) create() error {
 	t.w.seq++
 	pk := t.w.rng.IntN(3) > 0
 	def := newTable(t.x, fmt.Sprintf("w%d_%d", t.w.id, t.w.seq), pk, t.w.rng.IntN(2) == 0)
+	if pk {
+		if def.Props == nil {
+			def.Props = map[string]string{}
+		}
+		def.Props["orientation"] = orientations[t.w.rng.IntN(len(orientations))]
+	}
 	t.s[def.Name] = &model{pk: pk, cols: 2, rows: map[int64]string{}}
 	return t.ddl(&catalog.Delta{Tables: map[uint32]*catalog.Table{def.OID: def}})
 }

@@ -120,6 +120,11 @@ func (w *worker) readSnapshot(n storage.Snapshot, published bool) (state, error)
 		if err != nil {
 			return nil, err
 		}
+		if t.StoresRows() && t.StoresColumns() {
+			if err := checkCopy(n, t, m.rows); err != nil {
+				return nil, err
+			}
+		}
 		r, err := n.Relation(t)
 		if err != nil {
 			return nil, err
@@ -137,13 +142,60 @@ func (w *worker) readSnapshot(n storage.Snapshot, published bool) (state, error)
 	return s, nil
 }
 
-// scan reads a table; key is the primary key or row id.
-func scan(n storage.Snapshot, t *catalog.Table, f func(k int64, v string, key, csn int64) error) error {
+// checkCopy reads a hybrid table from its row tablets, by range and by key: they must
+// have what its column tablets have.
+func checkCopy(n storage.Snapshot, t *catalog.Table, want map[int64]string) error {
+	seen := 0
+	err := scanSpec(n, t, &catalog.ScanSpec{Cols: []int{0, 1, catalog.ColCSN}, Limit: -1, ByRow: true}, func(k int64, v string, _, csn int64) error {
+		if w, ok := want[k]; !ok || w != v {
+			return fmt.Errorf("table %s, snapshot %d: row %d is %.30q (csn %d) by row, %.30q (%v) by column", t.Name, n.CSN(), k, v, csn, w, ok)
+		}
+		seen++
+		return nil
+	})
+	if err == nil && seen != len(want) {
+		err = fmt.Errorf("table %s, snapshot %d: %d rows by row, %d by column", t.Name, n.CSN(), seen, len(want))
+	}
+	if err != nil {
+		return err
+	}
 	r, err := n.Relation(t)
 	if err != nil {
 		return err
 	}
-	spec := &catalog.ScanSpec{Cols: []int{0, 1, catalog.ColCSN}, Limit: -1}
+	keys, out := vec.NewBatch([]types.T{types.Int8}), vec.NewBatch(t.Types()[:2])
+	for k := range want {
+		if keys.N == 20 {
+			break
+		}
+		keys.Cols[0].AppendDatum(types.NewInt(k))
+		keys.N++
+	}
+	idx, err := r.Get(bg, keys, []int{0, 1}, out, nil)
+	if err != nil {
+		return err
+	}
+	if len(idx) != keys.N {
+		return fmt.Errorf("table %s: %d of %d keys are found", t.Name, len(idx), keys.N)
+	}
+	for i := range idx {
+		if k := out.Cols[0].I64[i]; want[k] != out.Cols[1].Datum(i).S {
+			return fmt.Errorf("table %s: row %d is %.30q by key, %.30q by column", t.Name, k, out.Cols[1].Datum(i).S, want[k])
+		}
+	}
+	return nil
+}
+
+// scan reads a table; key is the primary key or row id.
+func scan(n storage.Snapshot, t *catalog.Table, f func(k int64, v string, key, csn int64) error) error {
+	return scanSpec(n, t, &catalog.ScanSpec{Cols: []int{0, 1, catalog.ColCSN}, Limit: -1}, f)
+}
+
+func scanSpec(n storage.Snapshot, t *catalog.Table, spec *catalog.ScanSpec, f func(k int64, v string, key, csn int64) error) error {
+	r, err := n.Relation(t)
+	if err != nil {
+		return err
+	}
 	if len(t.PK) == 0 {
 		spec.Cols = append(spec.Cols, catalog.ColRowID)
 	}

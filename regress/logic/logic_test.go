@@ -33,6 +33,23 @@ var variants = map[string]string{
 	"no_passes": "SET millrace.passes_off = 'fold_constants,factor_or,simplify_outer_joins,push_filter,order_joins,push_filter_again,push_filter_to_scan,prune_columns,top_n,runtime_filters'",
 	"batch_3":   "SET millrace.batch_size = 3",
 	"spill":     "SET millrace.force_spill = on",
+	"row":       "",
+	"hybrid":    "",
+}
+
+// orientations are the variants whose tables with a primary key are stored by row.
+var orientations = map[string]string{"row": "row", "hybrid": "row,column"}
+
+// oriented gives a CREATE TABLE with a primary key an orientation.
+func oriented(sql, orientation string) string {
+	up := strings.ToUpper(sql)
+	if !strings.HasPrefix(up, "CREATE TABLE") || !strings.Contains(up, "PRIMARY KEY") {
+		return sql
+	}
+	if i := strings.Index(up, " WITH ("); i >= 0 {
+		return sql[:i+7] + "orientation = '" + orientation + "', " + sql[i+7:]
+	}
+	return sql + " WITH (orientation = '" + orientation + "')"
 }
 
 func TestLogic(t *testing.T) {
@@ -42,7 +59,7 @@ func TestLogic(t *testing.T) {
 	}
 	if *dsn != "" {
 		for _, f := range files {
-			t.Run(filepath.Base(f), func(t *testing.T) { run(t, f, *dsn, "", "postgresql") })
+			t.Run(filepath.Base(f), func(t *testing.T) { run(t, f, *dsn, "", "", "postgresql") })
 		}
 		return
 	}
@@ -53,13 +70,13 @@ func TestLogic(t *testing.T) {
 				if name == "no_passes" && filepath.Base(f) == "many.slt" {
 					continue // a list of 70 tables would be their product
 				}
-				t.Run(filepath.Base(f), func(t *testing.T) { run(t, f, n.DSN, setup, "millrace") })
+				t.Run(filepath.Base(f), func(t *testing.T) { run(t, f, n.DSN, setup, orientations[name], "millrace") })
 			}
 		})
 	}
 }
 
-func run(t *testing.T, file, dsn, setup, engine string) {
+func run(t *testing.T, file, dsn, setup, orientation, engine string) {
 	if *only != "" && !strings.HasPrefix(filepath.Base(file), *only) {
 		t.Skip("not asked for")
 	}
@@ -71,6 +88,11 @@ func run(t *testing.T, file, dsn, setup, engine string) {
 	f.Close()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if orientation != "" {
+		for _, r := range s.Records {
+			r.SQL = oriented(r.SQL, orientation)
+		}
 	}
 	ctx := context.Background()
 	c, err := pgconn.Connect(ctx, dsn)

@@ -190,7 +190,7 @@ func (c *commit) planLogDDL(old, def *catalog.Table) error {
 
 // logChunks are the chunks of a part with their before images.
 func (p *part) logChunks() []storage.Chunk {
-	if q, ok := p.prepared.(*column.Prepared); ok {
+	if q, ok := p.prepared.(interface{ Logged() []storage.Chunk }); ok {
 		if l := q.Logged(); l != nil {
 			return l
 		}

@@ -6,12 +6,11 @@ import (
 	"slices"
 	"sort"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/millrace/millrace/catalog"
 	catstore "github.com/millrace/millrace/catalog/store"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/column"
+	"github.com/millrace/millrace/storage/row"
 	"github.com/millrace/millrace/storage/txn"
 	"github.com/millrace/millrace/storage/vec"
 	"github.com/millrace/millrace/storage/wal"
@@ -47,6 +46,7 @@ type part struct {
 	logs     []column.SegmentInfo // side files of its binlog
 	prepared storage.Prepared
 	staged   storage.Staged
+	changes  *row.Changes // of the row tablet, if there is one
 }
 
 // swap is a table whose tablets are replaced: by those of gen, or by none.
@@ -54,6 +54,7 @@ type swap struct {
 	oid   uint32
 	gen   *generation
 	empty bool // an existing table is emptied: the log and the manifest say so
+	rows  bool // an existing table's rows are in Pebble
 }
 
 // redefinition is a table that stays but has a new definition.
@@ -343,7 +344,7 @@ func (c *commit) planDDL(latch func([]*shard)) error {
 		case !isTable(def):
 			if shards != nil {
 				latch(shards)
-				c.swaps = append(c.swaps, swap{oid: oid})
+				c.swaps = append(c.swaps, swap{oid: oid, rows: old != nil && old.StoresRows()})
 			}
 		case !isTable(old) || slices.Contains(d.Truncated, oid):
 			o, err := x.ownTable(def)
@@ -356,7 +357,7 @@ func (c *commit) planDDL(latch func([]*shard)) error {
 				}
 			}
 			latch(shards)
-			c.swaps = append(c.swaps, swap{oid: oid, gen: x.own[oid].gen, empty: isTable(old)})
+			c.swaps = append(c.swaps, swap{oid: oid, gen: x.own[oid].gen, empty: isTable(old), rows: isTable(old) && old.StoresRows()})
 		case old != def:
 			latch(shards)
 			c.defs = append(c.defs, redefinition{shards, old, def})
@@ -379,7 +380,12 @@ func (c *commit) prepare(ctx context.Context) error {
 			}
 		}
 		var err error
-		if p.ops.logged() {
+		if p.sh.rowOnly() {
+			var q *row.Prepared
+			if q, err = p.sh.row.Prepare(ctx, p.ops.chunks); err == nil {
+				p.prepared, p.changes = q, q.Changes()
+			}
+		} else if p.ops.logged() {
 			var q *column.Prepared
 			if q, err = p.sh.col.PrepareLogged(ctx, p.ops.chunks, p.sides); err == nil {
 				p.prepared = q
@@ -392,6 +398,9 @@ func (c *commit) prepare(ctx context.Context) error {
 		if err != nil {
 			p.prepared = nil
 			return err
+		}
+		if p.sh.row != nil && p.changes == nil {
+			p.changes = p.sh.row.Changes(p.ops.chunks)
 		}
 	}
 	if err := c.openLogFiles(); err != nil {
@@ -497,6 +506,9 @@ func (c *commit) locked(ctx context.Context) error {
 	for _, p := range c.parts {
 		p.staged.Stamp(c.entry.Base, csn)
 		p.staged = nil
+		if p.changes != nil && !p.sh.rowOnly() {
+			p.changes.Stamp(csn)
+		}
 	}
 	c.stampLogs()
 	for _, p := range c.parts {
@@ -571,8 +583,7 @@ func (c *commit) redefines(sh *shard) bool {
 func (c *commit) redefine() (undo func()) {
 	set := func(r *redefinition, def *catalog.Table) {
 		for _, sh := range r.shards {
-			sh.def = def
-			sh.col.SetSchema(def)
+			sh.setSchema(def)
 		}
 	}
 	for i := range c.defs {
@@ -659,39 +670,17 @@ func (s *Store) onAppend(e *wal.Entry) {
 	}
 }
 
-// onDurable runs after a sync, in commit order: the catalog goes to Pebble, and
-// snapshots may see the commits.
+// onDurable runs after a sync, in commit order: the catalog and the rows go to
+// Pebble, and snapshots may see the commits.
 func (s *Store) onDurable(es []*wal.Entry) error {
-	var b *pebble.Batch
-	var last storage.CSN
-	for _, e := range es {
-		c := e.Tag.(*commit)
-		last = e.CSN
-		if len(c.kvs) == 0 && len(c.x.notes) == 0 {
-			continue
-		}
-		if b == nil {
-			b = s.db.NewBatch()
-		}
-		if err := catstore.Apply(b, c.kvs); err != nil {
-			return err
-		}
-		if err := applyNotes(b, c.x.noteSets()); err != nil {
-			return err
-		}
-		if err := setCovered(b, e.CSN); err != nil {
-			return err
-		}
-		s.floorMu.Lock()
-		s.dbApplied = e.CSN
-		s.floorMu.Unlock()
+	if len(es) == 0 {
+		return nil
 	}
-	if b != nil {
-		if err := b.Commit(pebble.NoSync); err != nil {
-			return err
-		}
+	if err := s.apply(es); err != nil {
+		return err
 	}
-	s.marks.Durable(last)
+	s.marks.Durable(es[len(es)-1].CSN)
+	s.rows.reap()
 	return nil
 }
 

@@ -197,6 +197,9 @@ func (s *Store) allShards() []*shard {
 func (s *Store) maintain(ctx context.Context) error {
 	hold := s.holdback()
 	for _, sh := range s.allShards() {
+		if sh.row != nil {
+			sh.row.Idle()
+		}
 		o := sh.col.OldestUnflushed()
 		if !sh.col.Full() && !sh.col.Adopted() && (o == 0 || o >= hold) {
 			continue
@@ -394,8 +397,21 @@ func (s *Store) flushCatalog() error {
 	}
 	s.floorMu.Lock()
 	s.dbFlushed = max(s.dbFlushed, applied)
+	s.rowBytes = 0
 	s.floorMu.Unlock()
 	return nil
+}
+
+// flushRowsAt is how many bytes of rows Pebble's memtable has before the log's sake
+// is a reason to flush it.
+const flushRowsAt = 16 << 20
+
+// pebbleHolds says whether Pebble's memtable should be flushed for the log: at once
+// when it has no rows, else when it is large, or when the log is.
+func (s *Store) pebbleHolds(hold storage.CSN) bool {
+	s.floorMu.Lock()
+	defer s.floorMu.Unlock()
+	return s.rowBytes == 0 || s.rowBytes >= flushRowsAt || s.dbFlushed < hold
 }
 
 // floor is the newest commit such that it and all before are in files.
@@ -425,8 +441,10 @@ func (s *Store) trim() error {
 	if len(s.log.Files()) < 2 {
 		return nil
 	}
-	if err := s.flushCatalog(); err != nil {
-		return err
+	if s.pebbleHolds(s.holdback()) {
+		if err := s.flushCatalog(); err != nil {
+			return err
+		}
 	}
 	err := s.log.Trim(s.floor())
 	if err != nil && errors.Is(err, context.Canceled) {

@@ -26,9 +26,17 @@ var (
 // in one statement among them), updates, deletes, large sets, flushes, compactions,
 // crashes, and snapshots that stay open meanwhile. The long form is `make model`.
 func TestModel(t *testing.T) {
-	for _, clustered := range []bool{false, true} {
-		t.Run(fmt.Sprintf("clustered=%v", clustered), func(t *testing.T) {
-			m := &modelRun{t: t, rng: rand.New(rand.NewPCG(*modelSeed, 3)), disk: blob.NewMem(), rows: map[int64]string{}, clustered: clustered}
+	for _, k := range []struct {
+		name      string
+		clustered bool
+		props     map[string]string
+	}{
+		{"clustered=false", false, nil}, {"clustered=true", true, nil},
+		{"row", false, map[string]string{"orientation": catalog.OrientationRow}},
+		{"hybrid", true, map[string]string{"orientation": catalog.OrientationHybrid}},
+	} {
+		t.Run(k.name, func(t *testing.T) {
+			m := &modelRun{t: t, rng: rand.New(rand.NewPCG(*modelSeed, 3)), disk: blob.NewMem(), rows: map[int64]string{}, clustered: k.clustered, props: k.props}
 			m.disk.Undead("/catalog") // Pebble tries for ever on a dead disk
 			m.run(*modelOps / 2)
 		})
@@ -42,6 +50,7 @@ type modelRun struct {
 	st        *Store
 	tab       *catalog.Table
 	clustered bool
+	props     map[string]string
 	rows      map[int64]string // key → value
 	seq       int
 	done      int
@@ -61,7 +70,7 @@ func (m *modelRun) run(ops int) {
 	m.open()
 	x := m.st.Begin(storage.TxnOptions{})
 	m.tab = &catalog.Table{OID: x.AllocOIDs(3), Schema: catalog.PublicSchemaOID, Name: "m", Owner: 10, Shards: 2, SchemaVersion: 1, PK: []int{0},
-		PKName: "m_pkey", Columns: []catalog.Column{{ID: 1, Name: "k", T: types.Int8, NotNull: true}, {ID: 2, Name: "v", T: types.Text}}, NextColumnID: 3}
+		PKName: "m_pkey", Props: m.props, Columns: []catalog.Column{{ID: 1, Name: "k", T: types.Int8, NotNull: true}, {ID: 2, Name: "v", T: types.Text}}, NextColumnID: 3}
 	if m.clustered {
 		m.tab.Clustering = []catalog.SortColumn{{Ordinal: 1}}
 	}
@@ -192,9 +201,17 @@ func (m *modelRun) commit() {
 // check reads all of a snapshot, and some keys of it.
 func (m *modelRun) check(n storage.Snapshot, want map[int64]string) {
 	m.t.Helper()
+	m.checkScan(n, want, false)
+	if m.tab.StoresRows() && m.tab.StoresColumns() {
+		m.checkScan(n, want, true)
+	}
+}
+
+func (m *modelRun) checkScan(n storage.Snapshot, want map[int64]string, byRow bool) {
+	m.t.Helper()
 	r, err := n.Relation(m.tab)
 	m.must(err)
-	spec := &catalog.ScanSpec{Cols: []int{0, 1}, Limit: -1}
+	spec := &catalog.ScanSpec{Cols: []int{0, 1}, Limit: -1, ByRow: byRow}
 	splits, _, err := r.Splits(context.Background(), spec)
 	m.must(err)
 	rd, err := r.Reader(spec)

@@ -39,6 +39,7 @@ type ownShard struct {
 	// the rows go to side files.
 	overlay *column.Overlay
 	spilled bool
+	hidden  *hidden // keys that the operations hide in a row tablet
 }
 
 // ownTable finds or makes the record of a table's writes.
@@ -397,6 +398,7 @@ func (m tableMark) restore() (*ownTable, error) {
 		k := m.shards[i]
 		clear(s.chunks[k.chunks:])
 		clear(s.src[k.chunks:])
+		s.hidden = nil
 		s.chunks, s.src, s.sealed, s.bytes = s.chunks[:k.chunks], s.src[:k.chunks], k.chunks, k.bytes
 		switch {
 		case k.overlay == nil && s.overlay != nil:
@@ -415,6 +417,7 @@ func (m tableMark) restore() (*ownTable, error) {
 // remove takes operations with these numbers out of a table's chunks.
 func (o *ownTable) remove(ords map[uint32]bool) {
 	for _, s := range o.shards {
+		s.hidden = nil
 		for ci := range s.chunks {
 			c := &s.chunks[ci]
 			keep := []uint16{} // nil would mean all rows

@@ -50,8 +50,7 @@ func (o *ownTable) setSchema() {
 	}
 	for _, sh := range o.gen.shards {
 		if sh.def != o.t {
-			sh.def = o.t
-			sh.col.SetSchema(o.t)
+			sh.setSchema(o.t)
 		}
 	}
 }

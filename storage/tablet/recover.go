@@ -10,12 +10,14 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 
 	"github.com/millrace/millrace/catalog"
 	catstore "github.com/millrace/millrace/catalog/store"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
 	"github.com/millrace/millrace/storage/column"
+	"github.com/millrace/millrace/storage/row"
 	"github.com/millrace/millrace/storage/segment"
 	"github.com/millrace/millrace/storage/txn"
 	"github.com/millrace/millrace/storage/wal"
@@ -91,6 +93,8 @@ func (s *Store) open() error {
 	if s.db, err = openPebble(catDir, s); err != nil {
 		return err
 	}
+	s.rows.start(s.db)
+	s.marks.OnPublish = s.rows.published
 	version, found, err := catstore.Load(s.db)
 	if err != nil {
 		return err
@@ -140,6 +144,7 @@ func (s *Store) open() error {
 		next = (tail.MaxNumber/numberStep+1)*numberStep + 1
 	}
 	s.marks.Start(storage.CSN(next - 1))
+	s.rowsAt.Store(next - 1)
 	s.hist.add(0, r.version)
 	s.nextOID.Store(max(r.version.NextOID, catalog.FirstUserOID))
 	if err := s.log.Start(next, tail.Time); err != nil {
@@ -194,6 +199,9 @@ type recovery struct {
 	touched   map[*shard]bool // tablets that the present record changed
 	opened    map[uint32]bool // tables that there are or were at some point
 	records   int
+	// What the present record does to Pebble, and how many bytes of rows.
+	batch    *pebble.Batch
+	rowBytes int64
 }
 
 // openTables opens the tablets of the tables that Pebble's catalog has.
@@ -236,7 +244,7 @@ func (r *recovery) openTable(t *catalog.Table, created storage.CSN) error {
 
 // replay does a logged commit again, each tablet only what its files lack.
 func (r *recovery) replay(e *wal.Entry) error {
-	var sh, lsh *shard
+	var sh, lsh, rsh *shard
 	logs := logReplay{late: map[*shard]*storage.Late{}, marks: map[*shard][]storage.Mark{}, files: map[*shard][]column.SegmentInfo{}}
 	var notes []wal.KV // they come first, and go with the catalog's changes
 	// What the record says of late images is read after its changes of the catalog, by
@@ -283,11 +291,11 @@ func (r *recovery) replay(e *wal.Entry) error {
 		LogFile: func(f *wal.SideFile) error { logs.file(r, f, e.CSN); return nil },
 		Want: func(oid uint32, index int, _ uint64) *catalog.Table {
 			readLate()
-			sh, lsh = r.wants(oid, index, e.CSN), r.wantsLog(oid, index, e.CSN)
+			sh, lsh, rsh = r.wants(oid, index, e.CSN), r.wantsLog(oid, index, e.CSN), r.wantsRows(oid, index, e.CSN)
 			switch {
 			case sh != nil:
 				return sh.def
-			case lsh != nil:
+			case lsh != nil || rsh != nil:
 				return r.definition(oid)
 			}
 			return nil
@@ -296,6 +304,11 @@ func (r *recovery) replay(e *wal.Entry) error {
 			if lsh != nil && c.Logged {
 				r.touched[lsh] = true
 				logs.chunk(lsh, c, e.Base, e.CSN, e.Time+postgresEpoch)
+			}
+			if rsh != nil {
+				if err := r.applyRows(rsh, c, e.CSN); err != nil {
+					return err
+				}
 			}
 			if sh == nil {
 				return nil
@@ -313,8 +326,13 @@ func (r *recovery) replay(e *wal.Entry) error {
 	if err != nil {
 		return fmt.Errorf("replay of commit %d: %w", e.CSN, err)
 	}
-	if notes != nil && e.CSN > r.dbCovered {
-		if err := r.applySets(nil, notes, e.CSN); err != nil {
+	if e.CSN > r.dbCovered {
+		if notes != nil {
+			if err := applyNotes(r.pebble(), notes); err != nil {
+				return err
+			}
+		}
+		if err := r.finish(e.CSN); err != nil {
 			return err
 		}
 	}
@@ -357,10 +375,48 @@ func (r *recovery) wants(oid uint32, index int, csn storage.CSN) *shard {
 		return nil // later in the log, and files that it names may be gone
 	}
 	g := t.gens[len(t.gens)-1]
-	if index >= len(g.shards) || csn < g.from || csn <= g.shards[index].col.Checkpoint() {
+	if index >= len(g.shards) || csn < g.from || csn <= g.shards[index].col.Checkpoint() || g.shards[index].rowOnly() {
 		return nil
 	}
 	return g.shards[index]
+}
+
+// wantsRows is the shard whose row tablet lacks a commit's changes; nil for none.
+// Pebble takes them in order, whatever happens to the table later in the log.
+func (r *recovery) wantsRows(oid uint32, index int, csn storage.CSN) *shard {
+	t := r.s.tables[oid]
+	if t == nil || csn <= r.dbCovered {
+		return nil
+	}
+	g := t.gens[len(t.gens)-1]
+	if index >= len(g.shards) || g.shards[index].row == nil {
+		return nil
+	}
+	return g.shards[index]
+}
+
+// applyRows adds a chunk's rows to what the record does to Pebble.
+func (r *recovery) applyRows(sh *shard, k *storage.Chunk, csn storage.CSN) error {
+	c := sh.row.Changes([]storage.Chunk{*k})
+	c.Stamp(csn)
+	r.rowBytes += int64(c.Bytes())
+	if err := c.Apply(r.pebble()); err != nil {
+		return err
+	}
+	if r.batch.Len() > applyBytes {
+		b := r.batch
+		r.batch = r.s.db.NewBatch()
+		return b.Commit(pebble.NoSync)
+	}
+	return nil
+}
+
+// pebble is the batch of the present record.
+func (r *recovery) pebble() *pebble.Batch {
+	if r.batch == nil {
+		r.batch = r.s.db.NewBatch()
+	}
+	return r.batch
 }
 
 // definition is a table as its tablets have it now; nil for none.
@@ -387,7 +443,10 @@ func (r *recovery) catalog(kvs, notes []wal.KV, csn storage.CSN) error {
 	before := r.version
 	r.version = before.Apply(d)
 	r.version.Number = number
-	if err := r.applySets(sets, notes, csn); err != nil {
+	if err := catstore.Apply(r.pebble(), sets); err != nil {
+		return err
+	}
+	if err := applyNotes(r.pebble(), notes); err != nil {
 		return err
 	}
 	for oid, t := range d.Tables {
@@ -400,6 +459,11 @@ func (r *recovery) catalog(kvs, notes []wal.KV, csn storage.CSN) error {
 				return err
 			}
 		case was && !is:
+			if old.StoresRows() {
+				if err := row.Empty(r.pebble(), oid); err != nil {
+					return err
+				}
+			}
 			if tt := r.s.tables[oid]; tt != nil {
 				for _, g := range tt.gens {
 					g.close()
@@ -409,8 +473,7 @@ func (r *recovery) catalog(kvs, notes []wal.KV, csn storage.CSN) error {
 			r.closeLog(oid)
 		case is:
 			for _, sh := range r.s.tables[oid].current() {
-				sh.def = t
-				sh.col.SetSchema(t)
+				sh.setSchema(t)
 			}
 			if l := r.s.logs[oid]; l != nil {
 				for _, sh := range l.current() {
@@ -423,16 +486,15 @@ func (r *recovery) catalog(kvs, notes []wal.KV, csn storage.CSN) error {
 	return nil
 }
 
-// applySets puts what a record has for Pebble into it, in one batch with the commit
-// that is then covered.
-func (r *recovery) applySets(sets []catstore.KV, notes []wal.KV, csn storage.CSN) error {
-	b := r.s.db.NewBatch()
-	if err := catstore.Apply(b, sets); err != nil {
-		return err
+// finish commits what the record does to Pebble, with the commit that is then covered.
+func (r *recovery) finish(csn storage.CSN) error {
+	b := r.batch
+	if b == nil {
+		return nil
 	}
-	if err := applyNotes(b, notes); err != nil {
-		return err
-	}
+	r.batch = nil
+	r.s.rowBytes += r.rowBytes
+	r.rowBytes = 0
 	if err := setCovered(b, csn); err != nil {
 		return err
 	}
@@ -450,6 +512,11 @@ func (r *recovery) empty(oid uint32, csn storage.CSN) error {
 		return nil
 	}
 	g := t.gens[len(t.gens)-1]
+	if csn > r.dbCovered && g.shards[0].row != nil {
+		if err := row.Empty(r.pebble(), oid); err != nil {
+			return err
+		}
+	}
 	if g.from >= csn {
 		return nil
 	}
@@ -535,16 +602,24 @@ func covered(db *pebble.DB) (storage.CSN, error) {
 }
 
 func openPebble(dir blob.Dir, s *Store) (*pebble.DB, error) {
-	return pebble.Open("", &pebble.Options{
+	// Files have filters of their keys, so that a look-up reads one block; files that
+	// overlap are merged early, and writers wait long before there are many of them.
+	opts := &pebble.Options{
 		FS: pebbleFS{dir}, DisableWAL: true, FormatMajorVersion: pebble.FormatVirtualSSTables,
+		CacheSize: max(s.opts.MemoryLimit/16, 8<<20), L0CompactionThreshold: 2, L0StopWritesThreshold: 16, LBaseMaxBytes: 64 << 20,
+		MemTableSize: 32 << 20, MemTableStopWritesThreshold: 4,
 		EventListener: &pebble.EventListener{BackgroundError: func(err error) {
 			select {
 			case s.dbErr <- err:
 			default:
 			}
 		}},
-		Logger: pebbleLogger{s}, MemTableSize: 4 << 20, DisableAutomaticCompactions: false,
-	})
+		Logger: pebbleLogger{s},
+	}
+	for i := range opts.Levels {
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return pebble.Open("", opts)
 }
 
 // pebbleLogger passes on what an operator should know.

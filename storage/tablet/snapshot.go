@@ -20,6 +20,9 @@ type snapshot struct {
 	cat *catalog.Version
 	tx  *tx
 	own map[uint32]*ownTable // nil: no writes of a transaction
+	// rows is what is published of row tablets; newest reads all that is stamped.
+	rows   *rowView
+	newest bool
 
 	mu     sync.Mutex
 	rels   map[relationOf]*relation
@@ -79,10 +82,25 @@ func (n *snapshot) relation(t *catalog.Table) (*relation, error) {
 		}
 		r.shards, r.since = g.shards, g.from
 	}
-	r.parts = make([]*column.Snapshot, len(r.shards))
-	if len(r.parts) > 1 {
+	if len(r.shards) > 1 {
 		r.keyAt, r.keyed = keyDistribution(t)
 	}
+	if own != nil && !own.fresh && !own.any() {
+		own = nil
+	}
+	if len(r.shards) > 0 && r.shards[0].row != nil {
+		var err error
+		if r.rowOnly = r.shards[0].rowOnly(); r.rowOnly {
+			r.rows, err = n.rowShards(t, r.shards, own)
+			return r, err
+		}
+		if own == nil && n.rows != nil {
+			if r.rows, err = n.rowShards(t, r.shards, nil); err != nil {
+				return nil, err
+			}
+		}
+	}
+	r.parts = make([]*column.Snapshot, len(r.shards))
 	if own != nil && own.any() {
 		for i := range r.parts {
 			r.part(i)
@@ -111,6 +129,8 @@ func (n *snapshot) Close() {
 	if n.tx != nil {
 		delete(n.tx.snaps, n)
 	}
+	n.rows.release()
+	n.rows = nil
 	n.s.marks.Release(n.at)
 }
 
@@ -131,6 +151,11 @@ type relation struct {
 
 	mu    sync.Mutex
 	parts []*column.Snapshot // nil: not asked for yet
+
+	// rows are of a table that is read by row: one without column tablets (rowOnly), or
+	// a hybrid one.
+	rows    []rowShard
+	rowOnly bool
 }
 
 // part is the snapshot of a shard, taken when it is first wanted: a look-up by key
@@ -146,6 +171,9 @@ func (r *relation) part(i int) *column.Snapshot {
 }
 
 func (r *relation) close() {
+	for i := range r.rows {
+		r.rows[i].close()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range r.parts {
@@ -155,8 +183,16 @@ func (r *relation) close() {
 	}
 }
 
+// byRow says whether a scan reads row tablets.
+func (r *relation) byRow(spec *catalog.ScanSpec) bool {
+	return r.rows != nil && (spec.ByRow || r.rowOnly)
+}
+
 // Splits implements storage.Relation.
 func (r *relation) Splits(ctx context.Context, spec *catalog.ScanSpec) (splits []storage.Split, total int, err error) {
+	if r.byRow(spec) {
+		return r.rowSplits(ctx, spec)
+	}
 	spec = r.withoutMarkers(spec)
 	for i := range r.parts {
 		s, n, err := r.part(i).Splits(ctx, spec)
@@ -171,6 +207,9 @@ func (r *relation) Splits(ctx context.Context, spec *catalog.ScanSpec) (splits [
 
 // Bounds implements storage.Relation.
 func (r *relation) Bounds(col int) (lo, hi types.Datum) {
+	if r.rowOnly {
+		return types.Null, types.Null
+	}
 	t := types.Int8
 	if col >= 0 {
 		t = r.t.Columns[col].T
@@ -198,6 +237,9 @@ func (r *relation) Bounds(col int) (lo, hi types.Datum) {
 
 // RowCount implements storage.Relation.
 func (r *relation) RowCount() (rows int64, exact bool) {
+	if r.rowOnly {
+		return r.rowCount()
+	}
 	exact = true
 	for i := range r.parts {
 		n, e := r.part(i).RowCount()
@@ -209,6 +251,9 @@ func (r *relation) RowCount() (rows int64, exact bool) {
 
 // Reader implements storage.Relation.
 func (r *relation) Reader(spec *catalog.ScanSpec) (storage.Reader, error) {
+	if r.byRow(spec) {
+		return r.rowReader(spec), nil
+	}
 	spec = r.withoutMarkers(spec)
 	if len(r.parts) == 1 {
 		return r.part(0).Reader(spec)
@@ -284,28 +329,34 @@ func (r *reader) Close() error {
 
 // Get implements storage.Relation.
 func (r *relation) Get(ctx context.Context, keys *vec.Batch, cols []int, out *vec.Batch, idx []uint16) ([]uint16, error) {
-	if len(r.parts) == 1 {
-		return r.part(0).Get(ctx, keys, cols, out, idx)
+	get := func(i int, keys *vec.Batch, idx []uint16) ([]uint16, error) {
+		if r.rows != nil {
+			return r.rows[i].get(ctx, keys, cols, out, idx)
+		}
+		return r.part(i).Get(ctx, keys, cols, out, idx)
+	}
+	if len(r.shards) == 1 {
+		return get(0, keys, idx)
 	}
 	var err error
 	if !r.keyed {
-		for i := range r.parts {
-			if idx, err = r.part(i).Get(ctx, keys, cols, out, idx); err != nil {
+		for i := range r.shards {
+			if idx, err = get(i, keys, idx); err != nil {
 				return idx, err
 			}
 		}
 		return idx, nil
 	}
 	if keys.Rows() == 1 {
-		return r.part(r.shardOfKey(keys)).Get(ctx, keys, cols, out, idx)
+		return get(r.shardOfKey(keys), keys, idx)
 	}
-	rt := newRouter(len(r.parts))
+	rt := newRouter(len(r.shards))
 	rt.route(pickCols(keys.Cols, r.keyAt), keys.Sel, keys.N)
-	for i := range r.parts {
+	for i := range r.shards {
 		if len(rt.sel[i]) == 0 {
 			continue
 		}
-		if idx, err = r.part(i).Get(ctx, &vec.Batch{Cols: keys.Cols, Sel: rt.sel[i], N: keys.N}, cols, out, idx); err != nil {
+		if idx, err = get(i, &vec.Batch{Cols: keys.Cols, Sel: rt.sel[i], N: keys.N}, idx); err != nil {
 			return idx, err
 		}
 	}
@@ -319,7 +370,7 @@ func (r *relation) shardOfKey(keys *vec.Batch) int {
 	for _, at := range r.keyAt {
 		h ^= shardHash(keys.Cols[at], row)
 	}
-	return types.ShardOfHash(h, len(r.parts))
+	return types.ShardOfHash(h, len(r.shards))
 }
 
 // find says for each key its row's commit, 0 for none, and which shard has it.
@@ -328,9 +379,15 @@ func (r *relation) find(keys *vec.Batch, csn []storage.CSN, shard []uint16) erro
 	n := keys.Rows()
 	clear(csn[:n])
 	tmp := make([]storage.CSN, n)
-	if !r.keyed || len(r.parts) == 1 {
-		for i := range r.parts {
-			if err := r.part(i).Find(keys, tmp); err != nil {
+	find := func(i int, keys *vec.Batch) error {
+		if r.rows != nil {
+			return r.rows[i].find(keys, tmp)
+		}
+		return r.part(i).Find(keys, tmp)
+	}
+	if !r.keyed || len(r.shards) == 1 {
+		for i := range r.shards {
+			if err := find(i, keys); err != nil {
 				return err
 			}
 			for k := 0; k < n; k++ {
@@ -341,18 +398,18 @@ func (r *relation) find(keys *vec.Batch, csn []storage.CSN, shard []uint16) erro
 		}
 		return nil
 	}
-	rt := newRouter(len(r.parts))
+	rt := newRouter(len(r.shards))
 	rt.route(pickCols(keys.Cols, r.keyAt), keys.Sel, keys.N)
 	place := make([]uint16, keys.N)
 	for k := 0; k < n; k++ {
 		place[keys.Row(k)] = uint16(k)
 	}
-	for i := range r.parts {
+	for i := range r.shards {
 		sel := rt.sel[i]
 		if len(sel) == 0 {
 			continue
 		}
-		if err := r.part(i).Find(&vec.Batch{Cols: keys.Cols, Sel: sel, N: keys.N}, tmp); err != nil {
+		if err := find(i, &vec.Batch{Cols: keys.Cols, Sel: sel, N: keys.N}); err != nil {
 			return err
 		}
 		for j, row := range sel {

@@ -62,6 +62,10 @@ func (x *tx) settleBase(ctx context.Context, o *ownTable) error {
 	return nil
 }
 
+// spills says whether the set may go to side files: that of a table with row tablets
+// stays in memory.
+func (o *ownTable) spills() bool { return !o.t.StoresRows() }
+
 // spill moves a set that has grown large to side files.
 func (o *ownTable) spill(ctx context.Context, x *tx) error {
 	n, at := o.bytes(), x.s.spillAt(len(o.shards))
@@ -71,7 +75,7 @@ func (o *ownTable) spill(ctx context.Context, x *tx) error {
 	if n < at {
 		return nil
 	}
-	if len(x.marks) > 0 {
+	if len(x.marks) > 0 || !o.spills() {
 		// What a savepoint may bring back stays in memory.
 		if n > x.s.opts.MemoryLimit/2 {
 			return sqlstate.Errorf(sqlstate.OutOfMemory, "out of memory").
@@ -191,7 +195,7 @@ func (x *tx) finishSpill(ctx context.Context) error {
 		for _, s := range o.shards {
 			some = some || s.spilled
 		}
-		if !some && (o.bytes() <= x.s.opts.Limits.SpillBytes || len(x.marks) > 0) {
+		if !some && (o.bytes() <= x.s.opts.Limits.SpillBytes || len(x.marks) > 0 || !o.spills()) {
 			continue
 		}
 		if err := x.settleBase(ctx, o); err != nil {

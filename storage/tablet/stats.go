@@ -7,22 +7,29 @@ import (
 	"github.com/millrace/millrace/catalog/stats"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/column"
+	"github.com/millrace/millrace/storage/row"
 )
 
 // statsCaches has what is known of each table's data, by OID.
 type statsCaches struct {
 	mu     sync.Mutex
-	tables map[uint32]*column.StatsCache
+	tables map[uint32]*statsCache
 }
 
-func (c *statsCaches) of(oid uint32) *column.StatsCache {
+// statsCache is for either orientation; that of a hybrid table is of its columns.
+type statsCache struct {
+	columns column.StatsCache
+	rows    row.StatsCache
+}
+
+func (c *statsCaches) of(oid uint32) *statsCache {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.tables == nil {
-		c.tables = map[uint32]*column.StatsCache{}
+		c.tables = map[uint32]*statsCache{}
 	}
 	if c.tables[oid] == nil {
-		c.tables[oid] = new(column.StatsCache)
+		c.tables[oid] = new(statsCache)
 	}
 	return c.tables[oid]
 }
@@ -37,15 +44,22 @@ func (s *Store) Stats(oid uint32) *stats.Table {
 		return &stats.Table{}
 	}
 	var tablets []*column.Tablet
+	var rows []*row.Tablet
 	var def *catalog.Table
 	for _, sh := range t.current() {
 		tablets = append(tablets, sh.col)
 		def = sh.col.Table()
+		if sh.row != nil {
+			rows = append(rows, sh.row)
+		}
 	}
 	if def == nil {
 		return &stats.Table{}
 	}
-	return s.stats.of(oid).Get(def, tablets)
+	if len(rows) > 0 && !def.StoresColumns() {
+		return s.stats.of(oid).rows.Get(def, rows)
+	}
+	return s.stats.of(oid).columns.Get(def, tablets)
 }
 
 // Writes implements storage.WriteCounter.
@@ -56,6 +70,9 @@ func (s *Store) Writes(oid uint32) (w storage.Writes) {
 	}
 	for _, sh := range t.current() {
 		x := sh.col.Writes()
+		if sh.row != nil && !sh.col.Table().StoresColumns() {
+			x = sh.row.Writes()
+		}
 		w.Inserted += x.Inserted
 		w.Updated += x.Updated
 		w.Deleted += x.Deleted

@@ -9,7 +9,7 @@
 //	MANIFEST    which files hold which tablet's rows, up to which commit
 //	log/        the log (package wal)
 //	data/       segments, deletes files, side files of large commits
-//	catalog/    Pebble: the catalog
+//	catalog/    Pebble: the catalog, and the rows of row tablets
 //
 // A commit goes through commit.go; tx.go and write.go are what comes before it,
 // recover.go does it again from the log. maintain.go flushes, compacts and trims.
@@ -122,6 +122,7 @@ type Store struct {
 
 	log     *wal.Log
 	db      *pebble.DB
+	rows    rowViews
 	man     *manifest
 	cache   *segment.HeapCache
 	filters column.FilterBudget
@@ -148,6 +149,8 @@ type Store struct {
 	dbApplied  storage.CSN          // newest commit that changed Pebble
 	dbFlushed  storage.CSN          // newest such commit that is in Pebble's files
 	dbErr      chan error           // of Pebble's background work
+	rowBytes   int64                // of rows that were applied since Pebble's last flush
+	rowsAt     atomic.Uint64        // all commits at or below are in Pebble
 	maintainer maintainer
 	holder     atomic.Pointer[storage.BinlogHolder]
 
@@ -196,7 +199,7 @@ func (s *Store) Snapshot() storage.Snapshot { return s.snapshot(0) }
 
 func (s *Store) snapshot(atLeast storage.CSN) *snapshot {
 	n := &snapshot{s: s}
-	n.at = s.marks.Register(atLeast, func(at storage.CSN) { n.cat = s.hist.at(at) })
+	n.at, n.rows = s.register(atLeast, func(at storage.CSN) { n.cat = s.hist.at(at) })
 	return n
 }
 
@@ -210,6 +213,9 @@ func (s *Store) DiskBytes(oid uint32) int64 {
 		if t := s.table(oid); t != nil {
 			for _, sh := range t.current() {
 				n += sh.col.DiskBytes()
+				if sh.row != nil {
+					n += sh.row.DiskBytes()
+				}
 			}
 		}
 		if t := s.logTable(oid); t != nil {
@@ -252,6 +258,7 @@ func (s *Store) Close() error {
 		if merr := s.man.close(); err == nil {
 			err = merr
 		}
+		s.rows.close()
 		if derr := s.db.Close(); err == nil {
 			err = derr
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/column"
+	"github.com/millrace/millrace/storage/row"
 )
 
 // table is a native table's tablets, by generation. A generation begins when the
@@ -33,11 +34,18 @@ type shard struct {
 	log   bool // of the table's binlog
 	gen   *generation
 	col   *column.Tablet
+	// row is the row tablet of a table that stores rows. One that stores no columns has
+	// a column tablet all the same, which stays empty.
+	row  *row.Tablet
+	only bool // no columns are stored
 	// def is the table as new rows must have it, and retired says that a newer
 	// generation took over. Both are guarded by the latch.
 	def     *catalog.Table
 	retired bool
 }
+
+// rowOnly says that the shard's rows are in its row tablet alone.
+func (s *shard) rowOnly() bool { return s.only }
 
 // before orders latches.
 func (a *shard) before(b *shard) bool {
@@ -95,10 +103,28 @@ func (s *Store) newGeneration(def *catalog.Table, state *tableState) (*generatio
 			g.close()
 			return nil, err
 		}
-		g.shards = append(g.shards, &shard{oid: def.OID, index: i, log: def.IsBinlog, gen: g, col: c, def: def})
+		sh := &shard{oid: def.OID, index: i, log: def.IsBinlog, gen: g, col: c, def: def}
+		if def.StoresRows() {
+			s.rows.on.Store(true)
+			sh.only = !def.StoresColumns()
+			sh.row = row.New(row.Config{DB: s.db, Table: def, Shard: i, Applied: s.inPebble})
+		}
+		g.shards = append(g.shards, sh)
 	}
 	return g, nil
 }
+
+// setSchema gives the shard's tablets a definition of the table.
+func (s *shard) setSchema(def *catalog.Table) {
+	s.def = def
+	s.col.SetSchema(def)
+	if s.row != nil {
+		s.row.SetSchema(def)
+	}
+}
+
+// inPebble is the newest commit such that it and all before it are in Pebble.
+func (s *Store) inPebble() storage.CSN { return storage.CSN(s.rowsAt.Load()) }
 
 func (g *generation) number() storage.CSN { return g.from }
 
@@ -120,6 +146,11 @@ func (s *Store) pushTo(tables map[uint32]*table, oid uint32, g *generation, csn 
 	}
 	s.mu.Unlock()
 	g.from = csn
+	for _, sh := range g.shards {
+		if sh.row != nil {
+			sh.row.From(csn)
+		}
+	}
 	t.mu.Lock()
 	t.gens = append(t.gens, g)
 	t.mu.Unlock()

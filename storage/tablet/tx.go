@@ -18,8 +18,9 @@ type tx struct {
 	owner *txn.Owner
 	// rr is the snapshot of a REPEATABLE READ transaction, registered at its first
 	// statement.
-	rr    storage.CSN
-	hasRR bool
+	rr     storage.CSN
+	rrRows *rowView
+	hasRR  bool
 
 	// ddl is the transaction's own catalog change, seen what each changed object
 	// was before, and cat the catalog with it on top of base.
@@ -92,15 +93,12 @@ func (x *tx) Snapshot() (storage.Snapshot, error) {
 	}
 	n := &snapshot{s: x.s, tx: x}
 	if x.opts.Isolation == storage.RepeatableRead {
-		if !x.hasRR {
-			x.rr = x.s.marks.Register(x.opts.After, nil)
-			x.hasRR = true
-		}
+		x.registerRR()
 		x.s.marks.Retain(x.rr)
-		n.at = x.rr
+		n.at, n.rows = x.rr, x.rrRows.retain()
 		n.cat = x.s.hist.at(n.at)
 	} else {
-		n.at = x.s.marks.Register(x.opts.After, func(at storage.CSN) { n.cat = x.s.hist.at(at) })
+		n.at, n.rows = x.s.register(x.opts.After, func(at storage.CSN) { n.cat = x.s.hist.at(at) })
 	}
 	if x.ddl != nil {
 		n.cat = x.Catalog()
@@ -111,6 +109,14 @@ func (x *tx) Snapshot() (storage.Snapshot, error) {
 	}
 	x.snaps[n], x.last = true, n.at
 	return n, nil
+}
+
+// registerRR takes the snapshot of a REPEATABLE READ transaction, once.
+func (x *tx) registerRR() {
+	if !x.hasRR {
+		x.rr, x.rrRows = x.s.register(x.opts.After, nil)
+		x.hasRR = true
+	}
 }
 
 // Catalog implements storage.Txn.
@@ -374,6 +380,8 @@ func (x *tx) end() {
 	x.done = true
 	x.s.locks.Release(x.owner)
 	if x.hasRR {
+		x.rrRows.release()
+		x.rrRows = nil
 		x.s.marks.Release(x.rr)
 		x.hasRR = false
 	}

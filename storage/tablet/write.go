@@ -36,9 +36,8 @@ func (x *tx) Write(ctx context.Context, m *storage.Mutation) (int64, error) {
 	if now := x.Catalog().Table(t.OID); now == nil || now.SchemaVersion != t.SchemaVersion {
 		return 0, errSchemaChanged(t, now)
 	}
-	if x.opts.Isolation == storage.RepeatableRead && !x.hasRR {
-		x.rr = x.s.marks.Register(x.opts.After, nil)
-		x.hasRR = true
+	if x.opts.Isolation == storage.RepeatableRead {
+		x.registerRR()
 	}
 	if err := x.s.backpressure(ctx); err != nil {
 		return 0, err
@@ -156,7 +155,7 @@ func (x *tx) newest(o *ownTable) (*snapshot, *relation, error) {
 		}
 	}
 	x.s.marks.WaitApplied(x.s.marks.NewestAppended(), x.s.ctx.Done())
-	n := &snapshot{s: x.s, own: x.views()}
+	n := &snapshot{s: x.s, own: x.views(), newest: true}
 	n.at = x.s.marks.RegisterApplied(func(at storage.CSN) { n.cat = x.s.hist.at(at) })
 	r, err := n.Relation(o.t)
 	if err != nil {

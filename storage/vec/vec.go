@@ -277,6 +277,10 @@ func (v *Vec) validAppended() {
 	}
 }
 
+// Appended tells that the caller wrote a value that is not null behind the last and
+// counted it in N.
+func (v *Vec) Appended() { v.validAppended() }
+
 // AppendDatum appends an edge value to a flat vector, copying strings.
 func (v *Vec) AppendDatum(d types.Datum) {
 	if !d.Valid {

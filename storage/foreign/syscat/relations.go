@@ -686,9 +686,12 @@ func hgTableProperties(s *Source, v View) []row {
 		if t.Kind != catalog.KindTable {
 			continue
 		}
-		props := map[string]string{"orientation": "column", "distribution_key": columnList(t, t.Distribution), "clustering_key": clusteringList(t),
+		props := map[string]string{"orientation": t.Orientation(), "distribution_key": columnList(t, t.Distribution), "clustering_key": clusteringList(t),
 			"time_to_live_in_seconds": "3153600000", "binlog.level": "none", "storage_format": "segment", "table_group": t.Group,
 			"table_id": utoa(t.OID), "schema_version": utoa(uint32(t.SchemaVersion))}
+		if !t.StoresColumns() && len(t.Clustering) == 0 {
+			props["clustering_key"] = columnList(t, t.PK)
+		}
 		for k, x := range t.Props {
 			props[k] = x
 		}

@@ -1,0 +1,111 @@
+package tablet
+
+import (
+	"github.com/cockroachdb/pebble/v2"
+
+	catstore "github.com/millrace/millrace/catalog/store"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/row"
+	"github.com/millrace/millrace/storage/wal"
+)
+
+// applyBytes is the size at which a batch for Pebble is committed before the group is
+// through. Readers do not see the parts: they have the state from before the group
+// until all of it is published. In a crash Pebble may keep a part, which replay then
+// writes over: the covered commit is in the last batch.
+const applyBytes = 4 << 20
+
+// apply puts into Pebble what commits that are durable changed of the catalog, of
+// notes and of row tablets: in their order, in one batch where it is small.
+func (s *Store) apply(es []*wal.Entry) error {
+	last := storage.CSN(0)
+	rows := false
+	for _, e := range es {
+		c := e.Tag.(*commit)
+		if c.hasRows() {
+			last, rows = e.CSN, true
+		} else if len(c.kvs) > 0 || len(c.x.notes) > 0 {
+			last = e.CSN
+		}
+	}
+	if last == 0 {
+		s.rowsAt.Store(uint64(es[len(es)-1].CSN))
+		return nil
+	}
+	if rows {
+		// Their changes are stamped then, and what is applied can be published at once.
+		s.marks.WaitApplied(last, nil)
+		s.rows.hold()
+	}
+	b := s.db.NewBatch()
+	var size int64
+	for _, e := range es {
+		if e.CSN > last {
+			break
+		}
+		n, err := e.Tag.(*commit).apply(&b)
+		if err != nil {
+			return err
+		}
+		size += n
+	}
+	if err := setCovered(b, last); err != nil {
+		return err
+	}
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return err
+	}
+	s.floorMu.Lock()
+	s.dbApplied = last
+	s.rowBytes += size
+	s.floorMu.Unlock()
+	s.rowsAt.Store(uint64(es[len(es)-1].CSN))
+	return nil
+}
+
+func (c *commit) hasRows() bool {
+	for _, p := range c.parts {
+		if p.changes != nil {
+			return true
+		}
+	}
+	for _, w := range c.swaps {
+		if w.rows {
+			return true
+		}
+	}
+	return false
+}
+
+// apply adds a commit's changes to the batch, and says how many bytes of rows it had.
+func (c *commit) apply(b **pebble.Batch) (size int64, err error) {
+	if err := catstore.Apply(*b, c.kvs); err != nil {
+		return 0, err
+	}
+	if err := applyNotes(*b, c.x.noteSets()); err != nil {
+		return 0, err
+	}
+	for _, w := range c.swaps {
+		if w.rows {
+			if err := row.Empty(*b, w.oid); err != nil {
+				return 0, err
+			}
+		}
+	}
+	for _, p := range c.parts {
+		if p.changes == nil {
+			continue
+		}
+		size += int64(p.changes.Bytes())
+		if err := p.changes.Apply(*b); err != nil {
+			return 0, err
+		}
+		if (*b).Len() > applyBytes {
+			if err := (*b).Commit(pebble.NoSync); err != nil {
+				return 0, err
+			}
+			*b = c.x.s.db.NewBatch()
+		}
+	}
+	return size, nil
+}

@@ -1,0 +1,146 @@
+package tablet
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/millrace/millrace/storage"
+)
+
+// rowViews hands out Pebble's state as of what is published. All snapshots of one
+// published state share one Pebble snapshot, which is made when the first of them
+// wants it, or when the leader is about to apply what comes after it.
+//
+// Between that and the publication Pebble is ahead of what is published; the leader
+// applies commits only when all of them are stamped, so that publication follows at
+// once and skips none.
+type rowViews struct {
+	db *pebble.DB
+	// on says that there are or were tables with rows; without any, nobody pays.
+	on atomic.Bool
+
+	mu      sync.Mutex
+	cur     *rowView
+	applied bool // Pebble has more than cur shows
+	done    []*pebble.Snapshot
+}
+
+// rowView is one published state, with those who read it.
+type rowView struct {
+	of   *rowViews
+	refs int
+	snap *pebble.Snapshot
+}
+
+func (v *rowViews) start(db *pebble.DB) {
+	v.db = db
+	v.cur = &rowView{of: v}
+}
+
+// take is the published state. It is called under the lock of the registry, in the
+// step that registers a snapshot.
+func (v *rowViews) take() *rowView {
+	if !v.on.Load() {
+		return nil
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.cur.need()
+	v.cur.refs++
+	return v.cur
+}
+
+func (w *rowView) need() {
+	if w.snap == nil {
+		w.snap = w.of.db.NewSnapshot()
+	}
+}
+
+// retain is one more reader of a state that has one.
+func (w *rowView) retain() *rowView {
+	if w != nil {
+		w.of.mu.Lock()
+		w.refs++
+		w.of.mu.Unlock()
+	}
+	return w
+}
+
+// release ends a reader.
+func (w *rowView) release() {
+	if w == nil {
+		return
+	}
+	v := w.of
+	v.mu.Lock()
+	w.refs--
+	var gone *pebble.Snapshot
+	if w.refs == 0 && w != v.cur {
+		gone, w.snap = w.snap, nil
+	}
+	v.mu.Unlock()
+	if gone != nil {
+		_ = gone.Close()
+	}
+}
+
+// hold keeps the published state for those who come while commits are applied.
+func (v *rowViews) hold() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.cur.need()
+	v.applied = true
+}
+
+// published is told, under the lock of the registry, that what was applied may be seen.
+func (v *rowViews) published(storage.CSN) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.applied {
+		return
+	}
+	if v.cur.refs == 0 && v.cur.snap != nil {
+		v.done = append(v.done, v.cur.snap)
+		v.cur.snap = nil
+	}
+	v.cur, v.applied = &rowView{of: v}, false
+}
+
+// reap closes the states that nobody read.
+func (v *rowViews) reap() {
+	v.mu.Lock()
+	done := v.done
+	v.done = nil
+	v.mu.Unlock()
+	for _, s := range done {
+		_ = s.Close()
+	}
+}
+
+// close lets go of what readers have left; they must be gone.
+func (v *rowViews) close() {
+	v.reap()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.cur != nil && v.cur.snap != nil {
+		_ = v.cur.snap.Close()
+		v.cur.snap = nil
+	}
+}
+
+// register registers a snapshot, at atLeast at the least. What a session committed
+// without waiting is in no Pebble yet: where there are rows it waits for it now.
+func (s *Store) register(atLeast storage.CSN, f func(at storage.CSN)) (at storage.CSN, rows *rowView) {
+	if atLeast > 0 && s.rows.on.Load() && atLeast > s.marks.Published() {
+		_ = s.log.Wait(min(atLeast, s.log.Appended())) // a log that failed is told of elsewhere
+	}
+	at = s.marks.Register(atLeast, func(at storage.CSN) {
+		if f != nil {
+			f(at)
+		}
+		rows = s.rows.take()
+	})
+	return at, rows
+}
