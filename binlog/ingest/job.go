@@ -30,9 +30,10 @@ type job struct {
 	partial int
 	err     error
 	decoded chan struct{}
-	newest  int64 // newest message time
-	tracked int64 // bytes charged to the buffer
-	rows    int
+	// oldest and newest are message times; 0 when no message has one.
+	oldest, newest int64
+	tracked        int64 // bytes charged to the buffer
+	rows           int
 }
 
 // end is a position that holds when the first upTo messages of a job are applied.
@@ -63,6 +64,9 @@ func (j *job) add(r *Fetched, from, to int) {
 		j.offset = append(j.offset, r.Offsets[i])
 		j.bytes += int64(len(m.Key) + len(m.Value) + 64)
 		j.newest = max(j.newest, m.Time)
+		if m.Time != 0 && (j.oldest == 0 || m.Time < j.oldest) {
+			j.oldest = m.Time
+		}
 	}
 	pos := r.After
 	if to < len(r.Messages) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,10 +68,13 @@ type pipeline struct {
 	lagMu sync.Mutex
 	ends  map[Partition]int64 // of the partitions, as the source told last
 	next  map[Partition]int64 // after what is committed
+	// waiting are the oldest message times of the jobs under way, in their order.
+	waiting []int64
 }
 
 func runOnce(ctx context.Context, env *Env, oid uint32, stats *Stats) (err error) {
 	stats.SetState(StateStarting, "")
+	stats.Behind.Store(0)
 	v := env.Store.Catalog()
 	sub := v.Subscription(oid)
 	if sub == nil || !sub.Enabled {
@@ -257,7 +261,7 @@ func (p *pipeline) fetch(ctx context.Context) error {
 // send hands a job to the decoders and, in its place, to the commits. It waits while
 // too much is under way.
 func (p *pipeline) send(ctx context.Context, j *job) error {
-	p.lag(j.ends, false)
+	p.lag(j, false)
 	j.tracked = min(max(j.bytes, 1), p.opt.BufferBytes)
 	if err := p.buffer.Acquire(ctx, j.tracked); err != nil {
 		return context.Cause(ctx)
@@ -422,7 +426,7 @@ func (p *pipeline) evolve(ctx context.Context, j *job, first int) error {
 
 // finish gives back what a committed job held.
 func (p *pipeline) finish(j *job) {
-	p.lag(j.ends, true)
+	p.lag(j, true)
 	if j.newest > p.stats.LastSend.Load() {
 		p.stats.LastSend.Store(j.newest)
 	}
@@ -435,12 +439,23 @@ func (p *pipeline) finish(j *job) {
 	p.buffer.Release(j.tracked)
 }
 
-// lag sums up how far what is committed is behind the ends of the partitions.
-func (p *pipeline) lag(ends []end, done bool) {
+// lag sums up how far what is committed is behind the ends of the partitions, when a
+// job is on its way or done.
+func (p *pipeline) lag(j *job, done bool) {
 	p.lagMu.Lock()
 	defer p.lagMu.Unlock()
-	for i := range ends {
-		e := &ends[i]
+	if done {
+		p.waiting = slices.Delete(p.waiting, 0, 1)
+	} else {
+		p.waiting = append(p.waiting, j.oldest)
+	}
+	behind := int64(0)
+	if len(p.waiting) > 0 {
+		behind = p.waiting[0]
+	}
+	p.stats.Behind.Store(behind)
+	for i := range j.ends {
+		e := &j.ends[i]
 		p.ends[e.Partition] = max(p.ends[e.Partition], e.last)
 		if done {
 			p.next[e.Partition] = e.pos.Next

@@ -14,6 +14,9 @@ type Stats struct {
 	Commits, Restarts                               atomic.Int64
 	// Lag is the number of messages in the source behind the positions.
 	Lag atomic.Int64
+	// Behind is the time of the oldest message that was fetched and is not applied; 0
+	// for none.
+	Behind atomic.Int64
 	// LastSend is the newest message's own time, LastReceipt when messages last came,
 	// LastCommit when a batch was last committed; µs since 2000, 0 for never.
 	LastSend, LastReceipt, LastCommit atomic.Int64

@@ -255,3 +255,33 @@ func TestSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestLag holds up a subscription by a lock of its target: what it says of how far it is
+// behind grows meanwhile, and what was late is in the freshness.
+func TestLag(t *testing.T) {
+	n := node.ForTest(t)
+	conn, holder := node.Connect(t, n.DSN), node.Connect(t, n.DSN)
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	must(t, conn, "CREATE TABLE t (id int PRIMARY KEY)")
+	must(t, conn, "CREATE SUBSCRIPTION s CONNECTION 'kafka://"+c.ListenAddrs()[0]+"' PUBLICATION a WITH (format = 'json', target = 't')")
+	put(t, cl, "a", `{"id":1}`)
+	const lag = "SELECT messages || ' ' || lag_messages || ' ' || (lag_ms > 200)::text FROM pg_stat_subscription"
+	becomes(t, conn, lag, "1 0 false")
+	must(t, holder, "BEGIN")
+	must(t, holder, "LOCK TABLE t")
+	put(t, cl, "a", `{"id":2}`, `{"id":3}`, `{"id":4}`)
+	becomes(t, conn, lag, "1 3 true")
+	must(t, holder, "COMMIT")
+	becomes(t, conn, lag, "4 0 false")
+	becomes(t, conn, "SELECT (freshness_p99_ms > 200)::text FROM pg_stat_subscription", "true")
+	becomes(t, conn, "SELECT count(*)::text FROM t", "4")
+}

@@ -22,8 +22,8 @@ func (s *Supervisor) Info(oid uint32) *syscat.SubscriptionInfo {
 		Errors: st.Errors.Load(), Skipped: st.Skipped.Load(), Commits: st.Commits.Load(), Restarts: st.Restarts.Load(), LagMessages: st.Lag.Load(),
 		LastSend: st.LastSend.Load(), LastReceipt: st.LastReceipt.Load(), LastCommit: st.LastCommit.Load()}
 	i.State, i.LastError = st.State()
-	if i.LagMessages > 0 && i.LastSend > 0 {
-		i.LagMillis = max(float64(time.Now().UnixMicro()-epoch2000-i.LastSend)/1000, 0)
+	if since := st.Behind.Load(); i.LagMessages > 0 && since > 0 {
+		i.LagMillis = max(float64(time.Now().UnixMicro()-epoch2000-since)/1000, 0)
 	}
 	for _, q := range []struct {
 		h   *ingest.Histogram
