@@ -149,7 +149,7 @@ func (b *builder) evalEnv(cols []plan.Column) *eval.Env {
 	}
 	e = e.WithOrdinals(m)
 	if b.q != nil { // a direct insert has no query
-		e.Ended = b.q.ended
+		e.Ended, e.Reserve = b.q.ended, b.q.run.Account.Reserve
 	}
 	return e
 }

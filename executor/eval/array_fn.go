@@ -460,6 +460,15 @@ func fillRow(c *Call, i int) error {
 		}
 		dims = append(dims, d)
 	}
+	if n > freeBytes/16 { // the builder's copy, and the result
+		size := 8
+		if !c.Null(0, i) && c.Args[0].T.Layout == types.LayoutView {
+			size += len(c.Bytes(0, i))
+		}
+		if err := c.room(2 * n * size); err != nil {
+			return err
+		}
+	}
 	if len(c.Args) == 3 {
 		l := types.Array(c.Bytes(2, i)).Reader()
 		if l.N != len(dims) {

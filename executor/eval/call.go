@@ -282,6 +282,17 @@ func (c *Call) End(i int, b []byte) {
 	c.Out.Views[i] = n.view(start)
 }
 
+// room charges for n more bytes of the result before they are made.
+func (c *Call) room(n int) error { return c.node.hold(len(c.node.buf) + n) }
+
+// over charges for what the result has grown to.
+func (c *Call) over() error {
+	if n := c.node; len(n.buf) > n.held+freeBytes {
+		return n.hold(len(n.buf))
+	}
+	return nil
+}
+
 // each is a loop that calls f for every row that counts.
 func each(f func(c *Call, i int) error) Loop {
 	return func(c *Call) error {
@@ -292,6 +303,9 @@ func each(f func(c *Call, i int) error) Loop {
 						return errEnded
 					}
 					if err := f(c, i); err != nil {
+						return err
+					}
+					if err := c.over(); err != nil {
 						return err
 					}
 				}
@@ -305,6 +319,9 @@ func each(f func(c *Call, i int) error) Loop {
 					if err := f(c, i); err != nil {
 						return err
 					}
+					if err := c.over(); err != nil {
+						return err
+					}
 				}
 			}
 			return nil
@@ -315,6 +332,9 @@ func each(f func(c *Call, i int) error) Loop {
 			}
 			if c.valid(int(i)) {
 				if err := f(c, int(i)); err != nil {
+					return err
+				}
+				if err := c.over(); err != nil {
 					return err
 				}
 			}
@@ -332,12 +352,22 @@ func total(f func(c *Call, i int)) Loop {
 				if v == nil || vec.Bit(v, i) {
 					f(c, i)
 				}
+				if i&lookMask == lookMask {
+					if err := c.over(); err != nil {
+						return err
+					}
+				}
 			}
 			return nil
 		}
-		for _, i := range c.Sel {
+		for k, i := range c.Sel {
 			if c.valid(int(i)) {
 				f(c, int(i))
+			}
+			if k&lookMask == lookMask {
+				if err := c.over(); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

@@ -66,6 +66,8 @@ type Env struct {
 	// Ended says whether the query has ended: what remains of a batch is then not worth
 	// computing. nil: never.
 	Ended func() bool
+	// Reserve charges the memory of long strings to the query; nil: nobody.
+	Reserve func(n int64) error
 }
 
 // lookMask is how often loops over rows look whether the query has ended: a row may

@@ -3,6 +3,7 @@ package eval
 import (
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/fn"
+	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 )
 
@@ -15,7 +16,8 @@ func Fold(e expr.Expr, env *Env) (expr.Expr, error) {
 		if !foldable(e) {
 			return prune(e)
 		}
-		c := Env{Session: env.session()}
+		// What is large is not kept in a plan.
+		c := Env{Session: env.session(), Reserve: smallOnly}
 		p, err := Compile(e, &c)
 		if err != nil || !p.roots[0].isConst {
 			return prune(e)
@@ -24,6 +26,15 @@ func Fold(e expr.Expr, env *Env) (expr.Expr, error) {
 		n.out.N = 1
 		return &expr.Const{T: boundDigits(e.Type(), n.out.Datum(0)), D: n.out.Datum(0)}
 	}), nil
+}
+
+// smallOnly refuses constants of more than some megabytes: no query has been charged
+// for them when it is planned.
+func smallOnly(n int64) error {
+	if n > 16<<20 {
+		return sqlstate.Errorf(sqlstate.OutOfMemory, "out of memory")
+	}
+	return nil
 }
 
 // foldable says whether a node with constant children has one value for ever.

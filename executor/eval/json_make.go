@@ -1,6 +1,8 @@
 package eval
 
 import (
+	"bytes"
+	"slices"
 	"strconv"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -100,8 +102,13 @@ func appendXSD(dst []byte, t types.T, d types.Datum, env *types.Env) []byte {
 			break
 		}
 	}
-	if k := len(dst) - 3; t.OID == types.TimestamptzOID && k > n && (dst[k] == '+' || dst[k] == '-') {
-		dst = append(dst, ":00"...)
+	const bc = " BC"
+	end := len(dst)
+	if bytes.HasSuffix(dst[n:], []byte(bc)) {
+		end -= len(bc)
+	}
+	if k := end - 3; t.OID == types.TimestamptzOID && k > n && (dst[k] == '+' || dst[k] == '-') {
+		dst = slices.Insert(dst, end, ':', '0', '0')
 	}
 	return dst
 }

@@ -1,6 +1,9 @@
 package eval
 
 import (
+	"math"
+
+	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
 	"github.com/millrace/millrace/storage/vec/kernel"
@@ -27,6 +30,7 @@ type node struct {
 	valid []uint64
 	buf   []byte // bytes of the result's long strings
 	run   int    // the evaluation of the program that buf is of
+	held  int    // bytes charged for buf, beyond freeBytes
 	bufs  [1][]byte
 	res   *vec.Vec
 	at    int // id of the scope res was made in
@@ -117,6 +121,28 @@ func (n *node) flat(rows int) *vec.Vec {
 func (n *node) ownValid(rows int) []uint64 {
 	n.valid = growTo(n.valid, words(rows))
 	return n.valid
+}
+
+// freeBytes is how long the strings of a node may be without being charged.
+const freeBytes = 1 << 20
+
+// hold charges for a buffer of size bytes. What is charged stays so to the end of the
+// query, as the buffer does.
+func (n *node) hold(size int) error {
+	if size <= n.held+freeBytes {
+		return nil
+	}
+	if size > math.MaxUint32 { // which a view cannot reach
+		return sqlstate.Errorf(sqlstate.OutOfMemory, "out of memory").WithDetail("The strings of one batch take more than %d bytes.", uint32(math.MaxUint32))
+	}
+	if e := n.p.env; e != nil && e.Reserve != nil {
+		want := size + size/4 - freeBytes
+		if err := e.Reserve(int64(want - n.held)); err != nil {
+			return err
+		}
+		n.held = want
+	}
+	return nil
 }
 
 // view makes a view of what was appended to n.buf since start.

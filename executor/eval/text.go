@@ -172,6 +172,9 @@ func init() {
 		if len(s)*n > textMax {
 			return tooLong()
 		}
+		if err := c.room(len(s) * n); err != nil {
+			return err
+		}
 		b := c.Begin()
 		for ; n > 0; n-- {
 			b = append(b, s...)
@@ -193,6 +196,12 @@ func init() {
 			name = "rpad"
 		}
 		pad := func(c *Call, i int, fill []byte) error {
+			if n := int(c.I32(1, i)); n <= textMax/4 && n*len(fill) > freeBytes {
+				chars := max(charCount(fill), 1)
+				if err := c.room((n + chars - 1) / chars * len(fill)); err != nil {
+					return err
+				}
+			}
 			b, err := appendPad(c.Begin(), c.Bytes(0, i), fill, int(c.I32(1, i)), right)
 			if err == nil {
 				c.End(i, b)

@@ -14,6 +14,7 @@ func formatRow(c *Call, i int) error {
 	}
 	f := c.Bytes(0, i)
 	out := c.Begin()
+	start := len(out)
 	bad := func(format string, args ...any) error {
 		return sqlstate.Errorf(sqlstate.InvalidParameterValue, format, args...)
 	}
@@ -140,6 +141,13 @@ func formatRow(c *Call, i int) error {
 			}
 		}
 		pad := width - charCount(s)
+		if len(out)+len(s)+max(pad, 0) > start+textMax {
+			return sqlstate.Errorf(sqlstate.ProgramLimitExceeded, "out of memory").
+				WithDetail("Cannot enlarge string buffer containing %d bytes by %d more bytes.", len(out)-start, max(pad, len(s)))
+		}
+		if err := c.room(len(out) - start + len(s) + max(pad, 0)); err != nil {
+			return err
+		}
 		if !minus {
 			for ; pad > 0; pad-- {
 				out = append(out, ' ')
