@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 
 	"github.com/millrace/millrace/catalog"
@@ -20,6 +21,17 @@ const QuickRows = 16
 
 // quickBytesKeep bounds the result that a Quick keeps.
 const quickBytesKeep = 16 << 10
+
+// ErrLarge is of a Quick whose strings take more than it may hold without an account:
+// the plan is to be run like any other.
+var ErrLarge = errors.New("build: strings of a quick plan are large")
+
+func quickSmall(n int64) error {
+	if n > 4<<20 {
+		return ErrLarge
+	}
+	return nil
+}
 
 // Quick is a small plan made ready once, to be run again and again on its caller's
 // goroutine: a few rows of expressions, or a look-up by primary key, under filters
@@ -290,7 +302,7 @@ func (d *Quick) env(cols []plan.Column) *eval.Env {
 	for i := range d.params {
 		m[paramColumn(d.params[i].n)] = len(cols) + i
 	}
-	return (&eval.Env{}).WithOrdinals(m)
+	return (&eval.Env{Reserve: quickSmall}).WithOrdinals(m)
 }
 
 // Run gives the rows, lent until the next call. rel is Table's relation in the

@@ -7,6 +7,7 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"math"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -175,7 +176,7 @@ func init() {
 		if err := c.room(len(s) * n); err != nil {
 			return err
 		}
-		b := c.Begin()
+		b := slices.Grow(c.Begin(), len(s)*n)
 		for ; n > 0; n-- {
 			b = append(b, s...)
 		}
@@ -196,13 +197,15 @@ func init() {
 			name = "rpad"
 		}
 		pad := func(c *Call, i int, fill []byte) error {
+			size := 0
 			if n := int(c.I32(1, i)); n <= textMax/4 && n*len(fill) > freeBytes {
 				chars := max(charCount(fill), 1)
-				if err := c.room((n + chars - 1) / chars * len(fill)); err != nil {
+				size = (n + chars - 1) / chars * len(fill)
+				if err := c.room(size); err != nil {
 					return err
 				}
 			}
-			b, err := appendPad(c.Begin(), c.Bytes(0, i), fill, int(c.I32(1, i)), right)
+			b, err := appendPad(slices.Grow(c.Begin(), size), c.Bytes(0, i), fill, int(c.I32(1, i)), right)
 			if err == nil {
 				c.End(i, b)
 			}

@@ -3,6 +3,7 @@ package eval
 import (
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/storage/vec"
+	"slices"
 )
 
 // formatRow is format(fmt, …).
@@ -148,6 +149,7 @@ func formatRow(c *Call, i int) error {
 		if err := c.room(len(out) - start + len(s) + max(pad, 0)); err != nil {
 			return err
 		}
+		out = slices.Grow(out, len(s)+max(pad, 0))
 		if !minus {
 			for ; pad > 0; pad-- {
 				out = append(out, ' ')

@@ -11,6 +11,7 @@ package limits
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/millrace/millrace/regress/node"
 )
@@ -182,4 +184,34 @@ func queries(t *testing.T) []statement {
 
 func background(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), d)
+}
+
+// TestHugeStrings asks for strings beyond the memory of the server: the statement ends
+// in 53200 before they are made, and the session goes on.
+func TestHugeStrings(t *testing.T) {
+	x := server(t)
+	if x.long {
+		t.Skip("the limit of a running server is its own")
+	}
+	c := connect(t, x.dsn)
+	for _, q := range []struct{ sql, code string }{
+		{"select length(repeat('abcdefghij', 100000000))", "53200"},
+		{"select length(repeat('abcdefghij', 110000000))", "54000"},
+		{"select length(lpad('x', 260000000, 'ab'))", "53200"},
+		{"select length(format('%1000000000s', 'x'))", "53200"},
+		{"select array_length(array_fill(7, array[130000000]), 1)", "53200"},
+		{"select sum(length(repeat('abcdefghij', 1000000 + x::int))) from generate_series(1, 3000) x", "53200"},
+		{"select sum(length(replace(repeat('a', 100000 + x::int), 'a', 'bb'))) from generate_series(1, 30000) x", "53200"},
+		{"select length(repeat('abcdefghij', 5000000))", ""},
+	} {
+		_, err := c.Exec(context.Background(), q.sql)
+		var pe *pgconn.PgError
+		if errors.As(err, &pe) {
+			if pe.Code != q.code {
+				t.Errorf("%s: %v", q.sql, err)
+			}
+		} else if err != nil || q.code != "" {
+			t.Errorf("%s: %v, want %q", q.sql, err, q.code)
+		}
+	}
 }

@@ -300,6 +300,9 @@ func (s *Session) runQuick(ctx context.Context, q *portal, out pgwire.Results) (
 		}
 	}
 	b, err := p.known.quick.Run(ctx, rel, p.values(q.params))
+	if errors.Is(err, build.ErrLarge) {
+		return false, nil
+	}
 	if err != nil {
 		return true, err
 	}
