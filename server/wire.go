@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/binlog"
 	_ "github.com/millrace/millrace/binlog/ingest/kafka" // kafka://
 	"github.com/millrace/millrace/executor/mem"
 	"github.com/millrace/millrace/executor/sched"
@@ -85,6 +86,11 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 		_ = store.Close()
 		return nil, err
 	}
+	slots, err := binlog.OpenSlots(store)
+	if err != nil {
+		_ = store.Close()
+		return nil, err
+	}
 	jobs := job.NewSupervisor(store, sealer, log)
 	pool := sched.NewPool(o.Workers)
 	e := &engine{store: store, pool: pool, jobs: jobs, Engine: &session.Engine{
@@ -100,7 +106,7 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 			}
 			return o.Backends.Cancel(pid)
 		},
-		Verifier: auth.Password, Seal: sealer.Seal, Unseal: sealer.Unseal, Defined: jobs.Sync, Subscription: jobs.Info, Sequences: seqs,
+		Verifier: auth.Password, Seal: sealer.Seal, Unseal: sealer.Unseal, Defined: jobs.Sync, Subscription: jobs.Info, Sequences: seqs, Slots: slots,
 	}}
 	jobs.Start()
 	return e, nil

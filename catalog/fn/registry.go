@@ -51,6 +51,7 @@ var (
 )
 
 func init() {
+	procs = append(procs, own...)
 	byOID = make(map[uint32]*Func, len(procs))
 	byName = make(map[string][]*Func, len(procs))
 	allFuncs = make([]*Func, len(procs))

@@ -7,6 +7,7 @@ package ddl
 import (
 	"context"
 
+	"github.com/millrace/millrace/binlog"
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/planner/plan"
@@ -25,6 +26,8 @@ type Env struct {
 	Database string
 	// Store is what Txn is of.
 	Store storage.Store
+	// Slots are the slots of binlogs.
+	Slots *binlog.Slots
 	// Seal makes secrets unreadable for who reads the catalog; Unseal is its inverse.
 	Seal   func(secrets map[string]string) ([]byte, error)
 	Unseal func(sealed []byte) (map[string]string, error)
@@ -45,7 +48,7 @@ func Handles(u plan.Utility) bool {
 	case *plan.CreateTable, *plan.CreateView, *plan.CreateSchema, *plan.Drop, *plan.AlterTable, *plan.Truncate,
 		*plan.SetTableProperty, *plan.CreateRole, *plan.AlterRole, *plan.Grant, *plan.Comment,
 		*plan.CreateSequence, *plan.AlterSequence, *plan.CreateSubscription, *plan.AlterSubscription, *plan.DropSubscription,
-		*plan.CreateTableGroup, *plan.DropTableGroup, *plan.SetDatabaseProperty:
+		*plan.CreateTableGroup, *plan.DropTableGroup, *plan.SetDatabaseProperty, *plan.CreateSlot, *plan.DropSlot:
 		return true
 	}
 	return false
@@ -94,6 +97,10 @@ func Run(ctx context.Context, env *Env, u plan.Utility) (created *catalog.Table,
 		return nil, dropTableGroup(ctx, env, x)
 	case *plan.SetDatabaseProperty:
 		return nil, setDatabaseProperty(ctx, env, x)
+	case *plan.CreateSlot:
+		return nil, createSlot(ctx, env, x)
+	case *plan.DropSlot:
+		return nil, dropSlot(ctx, env, x)
 	}
 	panic("executor/ddl: not a catalog command")
 }

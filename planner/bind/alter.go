@@ -509,6 +509,12 @@ func (b *binder) setTableProperty(f *pg.FuncCall) (*plan.Statement, error) {
 	if name == "hg_compact" && len(f.Args) <= 1 {
 		return b.compactTable(f)
 	}
+	if u, ok, err := b.slotCall(f, name); ok {
+		if err != nil {
+			return nil, err
+		}
+		return &plan.Statement{Tag: "CALL", Utility: u}, nil
+	}
 	if u, ok, err := b.groupCall(f, name); ok {
 		if err != nil {
 			return nil, err

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millrace/millrace/binlog"
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
@@ -63,6 +64,8 @@ type Engine struct {
 	Plans *cache.Cache
 	// Sequences has the values of sequences.
 	Sequences *sequence.Values
+	// Slots are the slots of binlogs.
+	Slots *binlog.Slots
 }
 
 // View, Activity and the rest are what sessions show to system relations.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/millrace/millrace/catalog"
@@ -33,6 +34,25 @@ func (s *Session) Subscription(oid uint32) *syscat.SubscriptionInfo {
 		return nil
 	}
 	return s.eng.Subscription(oid)
+}
+
+// ReplicationSlots implements View.
+func (s *Session) ReplicationSlots() []syscat.SlotInfo {
+	if s.eng.Slots == nil {
+		return nil
+	}
+	var out []syscat.SlotInfo
+	for _, x := range s.eng.Slots.List() {
+		i := syscat.SlotInfo{Name: x.Name, Plugin: x.Plugin, Restart: slices.Min(x.Pos.LSN)}
+		if t := s.catalog().Table(x.Table); t != nil {
+			i.Table = t.Name
+		}
+		if x.Lost != nil {
+			i.Lost = x.Lost.Error()
+		}
+		out = append(out, i)
+	}
+	return out
 }
 
 // StartTime implements View.

@@ -54,6 +54,9 @@ var providers = map[string]provider{
 
 	"pg_catalog.pg_subscription":      pgSubscription,
 	"pg_catalog.pg_stat_subscription": pgStatSubscription,
+	"pg_catalog.pg_replication_slots": pgReplicationSlots,
+
+	"hologres.hg_replication_slot_properties": hgReplicationSlotProperties,
 
 	"pg_catalog.pg_stat_user_tables":     pgStatTables,
 	"pg_catalog.pg_stat_all_tables":      pgStatTables,

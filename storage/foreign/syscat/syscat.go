@@ -48,6 +48,8 @@ type View interface {
 	MayUseSequence(t *catalog.Table, letters string) bool
 	// Subscription tells how a subscription is doing; nil for one not known yet.
 	Subscription(oid uint32) *SubscriptionInfo
+	// ReplicationSlots lists the slots of binlogs.
+	ReplicationSlots() []SlotInfo
 	Now() int64
 	// StartTime is pg_postmaster_start_time.
 	StartTime() int64
