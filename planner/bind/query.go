@@ -118,7 +118,20 @@ func (q *query) selectStmt(s *pg.SelectStmt, unresolved bool) (*result, error) {
 		return nil, err
 	}
 	if len(s.LockingClause) > 0 {
-		return nil, b.unsupported(-1, "SELECT FOR %s", lockName(s.LockingClause[0]))
+		with := ""
+		switch {
+		case s.Op != pg.SetOperation_SETOP_NONE && s.Op != pg.SetOperation_SET_OPERATION_UNDEFINED:
+			with = "allowed with UNION/INTERSECT/EXCEPT"
+		case len(s.ValuesLists) > 0:
+			with = "be applied to VALUES"
+		}
+		if with != "" {
+			verb := "is not "
+			if len(s.ValuesLists) > 0 {
+				verb = "cannot "
+			}
+			return nil, b.errf(-1, sqlstate.FeatureNotSupported, "FOR %s %s%s", lockName(s.LockingClause[0]), verb, with)
+		}
 	}
 	var r *result
 	var err error
@@ -171,6 +184,10 @@ func (q *query) simple(s *pg.SelectStmt, unresolved bool) (*result, error) {
 		}
 		node = &plan.Filter{Input: node, Pred: pred}
 	}
+	lock, err := q.lockRows(s, filterOf(node))
+	if err != nil {
+		return nil, err
+	}
 	var having expr.Expr
 	if s.HavingClause != nil {
 		if having, err = q.condition(s.HavingClause, clauseHaving, "HAVING"); err != nil {
@@ -210,7 +227,18 @@ func (q *query) simple(s *pg.SelectStmt, unresolved bool) (*result, error) {
 			return nil, err
 		}
 	}
+	if lock != nil {
+		return sel.buildLocked(node, lock, lim)
+	}
 	return sel.build(node, having, lim)
+}
+
+// filterOf is what WHERE asks of the rows of node.
+func filterOf(node plan.Node) expr.Expr {
+	if f, ok := node.(*plan.Filter); ok {
+		return f.Pred
+	}
+	return nil
 }
 
 // selection is a SELECT's list and what refers to it.

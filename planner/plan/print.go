@@ -164,6 +164,8 @@ func (p *printer) title(n Node) string {
 		return "Update on " + x.Table.Name
 	case *Delete:
 		return "Delete on " + x.Table.Name
+	case *LockRows:
+		return "Lock rows of " + x.Table.Name + " for " + strings.ToLower(x.Mode.String())
 	}
 	return fmt.Sprintf("%T", n)
 }

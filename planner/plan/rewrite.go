@@ -132,6 +132,10 @@ func MapExprs(n Node, f func(expr.Expr) expr.Expr) Node {
 		m := *x
 		m.Returning, m.Recheck = projs(x.Returning), one(x.Recheck)
 		return &m
+	case *LockRows:
+		m := *x
+		m.Recheck, m.Count, m.Offset = one(x.Recheck), one(x.Count), one(x.Offset)
+		return &m
 	}
 	return n
 }

@@ -191,7 +191,7 @@ func (s *Session) Execute(ctx context.Context, name string, maxRows int, out pgw
 	if err != nil {
 		err = settled(ctx, err)
 		if s.block {
-			s.failed = true
+			s.failBlock()
 		} else {
 			s.rollback()
 		}

@@ -446,7 +446,7 @@ func (s *Session) Parse(ctx context.Context, name, sql string, oids []uint32) (e
 // fail marks a block failed by an error outside Execute.
 func (s *Session) fail(err error) error {
 	if s.block {
-		s.failed = true
+		s.failBlock()
 	} else {
 		s.rollback()
 	}

@@ -116,13 +116,24 @@ func (s *Session) refreshUser() {
 func (s *Session) after(ctx context.Context, err error) error {
 	switch {
 	case err != nil && s.block:
-		s.failed = true
+		s.failBlock()
 	case err != nil:
 		s.rollback()
 	case !s.block && !s.implicit:
 		err = s.commit(ctx)
 	}
 	return err
+}
+
+// failBlock marks a block as failed. Without a savepoint there is nothing to go back
+// to: what the transaction has locked is free from now on, not only when the client
+// says ROLLBACK.
+func (s *Session) failBlock() {
+	s.failed = true
+	if len(s.marks) == 0 && s.txn != nil {
+		s.closePortals(false)
+		s.txn.Rollback()
+	}
 }
 
 // control runs transaction statements and returns the command tag.
