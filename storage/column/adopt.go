@@ -2,6 +2,7 @@ package column
 
 import (
 	"context"
+	"slices"
 
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/vec"
@@ -21,9 +22,31 @@ type Side struct {
 // adoption is a side file on its way into the tablet.
 type adoption struct {
 	seg *segFile
-	// dup are live rows of the tablet that have a key of the file.
+	// dup are live rows of memtables that have a key of the file, old those of
+	// segments: there may be as many as the file has rows.
 	dup    []place
+	old    []segRows
 	upsert bool
+}
+
+// segRows is a set of a segment's rows.
+type segRows struct {
+	seg  *segFile
+	rows *maskEdit
+}
+
+// note adds a row that has a key of the file.
+func (a *adoption) note(p *place) {
+	if p.seg == nil {
+		a.dup = append(a.dup, *p)
+		return
+	}
+	i := slices.IndexFunc(a.old, func(r segRows) bool { return r.seg == p.seg })
+	if i < 0 {
+		i = len(a.old)
+		a.old = append(a.old, segRows{p.seg, editMask(nil, p.seg.blocks())})
+	}
+	a.old[i].rows.set(p.row)
 }
 
 // PrepareSides is Prepare for a commit with side files. Their rows come after the
@@ -78,7 +101,7 @@ func (p *Prepared) probeSides(ctx context.Context, v *version) error {
 	p.seen = v.active().rows.Load()
 	for i := range p.adds {
 		a := &p.adds[i]
-		a.dup = a.dup[:0]
+		a.dup, a.old = a.dup[:0], nil
 		l := p.t.newLookup(v, latest, everyMemtable)
 		defer l.free()
 		err := a.seg.eachKeys(ctx, func(ks *keySet, _ int, dead func(int) bool) error {
@@ -88,7 +111,7 @@ func (p *Prepared) probeSides(ctx context.Context, v *version) error {
 			}
 			for k := range places {
 				if places[k].found() && !dead(k) {
-					a.dup = append(a.dup, places[k])
+					a.note(&places[k])
 				}
 			}
 			return nil
@@ -140,6 +163,16 @@ func (p *Prepared) stageSides(s *staged, v *version, conflicts []storage.Conflic
 		for _, pl := range a.dup {
 			if pl.live() {
 				clash(pl)
+			}
+		}
+		for _, old := range a.old {
+			alive := old.rows.m.without(old.seg.del.Load().maskAt(dying))
+			switch {
+			case alive == nil:
+			case p.replay || a.upsert:
+				s.killMask(old.seg, alive)
+			default:
+				conflicts = append(conflicts, storage.Conflict{Chunk: len(p.ops) + i, Duplicate: true})
 			}
 		}
 		if v.sch.rowID >= 0 {
@@ -198,6 +231,43 @@ func (p *Prepared) probeNew(l *segLookup, seg *segFile, m *memtable, from uint32
 		from += uint32(n)
 	}
 	return nil
+}
+
+// killMask stages the death of many live rows of a segment, as a stripe of their own.
+func (s *staged) killMask(seg *segFile, rows mask) {
+	d := seg.del.Load()
+	seg.del.Store(&deleteSet{blocks: d.blocks, base: d.base, stripes: append(slices.Clip(d.stripes), stripe{dying, rows}), tail: d.tail})
+	s.masks = append(s.masks, seg)
+}
+
+// stripesMax is the number of stripes from which a commit folds them.
+const stripesMax = 4
+
+// stampMasks gives the staged stripes their commit.
+func (s *staged) stampMasks(csn storage.CSN) {
+	for _, seg := range s.masks {
+		d := seg.del.Load()
+		stripes := slices.Clone(d.stripes)
+		for i := range stripes {
+			if stripes[i].csn == dying {
+				stripes[i].csn = uint64(csn)
+			}
+		}
+		d = &deleteSet{blocks: d.blocks, base: d.base, stripes: stripes, tail: d.tail}
+		if len(stripes) > stripesMax {
+			d = d.fold(s.t.watermark())
+		}
+		seg.del.Store(d)
+	}
+}
+
+// dropMasks takes the staged stripes back.
+func (s *staged) dropMasks() {
+	for _, seg := range s.masks {
+		d := seg.del.Load()
+		live := slices.DeleteFunc(slices.Clone(d.stripes), func(st stripe) bool { return st.csn == dying })
+		seg.del.Store(&deleteSet{blocks: d.blocks, base: d.base, stripes: live, tail: d.tail})
+	}
 }
 
 // adopt makes the side files part of the tablet. Called by Stamp.

@@ -42,6 +42,32 @@ func (m mask) count() int {
 	return n
 }
 
+// without is m less the rows of o, nil when that is nothing.
+func (m mask) without(o mask) mask {
+	var out mask
+	for i, b := range m {
+		if b == nil {
+			continue
+		}
+		n, some := new(maskBlock), uint64(0)
+		if p := o.block(i); p != nil {
+			for w := range n {
+				n[w] = b[w] &^ p[w]
+				some |= n[w]
+			}
+		} else {
+			*n, some = *b, 1
+		}
+		if some != 0 {
+			if out == nil {
+				out = make(mask, len(m))
+			}
+			out[i] = n
+		}
+	}
+	return out
+}
+
 // maskEdit changes a mask copy-on-write.
 type maskEdit struct {
 	m   mask
@@ -94,7 +120,8 @@ type deleteSet struct {
 }
 
 // stripe has the deletes that are seen by exactly the same live snapshots: those
-// at or above csn, which is the newest of the deletes in it.
+// at or above csn, which is the newest of the deletes in it. A large commit's deletes
+// come as one, whose csn is dying until the commit is stamped.
 type stripe struct {
 	csn  uint64
 	dead mask
@@ -285,7 +312,7 @@ func (d *deleteSet) fold(oldest storage.CSN, live []storage.CSN) *deleteSet {
 		if e := edit(st.csn); e != nil {
 			e.or(st.dead)
 		} else {
-			n.stripes = append(n.stripes, st) // cannot be: it was folded below a live snapshot
+			n.stripes = append(n.stripes, st) // of a commit that no snapshot sees yet
 		}
 	}
 	var rest []int

@@ -323,6 +323,7 @@ type staged struct {
 	linked []linkedRow
 	kills  []memRow
 	segs   []segTail
+	masks  []*segFile // with a stripe of this commit
 	// Rows of a table without a primary key whose ids depend on the commit's base.
 	ids  []stagedID
 	prov map[int64]uint32 // provisional id → newest row
@@ -428,12 +429,13 @@ func (s *staged) Stamp(base uint64, csn storage.CSN) {
 		tail := st.seg.del.Load().tail
 		tail.stamp(st.from, uint64(csn))
 	}
+	s.stampMasks(csn)
 	if len(s.adds) > 0 {
 		s.adopt(base, csn)
 	}
 	if s.m.n > s.first {
 		s.m.publish(csn)
-	} else if len(s.kills)+len(s.segs) > 0 {
+	} else if len(s.kills)+len(s.segs)+len(s.masks) > 0 {
 		s.m.touch(csn)
 	}
 	s.foldDeletes()
@@ -511,6 +513,7 @@ func (s *staged) Abort() {
 			tail.pop()
 		}
 	}
+	s.dropMasks()
 	s.m.cut(s.first)
 	s.t.wmu.Unlock()
 }

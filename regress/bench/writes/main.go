@@ -43,6 +43,7 @@ var (
 	clients  = flag.Int("clients", 8, "clients that upsert")
 	batch    = flag.Int("batch", 1000, "rows of a statement")
 	keep     = flag.Bool("keep", false, "keep the tables")
+	atMost   = flag.Float64("rate", 0, "amp: rows a second at most; 0: as many as go")
 	loaded   = flag.Bool("loaded", false, "keys: only upsert into the table that -keep left")
 )
 
@@ -280,7 +281,7 @@ func amp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rate, err := upserts(ctx, *clients, *duration, 0,
+	rate, err := upserts(ctx, *clients, *duration, *atMost,
 		"INSERT INTO w_amp SELECT k, n, now(), 'payload of row ' || md5(n::text) FROM unnest($1::bigint[], $2::bigint[]) u(k, n) ON CONFLICT (k) DO UPDATE SET n = excluded.n, ts = excluded.ts, s = excluded.s",
 		keyedArgs(*rows))
 	if err != nil {
@@ -409,9 +410,7 @@ func q1(ctx context.Context) error {
 				got, uerr = upserts(ctx, *clients, *duration, max(rate, 0), lineUpsert, lineArgs)
 			}()
 		}
-		start := time.Now()
 		d, n, err := run(ctx)
-		took := time.Since(start).Seconds()
 		wg.Wait()
 		if err == nil {
 			err = uerr
@@ -420,7 +419,6 @@ func q1(ctx context.Context) error {
 			return 0, 0, 0, err
 		}
 		after, err := cpu()
-		_ = took
 		return d, (after - before) / float64(n), got, err
 	}
 	idle, idleCPU, _, err := timed(0)
@@ -447,8 +445,6 @@ func q1(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("beside %7.0f/s     %8.1f ms: %.2f\n", got, ms(half), float64(half)/float64(idle))
-	// The query's own processor time beside upserts: EXPLAIN ANALYZE is not asked, the
-	// upserts' share is what they cost alone.
 	busy, _, got, err := timed(-1)
 	if err != nil {
 		return err
@@ -465,7 +461,7 @@ func q1(ctx context.Context) error {
 
 // quick runs the query a few times.
 func quick(ctx context.Context, s session) (time.Duration, float64, error) {
-	const n = 5
+	const n = 12
 	before, err := cpu()
 	if err != nil {
 		return 0, 0, err
