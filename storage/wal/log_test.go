@@ -276,8 +276,13 @@ func TestFailedSync(t *testing.T) {
 	l.Close()
 }
 
-// TestGolden pins the format: the bytes of a small log.
+// TestGolden pins the format: the bytes of small logs.
 func TestGolden(t *testing.T) {
+	golden(t, "testdata/v1.log", sample)
+	golden(t, "testdata/v1-binlog.log", sampleBinlog)
+}
+
+func golden(t *testing.T, path string, sample func(*Encoder)) {
 	m := blob.NewMem()
 	l, _, _ := open(t, m.Root(), Options{})
 	enc := NewEncoder()
@@ -288,7 +293,6 @@ func TestGolden(t *testing.T) {
 	}
 	l.Close()
 	got, _ := blob.ReadAll(m.Root(), fileName(1))
-	const path = "testdata/v1.log"
 	if *rewrite {
 		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatal(err)
@@ -301,9 +305,11 @@ func TestGolden(t *testing.T) {
 }
 
 func FuzzRecover(f *testing.F) {
-	if b, err := os.ReadFile("testdata/v1.log"); err == nil {
-		f.Add(b)
-		f.Add(b[:len(b)-3])
+	for _, path := range []string{"testdata/v1.log", "testdata/v1-binlog.log"} {
+		if b, err := os.ReadFile(path); err == nil {
+			f.Add(b)
+			f.Add(b[:len(b)-3])
+		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d := blob.NewMem().Root()

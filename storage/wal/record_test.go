@@ -41,6 +41,60 @@ func sample(e *Encoder) {
 	e.File(&SideFile{Table: 16384, Shard: 2, Rows: 1 << 20, Size: 12345, Name: "00000001.seg", Deletes: "00000002.del"})
 }
 
+// sampleBinlog has what a record says of binlogs.
+func sampleBinlog(e *Encoder) {
+	e.Notes([]KV{{[]byte("sub/1"), []byte{1, 2}}, {[]byte("old"), nil}})
+	e.Marks([]storage.Mark{{Table: 16384, Event: storage.EventTruncate, Ord: 0}, {Table: 7, Event: storage.EventGap, Ord: 300}})
+	rows := sampleBatch()
+	keys := &vec.Batch{Cols: rows.Cols[:1], N: 3}
+	before := &vec.Batch{Cols: rows.Cols, N: 2}
+	e.Chunk(sampleTable, 3, &storage.Chunk{Op: storage.OpInsert, Logged: true, Rows: rows, Ord: []uint32{1, 2, 3}})
+	e.Chunk(sampleTable, 3, &storage.Chunk{Op: storage.OpUpsert, Logged: true, Rows: rows, Ord: []uint32{5, 7, 9}, Before: before, BeforeOf: []uint16{0, 2}})
+	e.Chunk(sampleTable, 3, &storage.Chunk{Op: storage.OpUpdate, Logged: true, Rows: rows, Keys: keys, Ord: []uint32{11, 13, 17}, Before: rows, BeforeOf: []uint16{2, 0, 1}})
+	e.Chunk(sampleTable, 1, &storage.Chunk{Op: storage.OpDelete, Logged: true, Keys: keys, Ord: []uint32{18, 19, 20}, Before: before, BeforeOf: []uint16{0, 1}})
+	e.File(&SideFile{Table: 16384, Shard: 2, Rows: 1 << 20, Size: 12345, Name: "00000001.seg"})
+	e.LogFile(&SideFile{Table: 16384, Shard: 2, Rows: 1 << 20, Size: 54321, Name: "00000003.seg"})
+	e.Late(sampleTable, 3, &storage.Late{Ord: []uint32{5, 11, 13}, At: []int32{1, -1, 0}, Rows: before})
+}
+
+// TestBinlogSections reads what sampleBinlog wrote.
+func TestBinlogSections(t *testing.T) {
+	e := NewEncoder()
+	sampleBinlog(e)
+	var log []string
+	err := Decode(e.Buf[Headroom:], &Visitor{
+		Marks:   func(ms []storage.Mark) error { log = append(log, fmt.Sprint("marks ", ms)); return nil },
+		LogFile: func(f *SideFile) error { log = append(log, fmt.Sprintf("log file %+v", *f)); return nil },
+		Want:    func(uint32, int, uint64) *catalog.Table { return sampleTable },
+		Chunk: func(_ uint32, _ int, c *storage.Chunk) error {
+			n := 0
+			if c.Before != nil {
+				n = c.Before.N
+			}
+			log = append(log, fmt.Sprint("chunk ", c.Op, " ", c.Logged, c.Ord, c.BeforeOf, n))
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = DecodeLate(e.Buf[Headroom:], func(uint32, int) *catalog.Table { return sampleTable }, func(table uint32, shard int, l *storage.Late) {
+		log = append(log, fmt.Sprint("late ", table, " ", shard, l.Ord, l.At, l.Rows.N, " ", l.Rows.Cols[0].Datum(1).I))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"marks [{16384 101 0} {7 102 300}]",
+		"chunk 0 true [1 2 3] [] 0", "chunk 1 true [5 7 9] [0 2] 2", "chunk 2 true [11 13 17] [2 0 1] 3", "chunk 3 true [18 19 20] [0 1] 2",
+		"log file {Table:16384 Shard:2 Rows:1048576 Size:54321 Name:00000003.seg Deletes:}",
+		"late 16384 3 [5 11 13] [1 -1 0] 2 2",
+	}
+	if fmt.Sprint(log) != fmt.Sprint(want) {
+		t.Errorf("got  %q\nwant %q", log, want)
+	}
+}
+
 func countAll() *Visitor {
 	return &Visitor{
 		Want:  func(uint32, int, uint64) *catalog.Table { return sampleTable },
@@ -133,17 +187,27 @@ func TestRecord(t *testing.T) {
 }
 
 // TestRecordGarbage cuts and damages a record everywhere: an error, never a panic.
-func TestRecordGarbage(t *testing.T) {
+func TestRecordGarbage(*testing.T) {
+	for _, f := range []func(*Encoder){sample, sampleBinlog} {
+		garbage(f)
+	}
+}
+
+func garbage(sample func(*Encoder)) {
 	e := NewEncoder()
 	sample(e)
-	e.Notes([]KV{{[]byte("sub/1"), []byte{1, 2}}, {[]byte("old"), nil}})
+	late := func(b []byte) {
+		_ = DecodeLate(b, func(uint32, int) *catalog.Table { return sampleTable }, func(uint32, int, *storage.Late) {})
+	}
 	b := e.Buf[Headroom:]
 	for i := range b {
 		_ = Decode(b[:i], countAll())
+		late(b[:i])
 		for _, x := range []byte{1, 0x80, 0xff} {
 			bad := append([]byte(nil), b...)
 			bad[i] ^= x
 			_ = Decode(bad, countAll())
+			late(bad)
 		}
 	}
 }
