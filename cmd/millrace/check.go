@@ -36,7 +36,7 @@ func (c *checkCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d tables, %d segments of %d rows and %s, %d log records\n", got.Tables, got.Segments, got.Rows, megabytes(got.Bytes), got.Records)
+	fmt.Printf("%d tables, %d segments of %d rows and %s, %d log records\n", got.Tables, got.Segments, got.Rows, size(got.Bytes), got.Records)
 	if got.Torn > 0 {
 		fmt.Printf("%d bytes of an unfinished record at the log's end: the next start cuts them off\n", got.Torn)
 	}

@@ -48,7 +48,7 @@ func (c *inspectCmd) Run() error {
 			continue
 		}
 		found = true
-		fmt.Fprintf(w, "%s\t%s\t%d rows\t%d files, %d settled\n", name, megabytes(t.Bytes), t.Rows, t.Files, t.Settled)
+		fmt.Fprintf(w, "%s\t%s\t%d rows\t%d files, %d settled\n", name, size(t.Bytes), t.Rows, t.Files, t.Settled)
 		rest := t.Bytes
 		for i, u := range t.Columns {
 			if c.Table == "" && (i >= 10 || u.Bytes*100 < t.Bytes) {
@@ -59,9 +59,9 @@ func (c *inspectCmd) Run() error {
 				name = fmt.Sprintf("column %d", u.Column.ID)
 			}
 			if u.Raw > 0 {
-				raw = "of " + megabytes(u.Raw)
+				raw = "of " + size(u.Raw)
 			}
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%.2f bytes a row\n", name, megabytes(u.Bytes), u.Form, raw, float64(u.Bytes)/float64(max(u.Rows, 1)))
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%.2f bytes a row\n", name, size(u.Bytes), u.Form, raw, float64(u.Bytes)/float64(max(u.Rows, 1)))
 			rest -= u.Bytes
 		}
 		for _, x := range []struct {
@@ -69,12 +69,12 @@ func (c *inspectCmd) Run() error {
 			bytes int64
 		}{{"(key index)", t.KeyIndex}, {"(samples)", t.Sample}, {"(footers)", t.Frame}, {"(deletes)", t.Deletes}} {
 			if x.bytes > 0 {
-				fmt.Fprintf(w, "  %s\t%s\n", x.name, megabytes(x.bytes))
+				fmt.Fprintf(w, "  %s\t%s\n", x.name, size(x.bytes))
 				rest -= x.bytes
 			}
 		}
 		if rest > 0 && c.Table == "" {
-			fmt.Fprintf(w, "  (other columns)\t%s\n", megabytes(rest))
+			fmt.Fprintf(w, "  (other columns)\t%s\n", size(rest))
 		}
 	}
 	if err := w.Flush(); err != nil {
@@ -86,4 +86,9 @@ func (c *inspectCmd) Run() error {
 	return nil
 }
 
-func megabytes(n int64) string { return fmt.Sprintf("%.2f MB", float64(n)/1e6) }
+func size(n int64) string {
+	if n < 1e6 {
+		return fmt.Sprintf("%.2f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%.2f MB", float64(n)/1e6)
+}
