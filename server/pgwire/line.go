@@ -57,9 +57,9 @@ const (
 	// A line leaves the poller after Config.Alone commands, lineAlone by default. The
 	// number doubles up to lineAloneMax whenever that was not worth it, that is when
 	// less than lineWorth commands followed.
-	lineAlone    = 32
-	lineAloneMax = 8192
-	lineWorth    = 512
+	lineAlone    = 16
+	lineAloneMax = 1024
+	lineWorth    = 24
 	// lineYield is after how many commands other goroutines get their turn.
 	lineYield = 32
 )

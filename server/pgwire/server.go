@@ -32,7 +32,7 @@ type Config struct {
 	DrainTimeout time.Duration
 	// Alone is how many commands in a row a client without TLS must have had the
 	// server to itself before its connection waits for the next in the kernel, not in
-	// the runtime's poller; 0 means 32, below 0 never.
+	// the runtime's poller; 0 means 16, below 0 never.
 	Alone int
 	Log   *slog.Logger
 }

@@ -25,8 +25,13 @@ type snapshot struct {
 	newest bool
 
 	mu     sync.Mutex
-	rels   map[relationOf]*relation
+	rels   []openRelation // few: a look-up should not make a map
 	closed bool
+}
+
+type openRelation struct {
+	id relationOf
+	r  *relation
 }
 
 // CSN implements storage.Snapshot.
@@ -43,17 +48,16 @@ func (n *snapshot) Relation(t *catalog.Table) (storage.Relation, error) {
 		return nil, sqlstate.Errorf(sqlstate.InternalError, "snapshot is closed")
 	}
 	id := relationOf{tabletsOf{t.OID, t.IsBinlog}, t.Markers}
-	if r := n.rels[id]; r != nil {
-		return r, nil
+	for i := range n.rels {
+		if n.rels[i].id == id {
+			return n.rels[i].r, nil
+		}
 	}
 	r, err := n.relation(t)
 	if err != nil {
 		return nil, err
 	}
-	if n.rels == nil {
-		n.rels = map[relationOf]*relation{}
-	}
-	n.rels[id] = r
+	n.rels = append(n.rels, openRelation{id, r})
 	return r, nil
 }
 
@@ -122,8 +126,8 @@ func (n *snapshot) Close() {
 		return
 	}
 	n.closed = true
-	for _, r := range n.rels {
-		r.close()
+	for _, o := range n.rels {
+		o.r.close()
 	}
 	n.rels = nil
 	if n.tx != nil {
