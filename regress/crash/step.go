@@ -125,7 +125,10 @@ func (t *tx) switchBinlog(tab *catalog.Table) error {
 	if tab.KeepsBinlog() {
 		delete(n.Props, "binlog.level")
 	} else {
-		n.Props = map[string]string{"binlog.level": "replica", laterProp: "1"}
+		if n.Props == nil {
+			n.Props = map[string]string{}
+		}
+		n.Props["binlog.level"], n.Props[laterProp] = "replica", "1"
 	}
 	return t.ddl(&catalog.Delta{Tables: map[uint32]*catalog.Table{tab.OID: &n}})
 }
