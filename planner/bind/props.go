@@ -60,14 +60,11 @@ func SetProp(t *catalog.Table, name, value string, settings map[string]string) e
 		case "column":
 			value = "column"
 		case "row":
-			value = catalog.OrientationRow
+			return sqlstate.Unsupported("orientation 'row'")
 		case "row,column", "column,row":
-			value = catalog.OrientationHybrid
+			return sqlstate.Unsupported("orientation 'row,column'")
 		default:
 			return badValue(name, value, "Available values: column, row, row,column.")
-		}
-		if value != catalog.OrientationColumn && len(t.PK) == 0 {
-			return sqlstate.Errorf(sqlstate.InvalidTableDefinition, "a table of orientation \"%s\" must have a primary key", value)
 		}
 	case "distribution_key":
 		cols, err := propColumns(t, canon, value)
