@@ -177,10 +177,12 @@ func (s *Supervisor) run(ctx context.Context, sub *catalog.Subscription, st *ing
 		var lost *ingest.Lost
 		if errors.As(err, &stop) || errors.As(err, &lost) {
 			s.log.Error("subscription stopped", "subscription", sub.Name, "reason", err)
-			st.SetState(ingest.StateStopped, err.Error())
+			// Who reads that it has stopped may act on it at once: the catalog comes first,
+			// and the state is shown by whoever sees that it changed.
 			if s.disable(ctx, sub, err.Error()) {
 				return
 			}
+			st.SetState(ingest.StateStopped, err.Error())
 		} else {
 			s.log.Warn("subscription failed, and will be tried again", "subscription", sub.Name, "err", err, "pause", pause)
 			st.SetState(ingest.StateRetrying, err.Error())
