@@ -84,7 +84,8 @@ type Relation interface {
 	// Bounds encloses all values of a column by ordinal that the snapshot sees;
 	// NULLs when there are none or they are not kept.
 	Bounds(col int) (min, max types.Datum)
-	// RowCount is exact when exact is true, else an upper bound.
+	// RowCount is exact when exact is true, else an upper bound of what column tablets
+	// have, or an estimate for row tablets, which is 0 for an empty table alone.
 	RowCount() (rows int64, exact bool)
 	// Get looks rows up by full key (primary key columns in key order, or row_id):
 	// found rows are appended to out (columns cols, ordinals or hidden), and the

@@ -49,7 +49,7 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 		}
 		follow(v, t, d)
 	}
-	if t.Shards != old.Shards || t.Group != old.Group {
+	if t.Shards != old.Shards || t.Group != old.Group || t.StoresRows() != old.StoresRows() || t.StoresColumns() != old.StoresColumns() {
 		// The table is this transaction's own: its private tablets are made anew.
 		if err := place(env, t, d); err != nil {
 			return err
@@ -384,6 +384,12 @@ var layoutProps = map[string]bool{"orientation": true, "distribution_key": true,
 
 func setProperty(env *Env, t *catalog.Table, key, val string) error {
 	key = strings.ToLower(key)
+	if key == "orientation" && strings.ReplaceAll(strings.ToLower(val), " ", "") == t.Orientation() {
+		return nil
+	}
+	if layoutProps[key] && t.StoresRows() && key != "orientation" && env.Store.Catalog().Table(t.OID) != nil {
+		return sqlstate.Unsupported("changing property \"%s\" of a table of orientation \"%s\"", key, t.Orientation())
+	}
 	if layoutProps[key] && env.hasRows(t) {
 		return sqlstate.Unsupported("changing property \"%s\" of a table that has rows", key)
 	}
@@ -402,11 +408,6 @@ func setProperty(env *Env, t *catalog.Table, key, val string) error {
 		return out, desc, nil
 	}
 	switch key {
-	case "orientation":
-		// The binder has checked the value; the catalog keeps one spelling.
-		if val = strings.ToLower(strings.ReplaceAll(val, " ", "")); val == "column,row" {
-			val = catalog.OrientationHybrid
-		}
 	case "distribution_key":
 		cols, _, err := columns()
 		if err != nil {
@@ -427,7 +428,7 @@ func setProperty(env *Env, t *catalog.Table, key, val string) error {
 		for i, c := range cols {
 			t.Clustering = append(t.Clustering, catalog.SortColumn{Ordinal: c, Desc: desc[i]})
 		}
-	case "shard_count", "table_group":
+	case "shard_count", "table_group", "orientation":
 		if env.Store.Catalog().Table(t.OID) != nil {
 			return sqlstate.Unsupported("changing property \"%s\" after the transaction that created the table", key)
 		}

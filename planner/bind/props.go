@@ -60,11 +60,14 @@ func SetProp(t *catalog.Table, name, value string, settings map[string]string) e
 		case "column":
 			value = "column"
 		case "row":
-			return sqlstate.Unsupported("orientation 'row'")
+			value = catalog.OrientationRow
 		case "row,column", "column,row":
-			return sqlstate.Unsupported("orientation 'row,column'")
+			value = catalog.OrientationHybrid
 		default:
 			return badValue(name, value, "Available values: column, row, row,column.")
+		}
+		if value != catalog.OrientationColumn && len(t.PK) == 0 {
+			return sqlstate.Errorf(sqlstate.InvalidTableDefinition, "a table of orientation \"%s\" must have a primary key", value)
 		}
 	case "distribution_key":
 		cols, err := propColumns(t, canon, value)

@@ -79,9 +79,8 @@ func (t *tx) ddl(d *catalog.Delta) error {
 	return t.x.Change(bg, d)
 }
 
-// orientations are those of tables with a key. Row and hybrid tables join them when
-// they are open to users again (docs/TODO.md).
-var orientations = []string{catalog.OrientationColumn}
+// orientations are those of tables with a key, hybrid ones more often.
+var orientations = []string{catalog.OrientationColumn, catalog.OrientationRow, catalog.OrientationHybrid, catalog.OrientationHybrid}
 
 func (t *tx) create() error {
 	t.w.seq++

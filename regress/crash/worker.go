@@ -129,7 +129,7 @@ func (w *worker) readSnapshot(n storage.Snapshot, published bool) (state, error)
 		if err != nil {
 			return nil, err
 		}
-		if rows, exact := r.RowCount(); exact && int(rows) != len(m.rows) || int(rows) < len(m.rows) {
+		if rows, exact := r.RowCount(); exact && int(rows) != len(m.rows) || t.StoresColumns() && int(rows) < len(m.rows) || rows == 0 && len(m.rows) > 0 {
 			return nil, fmt.Errorf("table %s: %d rows, RowCount says %d", t.Name, len(m.rows), rows)
 		}
 		if t.KeepsBinlog() && published {

@@ -33,6 +33,8 @@ var variants = map[string]string{
 	"no_passes": "SET millrace.passes_off = 'fold_constants,factor_or,simplify_outer_joins,push_filter,order_joins,push_filter_again,push_filter_to_scan,prune_columns,top_n,runtime_filters'",
 	"batch_3":   "SET millrace.batch_size = 3",
 	"spill":     "SET millrace.force_spill = on",
+	"row":       "",
+	"hybrid":    "",
 }
 
 // orientations are the variants whose tables with a primary key are stored by row.

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -53,4 +54,32 @@ func TestTableGroups(t *testing.T) {
 	exec(t, s, "DROP TABLE a, c")
 	exec(t, s, "CALL hg_drop_table_group('g5')")
 	want(0, "SELECT count(*) FROM hologres.hg_table_group_properties WHERE tablegroup_name = 'g5'")
+}
+
+// TestOrientation: it is set where the table is made, and rows are found in each.
+func TestOrientation(t *testing.T) {
+	s := session(t, open(t))
+	exec(t, s, "CREATE TABLE r (k int PRIMARY KEY, v text) WITH (orientation = 'row')")
+	exec(t, s, "BEGIN; CREATE TABLE h (k int PRIMARY KEY, v text); CALL set_table_property('h', 'orientation', 'row,column');"+
+		"INSERT INTO h VALUES (-1, 'own'); COMMIT")
+	exec(t, s, "CREATE TABLE c (k int PRIMARY KEY, v text)")
+	for _, name := range []string{"r", "h", "c"} {
+		exec(t, s, "INSERT INTO "+name+" SELECT g, 'v' || g FROM generate_series(1, 500) g ON CONFLICT (k) DO UPDATE SET v = excluded.v")
+		exec(t, s, "UPDATE "+name+" SET v = 'x' WHERE k % 5 = 0; DELETE FROM "+name+" WHERE k % 50 = 1")
+		for sql, want := range map[string]int64{
+			"SELECT count(*) FROM %s WHERE k > 0": 490, "SELECT count(*) FROM %s WHERE v = 'x'": 100,
+			"SELECT count(*) FROM %s WHERE k = 77": 1, "SELECT count(*) FROM %s WHERE k = 51": 0, "SELECT sum(k) FROM %s WHERE k BETWEEN 10 AND 20": 165,
+		} {
+			sql = strings.Replace(sql, "%s", name, 1)
+			if got := exec(t, s, sql).value(); got != want {
+				t.Errorf("%s: %d, want %d", sql, got, want)
+			}
+		}
+	}
+	exec(t, s, "CALL set_table_property('c', 'orientation', 'column')")
+	for _, sql := range []string{"CALL set_table_property('c', 'orientation', 'row')", "CALL set_table_property('r', 'distribution_key', 'k')"} {
+		if err := s.Simple(context.Background(), sql, &sink{}); sqlstate.CodeOf(err) != sqlstate.FeatureNotSupported {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
 }
