@@ -13,8 +13,6 @@ import (
 // Prefix begins the keys of all rows.
 const Prefix = 'r'
 
-const prefixLen = 1 + 4 + 2
-
 // TablePrefix begins the keys of a table's rows.
 func TablePrefix(oid uint32) []byte {
 	return binary.BigEndian.AppendUint32([]byte{Prefix}, oid)

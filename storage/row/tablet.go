@@ -108,17 +108,6 @@ func (t *Tablet) newest(key []byte) *entry {
 	return t.old[string(key)]
 }
 
-// find is the newest row of a key, whether or not anyone may see it yet.
-func (t *Tablet) find(key []byte) (state, error) {
-	t.mu.Lock()
-	e := t.pending(key)
-	t.mu.Unlock()
-	if e != nil {
-		return e.state(), nil
-	}
-	return t.stored(t.cfg.DB, key)
-}
-
 // stored is a key's row in Pebble, copied.
 func (t *Tablet) stored(r pebble.Reader, key []byte) (state, error) {
 	from := t.from.Load()

@@ -38,7 +38,7 @@ func (s *schema) appendValue(dst []byte, cols []*vec.Vec, i int) []byte {
 		last = id
 		v := cols[o]
 		if v.IsNull(i) {
-			dst = binary.AppendUvarint(dst, tag|kindNull)
+			dst = binary.AppendUvarint(dst, tag) // kindNull is 0
 			continue
 		}
 		src, k := v.Source(), v.Index(i)
