@@ -85,6 +85,13 @@ func (m *Mem) Stop() {
 	m.mu.Unlock()
 }
 
+// Crashed says whether the disk is gone, so that what is still open on it must fail.
+func (m *Mem) Crashed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.crashed
+}
+
 // Undead lets operations on names with this prefix go on after the crash, without
 // effect on what Crash finds, and has the crash keep changes of such directories
 // in their order: for code that bears no dead disk and relies on a journal.
