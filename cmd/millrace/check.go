@@ -1,13 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
-	"github.com/millrace/millrace/storage/blob"
 	"github.com/millrace/millrace/storage/tablet"
 )
 
@@ -18,13 +13,7 @@ type checkCmd struct {
 // Run reads every byte of a data directory that no server uses, and fails when
 // something in it is damaged.
 func (c *checkCmd) Run() error {
-	path := filepath.Join(c.DataDir, "store")
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is no data directory: it has no store", c.DataDir)
-	} else if err != nil {
-		return err
-	}
-	dir, err := blob.OpenLocal(path)
+	dir, err := openStore(c.DataDir)
 	if err != nil {
 		return err
 	}
@@ -36,7 +25,7 @@ func (c *checkCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d tables, %d segments of %d rows and %s, %d log records\n", got.Tables, got.Segments, got.Rows, size(got.Bytes), got.Records)
+	fmt.Printf("%d segments of %d rows and %s, %d log records\n", got.Segments, got.Rows, size(got.Bytes), got.Records)
 	if got.Torn > 0 {
 		fmt.Printf("%d bytes of an unfinished record at the log's end: the next start cuts them off\n", got.Torn)
 	}

@@ -20,13 +20,7 @@ type inspectCmd struct {
 // Run prints where the bytes of the tables' files are. It only reads, and the
 // server may be running.
 func (c *inspectCmd) Run() error {
-	path := filepath.Join(c.DataDir, "store")
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is no data directory: it has no store", c.DataDir)
-	} else if err != nil {
-		return err
-	}
-	dir, err := blob.OpenLocal(path)
+	dir, err := openStore(c.DataDir)
 	if err != nil {
 		return err
 	}
@@ -81,7 +75,7 @@ func (c *inspectCmd) Run() error {
 		return err
 	}
 	if c.Table != "" && !found {
-		return fmt.Errorf("no table %q has files in %s", c.Table, path)
+		return fmt.Errorf("no table %q has files in %s", c.Table, filepath.Join(c.DataDir, "store"))
 	}
 	return nil
 }
@@ -91,4 +85,15 @@ func size(n int64) string {
 		return fmt.Sprintf("%.2f kB", float64(n)/1e3)
 	}
 	return fmt.Sprintf("%.2f MB", float64(n)/1e6)
+}
+
+// openStore is the files of a data directory that there is already.
+func openStore(dataDir string) (*blob.Local, error) {
+	path := filepath.Join(dataDir, "store")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is no data directory: it has no store", dataDir)
+	} else if err != nil {
+		return nil, err
+	}
+	return blob.OpenLocal(path)
 }

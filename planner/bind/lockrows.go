@@ -111,15 +111,7 @@ func (s *selection) buildLocked(node plan.Node, l *plan.LockRows, lim limits) (*
 		if t.hidden {
 			continue
 		}
-		var col plan.Column
-		if c, ok := t.e.(*expr.Column); ok && !used[c.ID] && b.cols[c.ID] != nil && b.cols[c.ID].q == q {
-			used[c.ID] = true
-			col = b.cols[c.ID].col
-			col.Name = t.name
-		} else {
-			col = b.column(q, t.name, t.e.Type(), inputCol)
-			b.shape(q, col.ID, t.e)
-		}
+		col := b.outputColumn(q, t.name, t.e, used)
 		if c, ok := t.e.(*expr.Column); ok && b.cols[c.ID] != nil {
 			col.Table, col.Attr = b.cols[c.ID].col.Table, b.cols[c.ID].col.Attr
 		}

@@ -314,15 +314,7 @@ func (s *selection) build(node plan.Node, having expr.Expr, lim limits) (*result
 	cols := make([]plan.Column, len(s.targets))
 	visible := 0
 	for i, t := range s.targets {
-		var col plan.Column
-		if c, ok := t.e.(*expr.Column); ok && !used[c.ID] && b.cols[c.ID] != nil && b.cols[c.ID].q == q {
-			used[c.ID] = true
-			col = b.cols[c.ID].col
-			col.Name = t.name
-		} else {
-			col = b.column(q, t.name, t.e.Type(), inputCol)
-			b.shape(q, col.ID, t.e)
-		}
+		col := b.outputColumn(q, t.name, t.e, used)
 		col.Table, col.Attr = origin[i].Table, origin[i].Attr
 		cols[i] = col
 		p.Exprs = append(p.Exprs, plan.Projection{Col: col, Expr: t.e})
@@ -410,4 +402,18 @@ func projectSets(node plan.Node, calls []*setCall) plan.Node {
 		}
 	}
 	return node
+}
+
+// outputColumn is the column that a select list makes of e: the query's own column
+// under its name the first time, else a new one. used has those that were taken.
+func (b *binder) outputColumn(q *query, name string, e expr.Expr, used map[int]bool) plan.Column {
+	if c, ok := e.(*expr.Column); ok && !used[c.ID] && b.cols[c.ID] != nil && b.cols[c.ID].q == q {
+		used[c.ID] = true
+		col := b.cols[c.ID].col
+		col.Name = name
+		return col
+	}
+	col := b.column(q, name, e.Type(), inputCol)
+	b.shape(q, col.ID, e)
+	return col
 }

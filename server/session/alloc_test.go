@@ -142,3 +142,21 @@ func TestAllocs(t *testing.T) {
 		}
 	}
 }
+
+// expect makes checks of a session: that a query's last row begins with a number, and
+// that a statement fails with a code.
+func expect(t *testing.T, s pgwire.Session) (want func(n int64, sql string), refused func(code sqlstate.Code, sql string)) {
+	want = func(n int64, sql string) {
+		t.Helper()
+		if got := exec(t, s, sql).value(); got != n {
+			t.Errorf("%s: %d, want %d", sql, got, n)
+		}
+	}
+	refused = func(code sqlstate.Code, sql string) {
+		t.Helper()
+		if err := s.Simple(context.Background(), sql, &sink{}); sqlstate.CodeOf(err) != code {
+			t.Errorf("%s: %v, want %s", sql, err, code)
+		}
+	}
+	return want, refused
+}

@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -10,18 +9,7 @@ import (
 // TestBinlogCursors: Hologres' functions about places in a binlog, and slots.
 func TestBinlogCursors(t *testing.T) {
 	s := session(t, open(t))
-	want := func(n int64, sql string) {
-		t.Helper()
-		if got := exec(t, s, sql).value(); got != n {
-			t.Errorf("%s: %d, want %d", sql, got, n)
-		}
-	}
-	refused := func(code sqlstate.Code, sql string) {
-		t.Helper()
-		if err := s.Simple(context.Background(), sql, &sink{}); sqlstate.CodeOf(err) != code {
-			t.Errorf("%s: %v, want %s", sql, err, code)
-		}
-	}
+	want, refused := expect(t, s)
 	exec(t, s, "CREATE TABLE l (k int PRIMARY KEY, v text) WITH (binlog_level = 'replica')")
 	exec(t, s, "CREATE TABLE n (k int)")
 	want(0, "SELECT hg_binlog_lsn FROM hg_get_binlog_cursor('l', 'LATEST', 0)")

@@ -12,18 +12,7 @@ import (
 // their key, and look-ups find them there.
 func TestTableGroups(t *testing.T) {
 	s := session(t, open(t))
-	want := func(n int64, sql string) {
-		t.Helper()
-		if got := exec(t, s, sql).value(); got != n {
-			t.Errorf("%s: %d, want %d", sql, got, n)
-		}
-	}
-	refused := func(code sqlstate.Code, sql string) {
-		t.Helper()
-		if err := s.Simple(context.Background(), sql, &sink{}); sqlstate.CodeOf(err) != code {
-			t.Errorf("%s: %v, want %s", sql, err, code)
-		}
-	}
+	want, refused := expect(t, s)
 	exec(t, s, "CREATE TABLE byDefault (k int PRIMARY KEY, v text)")
 	exec(t, s, "INSERT INTO byDefault SELECT g, 'v' FROM generate_series(1, 1000) g")
 	want(2, "SELECT count(DISTINCT hg_shard_id) FROM byDefault") // one a worker

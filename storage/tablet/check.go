@@ -18,8 +18,8 @@ import (
 
 // Checked is what Check has read.
 type Checked struct {
-	Tables, Segments, Records int
-	Rows, Bytes               int64
+	Segments, Records int
+	Rows, Bytes       int64
 	// Torn is the length of an unfinished record at the log's end, which a start of
 	// the server cuts off: no acknowledged commit is in it.
 	Torn int64
@@ -87,9 +87,6 @@ func (c *Checked) tablets(data blob.Dir, state manifestState, named map[string]b
 	for id, st := range state {
 		if st.gen == dropped {
 			continue
-		}
-		if !id.log {
-			c.Tables++
 		}
 		for _, sh := range st.shards {
 			if sh.Deletes != "" {
