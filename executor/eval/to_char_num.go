@@ -403,6 +403,37 @@ func (t *numTemplate) appendRoman(dst []byte, n int64) []byte {
 	return append(dst, s...)
 }
 
+// romanValue is the integer that RN shows, 0 for a float that is none.
+func romanValue(c *Call, i int, f64 func(c *Call, i int) float64) (int64, error) {
+	var v int64
+	switch c.Args[0].T.OID {
+	case types.NumericOID:
+		b := c.Bytes(0, i)
+		switch {
+		case types.NumericIsNaN(b):
+			return 0, sqlstate.Errorf(sqlstate.FeatureNotSupported, "cannot convert NaN to integer")
+		case types.NumericIsInf(b):
+			return 0, sqlstate.Errorf(sqlstate.FeatureNotSupported, "cannot convert infinity to integer")
+		}
+		var ok bool
+		if v, ok = types.NumericToInt64(b); !ok {
+			return 0, outOfRange[int32]()
+		}
+	case types.Int8OID:
+		v = c.I64(0, i)
+	default:
+		f := math.RoundToEven(f64(c, i))
+		if !(f >= math.MinInt32 && f <= math.MaxInt32) {
+			return 0, nil
+		}
+		v = int64(f)
+	}
+	if v != int64(int32(v)) {
+		return 0, outOfRange[int32]()
+	}
+	return v, nil
+}
+
 func init() {
 	char := func(digits func(c *Call, i int, t *numTemplate) (neg bool, whole, frac, special string, err error), f64 func(c *Call, i int) float64) func(*prepareContext) (Loop, error) {
 		return func(*prepareContext) (Loop, error) {
@@ -418,20 +449,11 @@ func init() {
 				}
 				switch {
 				case t.roman != 0:
-					v := math.RoundToEven(f64(c, i))
-					if c.Args[0].T.OID == types.NumericOID && math.IsNaN(v) {
-						return sqlstate.Errorf(sqlstate.FeatureNotSupported, "cannot convert NaN to integer")
+					v, err := romanValue(c, i, f64)
+					if err != nil {
+						return err
 					}
-					if n := c.Args[0]; n.T.OID == types.NumericOID && math.IsInf(v, 0) && types.NumericIsInf(c.Bytes(0, i)) {
-						return sqlstate.Errorf(sqlstate.FeatureNotSupported, "cannot convert infinity to integer")
-					}
-					if !(v >= math.MinInt32 && v <= math.MaxInt32) {
-						if c.Args[0].T.OID == types.NumericOID && !math.IsNaN(v) && !math.IsInf(v, 0) {
-							return outOfRange[int32]()
-						}
-						v = 0
-					}
-					c.End(i, t.appendRoman(c.Begin(), int64(v)))
+					c.End(i, t.appendRoman(c.Begin(), v))
 					return nil
 				case t.exp:
 					b, err := t.appendExp(c, i, f64)

@@ -78,12 +78,14 @@ func (a *argRows) passing(rows []uint32) []uint16 {
 }
 
 // wholeCall computes an aggregate over all rows of each partition: a group for
-// each partition, fed by batches over the whole task.
+// each partition, fed by batches over the whole task. Where the order of the rows
+// matters, a partition is fed once it is sorted.
 type wholeCall struct {
-	t    *windowTask
-	vals *vec.Vec // by partition
-	one  vec.Vec
-	held int64
+	argRows
+	inOrder bool
+	vals    *vec.Vec // by partition
+	one     vec.Vec
+	held    int64
 }
 
 func (t *windowTask) wholeCall(f *WindowFunc) (windowCall, error) {
@@ -93,27 +95,76 @@ func (t *windowTask) wholeCall(f *WindowFunc) (windowCall, error) {
 	}
 	n := t.end - t.first
 	st.Grow(n)
-	var a argRows
-	a.init(t, f)
-	a.state = st
 	w := t.w
+	c := &wholeCall{inOrder: len(w.spec.Order) > 0 && !f.Merges}
+	c.init(t, f)
+	c.state = st
+	if c.inOrder {
+		c.vals = vec.New(f.T, 1)
+		return c, c.charge(int64(n) * 16)
+	}
 	order := w.order.Slice(w.Rows.N)
 	for p := t.first; p < t.end; p++ {
-		for _, r := range order[w.start[p]:w.start[p+1]] {
-			if err := a.add(r, uint32(p-t.first)); err != nil {
-				return nil, err
-			}
+		if err := c.addAll(order[w.start[p]:w.start[p+1]], uint32(p-t.first)); err != nil {
+			return c, err
 		}
 	}
-	if err := a.flush(); err != nil {
-		return nil, err
-	}
-	c := &wholeCall{t: t, vals: vec.New(f.T, n), held: st.Bytes() + int64(n)*16}
-	if err := w.acct.Reserve(c.held); err != nil {
-		c.held = 0
+	if err := c.flush(); err != nil {
 		return c, err
 	}
+	if err := c.charge(int64(n) * 16); err != nil {
+		return c, err
+	}
+	c.vals = vec.New(f.T, n)
 	return c, st.Result(numbers(nil, n), c.vals)
+}
+
+func (c *wholeCall) addAll(rows []uint32, group uint32) error {
+	for _, r := range rows {
+		if err := c.add(r, group); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// charge accounts for the states, and more.
+func (c *wholeCall) charge(more int64) error {
+	if b := c.state.Bytes() + more; b > c.held {
+		if err := c.t.w.acct.Reserve(b - c.held); err != nil {
+			return err
+		}
+		c.held = b
+	}
+	return nil
+}
+
+func (c *wholeCall) free() { c.t.w.acct.Release(c.held) }
+
+func (c *wholeCall) values(out *vec.Vec) error {
+	at := c.t.part
+	if c.inOrder {
+		group := uint32(c.t.part)
+		if err := c.addAll(c.t.idx, group); err != nil {
+			return err
+		}
+		if err := c.flush(); err != nil {
+			return err
+		}
+		if err := c.charge(int64(c.t.end-c.t.first) * 16); err != nil {
+			return err
+		}
+		c.vals.Recycle(c.f.T)
+		if err := c.state.Result([]uint32{group}, c.vals); err != nil {
+			return err
+		}
+		at = 0
+	}
+	c.one.Recycle(out.T)
+	c.one.AppendDatum(c.vals.Datum(at))
+	c.one.Form, c.one.N = vec.Const, c.t.n
+	out.Copy(&c.one, nil, c.t.n)
+	return nil
 }
 
 // numbers is 0..n-1.
@@ -123,16 +174,6 @@ func numbers(s []uint32, n int) []uint32 {
 		s[i] = uint32(i)
 	}
 	return s
-}
-
-func (c *wholeCall) free() { c.t.w.acct.Release(c.held) }
-
-func (c *wholeCall) values(out *vec.Vec) error {
-	c.one.Recycle(out.T)
-	c.one.AppendDatum(c.vals.Datum(c.t.part))
-	c.one.Form, c.one.N = vec.Const, c.t.n
-	out.Copy(&c.one, nil, c.t.n)
-	return nil
 }
 
 // prefixCall computes an aggregate over frames that begin with the partition: one
