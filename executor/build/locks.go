@@ -20,6 +20,8 @@ func locks(n plan.Node, countLater bool) bool {
 		return len(n.Returning) > 0 || !countLater
 	case *plan.Delete:
 		return len(n.Returning) > 0 || !countLater
+	case *plan.Merge:
+		return true
 	}
 	return false
 }

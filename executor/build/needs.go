@@ -42,7 +42,7 @@ func refs(n plan.Node) map[int]bool {
 		if len(n.On) == 0 {
 			all(n.Input)
 		}
-	case *plan.Insert, *plan.Update, *plan.Delete, *plan.LockRows:
+	case *plan.Insert, *plan.Update, *plan.Delete, *plan.Merge, *plan.LockRows:
 		all(n.Children()[0])
 	}
 	return ids

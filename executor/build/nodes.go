@@ -131,6 +131,8 @@ func (b *builder) bare(n plan.Node) (*chain, error) {
 		return b.update(n)
 	case *plan.Delete:
 		return b.delete(n)
+	case *plan.Merge:
+		return b.merge(n)
 	case *plan.LockRows:
 		return b.lockRows(n)
 	}

@@ -57,7 +57,7 @@ func (q *Query) Large() bool { return q.large }
 
 func isWrite(n plan.Node) bool {
 	switch n.(type) {
-	case *plan.Insert, *plan.Update, *plan.Delete:
+	case *plan.Insert, *plan.Update, *plan.Delete, *plan.Merge:
 		return true
 	}
 	return false

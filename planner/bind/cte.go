@@ -109,6 +109,8 @@ func (q *query) modifyingCTE(x *cte) error {
 		node, cols, err = b.update(s.UpdateStmt, q)
 	case *pg.Node_DeleteStmt:
 		node, cols, err = b.delete(s.DeleteStmt, q)
+	case *pg.Node_MergeStmt:
+		return b.errf(x.node.Location, sqlstate.FeatureNotSupported, "MERGE not supported in WITH query")
 	default:
 		return b.unsupported(x.node.Location, "this statement in WITH")
 	}

@@ -59,6 +59,7 @@ var (
 	clauseValues    = everywhere("VALUES")
 	clauseReturning = everywhere("RETURNING")
 	clauseUpdate    = everywhere("UPDATE")
+	clauseMergeWhen = everywhere("MERGE WHEN conditions")
 	clauseWindow    = clause{win: "window definitions", srf: "window definitions"}
 	clauseDefault   = clause{agg: "DEFAULT expressions", win: "DEFAULT expressions", srf: "DEFAULT expressions",
 		noColumns: "cannot use column reference in DEFAULT expression"}

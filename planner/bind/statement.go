@@ -40,6 +40,12 @@ func (b *binder) statement(st parser.Stmt) (*plan.Statement, error) {
 			return nil, err
 		}
 		return &plan.Statement{Root: n, Columns: cols, Tag: "DELETE", Writes: true}, nil
+	case *pg.Node_MergeStmt:
+		n, err := b.merge(x.MergeStmt)
+		if err != nil {
+			return nil, err
+		}
+		return &plan.Statement{Root: n, Tag: "MERGE", Writes: true}, nil
 	}
 	return b.utility(st)
 }

@@ -83,8 +83,6 @@ func (b *binder) utility(st parser.Stmt) (*plan.Statement, error) {
 			return b.ownSubscription(x.AlterOwnerStmt)
 		}
 		return nil, b.unsupported(-1, "ALTER %s ... OWNER", objectName(x.AlterOwnerStmt.ObjectType))
-	case *pg.Node_MergeStmt:
-		return nil, b.unsupported(-1, "MERGE")
 	case *pg.Node_CreateFunctionStmt:
 		return nil, b.unsupported(-1, "CREATE FUNCTION")
 	case *pg.Node_CreateSeqStmt:

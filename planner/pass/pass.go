@@ -211,6 +211,10 @@ func free(n plan.Node) colset {
 		for _, c := range x.Row {
 			made[c.ID] = true
 		}
+	case *plan.Merge:
+		for _, c := range x.Row {
+			made[c.ID] = true
+		}
 	}
 	for id := range made {
 		delete(used, id)

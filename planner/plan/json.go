@@ -87,7 +87,7 @@ func (p *printer) object(w *jsonWriter, name string, n Node) {
 		w.text("Alias", alias)
 	case *CTERef:
 		w.text("CTE Name", on)
-	case *Insert, *Update, *Delete:
+	case *Insert, *Update, *Delete, *Merge:
 		w.text("Relation Name", on)
 	}
 	if e := n.Estimate(); p.o.Costs && e != nil {

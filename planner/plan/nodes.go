@@ -18,6 +18,7 @@ func (n *Recursive) Children() []Node  { return []Node{n.Base, n.Step} }
 func (n *Insert) Children() []Node     { return []Node{n.Input} }
 func (n *Update) Children() []Node     { return []Node{n.Input} }
 func (n *Delete) Children() []Node     { return []Node{n.Input} }
+func (n *Merge) Children() []Node      { return []Node{n.Input} }
 
 func (n *Scan) WithChildren([]Node) Node         { return n }
 func (n *Values) WithChildren([]Node) Node       { return n }
@@ -37,6 +38,7 @@ func (n *Recursive) WithChildren(c []Node) Node  { m := *n; m.Base, m.Step = c[0
 func (n *Insert) WithChildren(c []Node) Node     { m := *n; m.Input = c[0]; return &m }
 func (n *Update) WithChildren(c []Node) Node     { m := *n; m.Input = c[0]; return &m }
 func (n *Delete) WithChildren(c []Node) Node     { m := *n; m.Input = c[0]; return &m }
+func (n *Merge) WithChildren(c []Node) Node      { m := *n; m.Input = c[0]; return &m }
 
 // Columns are the scan's output columns, those of Cols that Out names.
 func (n *Scan) Columns() []Column {
@@ -64,6 +66,7 @@ func (n *Project) Columns() []Column { return projected(nil, n.Exprs) }
 func (n *Insert) Columns() []Column  { return projected(nil, n.Returning) }
 func (n *Update) Columns() []Column  { return projected(nil, n.Returning) }
 func (n *Delete) Columns() []Column  { return projected(nil, n.Returning) }
+func (n *Merge) Columns() []Column   { return nil }
 
 // Columns are the input's, then the calls', then the ordinality.
 func (n *ProjectSet) Columns() []Column {

@@ -441,6 +441,44 @@ type Delete struct {
 	SelfContained bool
 }
 
+// Merge does for each row of Input what the WHEN clause says whose number, from 1,
+// Pick holds; NULL is none. Input's columns hold at least Pick and, null where nothing
+// matched, what Update has of the old row. Set is the new row over Input's columns.
+type Merge struct {
+	est
+	Table  *catalog.Table
+	Input  Node
+	Pick   Column
+	Old    []Column
+	CSN    Column
+	RowID  Column
+	Whens  []MergeWhen
+	Row    []Column // the new row, for Checks
+	Checks []Check
+}
+
+// MergeWhen is one WHEN clause. Its condition has become part of Pick.
+type MergeWhen struct {
+	Matched, Conditional bool
+	Action               MergeAction
+	Set                  []expr.Expr
+}
+
+// MergeAction is what a WHEN clause does.
+type MergeAction uint8
+
+// The actions.
+const (
+	MergeNothing MergeAction = iota
+	MergeInsert
+	MergeUpdate
+	MergeDelete
+)
+
+func (a MergeAction) String() string {
+	return [...]string{"DO NOTHING", "INSERT", "UPDATE", "DELETE"}[a]
+}
+
 // Subquery is a subquery inside an expression. Unnesting turns all of them into
 // joins.
 type Subquery struct {

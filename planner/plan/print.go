@@ -164,6 +164,8 @@ func (p *printer) title(n Node) string {
 		return "Update on " + x.Table.Name
 	case *Delete:
 		return "Delete on " + x.Table.Name
+	case *Merge:
+		return "Merge on " + x.Table.Name
 	case *LockRows:
 		return "Lock rows of " + x.Table.Name + " for " + strings.ToLower(x.Mode.String())
 	}
@@ -290,6 +292,19 @@ func (p *printer) details(n Node) []string {
 		add("Returning", p.projections(x.Returning))
 	case *Delete:
 		add("Returning", p.projections(x.Returning))
+	case *Merge:
+		for i, w := range x.Whens {
+			name := fmt.Sprintf("When %d", i+1)
+			if !w.Matched {
+				name += " Not"
+			}
+			s := w.Action.String()
+			if len(w.Set) > 0 {
+				s += " " + p.list(w.Set, ", ")
+			}
+			add(name+" Matched", s)
+		}
+		p.checks(x.Checks, add)
 	}
 	return out
 }

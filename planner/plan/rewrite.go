@@ -132,6 +132,13 @@ func MapExprs(n Node, f func(expr.Expr) expr.Expr) Node {
 		m := *x
 		m.Returning, m.Recheck = projs(x.Returning), one(x.Recheck)
 		return &m
+	case *Merge:
+		m := *x
+		m.Checks, m.Whens = checks(x.Checks), slices.Clone(x.Whens)
+		for i := range m.Whens {
+			m.Whens[i].Set = list(m.Whens[i].Set)
+		}
+		return &m
 	case *LockRows:
 		m := *x
 		m.Recheck, m.Count, m.Offset = one(x.Recheck), one(x.Count), one(x.Offset)
