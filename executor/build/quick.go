@@ -45,6 +45,8 @@ type Quick struct {
 	key   *key
 	keyAt []*eval.Program
 	found vec.Batch // the looked-up row
+	point storage.Point
+	asked bool // whether there is a point
 	idx   []uint16
 
 	values [][]*eval.Program
@@ -305,6 +307,37 @@ func (d *Quick) env(cols []plan.Column) *eval.Env {
 	return (&eval.Env{Reserve: quickSmall}).WithOrdinals(m)
 }
 
+// Points says whether RunPoint may give the rows.
+func (d *Quick) Points(s storage.Store) bool {
+	if !d.asked && d.scan != nil {
+		d.asked = true
+		if ps, ok := s.(storage.PointStore); ok {
+			d.point = ps.Point(d.scan.Table, d.scan.Ords)
+		}
+	}
+	return d.point != nil
+}
+
+// RunPoint is Run on what is published now, for a plan that holds in the catalog cat;
+// ok is false when a snapshot is needed after all.
+func (d *Quick) RunPoint(cat *catalog.Version, params []types.Datum) (out *vec.Batch, ok bool, err error) {
+	defer sched.Recover(&err)
+	if err := d.bind(params); err != nil {
+		return nil, true, err
+	}
+	some, err := d.seek()
+	if some && err == nil {
+		if ok, err = d.point.Get(cat, &d.key.batch, &d.found); !ok {
+			return nil, false, nil
+		}
+	}
+	if err != nil {
+		return nil, true, err
+	}
+	out, err = d.finish(&d.found)
+	return out, true, err
+}
+
 // Run gives the rows, lent until the next call. rel is Table's relation in the
 // snapshot to read, when there is a table.
 func (d *Quick) Run(ctx context.Context, rel storage.Relation, params []types.Datum) (out *vec.Batch, err error) {
@@ -321,6 +354,14 @@ func (d *Quick) Run(ctx context.Context, rel storage.Relation, params []types.Da
 	} else {
 		b, err = d.rows()
 	}
+	if err != nil {
+		return nil, err
+	}
+	return d.finish(b)
+}
+
+// finish runs the steps over rows that were found or made.
+func (d *Quick) finish(b *vec.Batch) (_ *vec.Batch, err error) {
 	for i := 0; i < len(d.steps) && err == nil; i++ {
 		b, err = d.steps[i].run(d, b)
 	}
@@ -361,10 +402,8 @@ func (d *Quick) with(in, b *vec.Batch) {
 	}
 }
 
-// lookup reads the row of the key, if there is one.
-func (d *Quick) lookup(ctx context.Context, rel storage.Relation) (*vec.Batch, error) {
-	old := debug.SetPanicOnFault(true)
-	defer debug.SetPanicOnFault(old)
+// seek computes the key; false when no row can have it.
+func (d *Quick) seek() (bool, error) {
 	d.found.N, d.found.Sel = 0, nil
 	for i, c := range d.found.Cols {
 		c.Recycle(d.scan.Cols[i].T)
@@ -373,11 +412,21 @@ func (d *Quick) lookup(ctx context.Context, rel storage.Relation) (*vec.Batch, e
 	for i, p := range d.keyAt {
 		v, err := p.Eval(&d.none)
 		if err != nil {
-			return nil, err
+			return false, err
 		}
 		if !d.key.put(i, v.Datum(0)) {
-			return &d.found, nil
+			return false, nil
 		}
+	}
+	return true, nil
+}
+
+// lookup reads the row of the key, if there is one.
+func (d *Quick) lookup(ctx context.Context, rel storage.Relation) (*vec.Batch, error) {
+	old := debug.SetPanicOnFault(true)
+	defer debug.SetPanicOnFault(old)
+	if ok, err := d.seek(); !ok || err != nil {
+		return &d.found, err
 	}
 	var err error
 	d.idx, err = rel.Get(ctx, &d.key.batch, d.scan.Ords, &d.found, d.idx[:0])

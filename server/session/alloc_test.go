@@ -79,6 +79,8 @@ func TestAllocs(t *testing.T) {
 	s := session(t, open(t))
 	exec(t, s, "CREATE TABLE kv (k int PRIMARY KEY, v text, n int8)")
 	exec(t, s, "INSERT INTO kv SELECT g, 'value ' || g, g FROM generate_series(1, 10000) g")
+	exec(t, s, "CREATE TABLE rows (k int PRIMARY KEY, v text, n int8) WITH (orientation = 'row')")
+	exec(t, s, "INSERT INTO rows SELECT g, 'value ' || g, g FROM generate_series(1, 10000) g")
 	ctx := context.Background()
 	for _, c := range []struct {
 		sql    string
@@ -91,6 +93,7 @@ func TestAllocs(t *testing.T) {
 		{"VALUES (1, 'x'), (2, 'y')", nil, 1},
 		{"SELECT v FROM kv WHERE k = $1", [][]byte{[]byte("4711")}, 24},
 		{"SELECT v FROM kv WHERE k = $1 AND n > 3", [][]byte{[]byte("4711")}, 24},
+		{"SELECT v, n FROM rows WHERE k = $1", [][]byte{[]byte("4711")}, 2},
 	} {
 		t.Run(c.sql, func(t *testing.T) {
 			if err := s.Parse(ctx, "", c.sql, nil); err != nil {

@@ -285,8 +285,15 @@ func (s *Session) runQuick(ctx context.Context, q *portal, out pgwire.Results) (
 	if ctx.Err() != nil {
 		return true, sched.Canceled(ctx)
 	}
+	quick := p.known.quick
+	if quick.Table() != nil && s.byItself() && quick.Points(s.eng.Store) {
+		b, ok, err := quick.RunPoint(p.cat, p.values(q.params))
+		if ok {
+			return s.sendQuick(q, b, err, out)
+		}
+	}
 	var rel storage.Relation
-	if t := p.known.quick.Table(); t != nil {
+	if t := quick.Table(); t != nil {
 		snap, err := s.snapshot(p)
 		if err != nil {
 			return true, err
@@ -299,7 +306,12 @@ func (s *Session) runQuick(ctx context.Context, q *portal, out pgwire.Results) (
 			return true, err
 		}
 	}
-	b, err := p.known.quick.Run(ctx, rel, p.values(q.params))
+	b, err := quick.Run(ctx, rel, p.values(q.params))
+	return s.sendQuick(q, b, err, out)
+}
+
+// sendQuick sends the result of a quick plan.
+func (s *Session) sendQuick(q *portal, b *vec.Batch, err error, out pgwire.Results) (done bool, _ error) {
 	if errors.Is(err, build.ErrLarge) {
 		return false, nil
 	}
@@ -316,10 +328,16 @@ func (s *Session) runQuick(ctx context.Context, q *portal, out pgwire.Results) (
 	return true, out.CommandComplete(q.tag(int64(n)))
 }
 
+// byItself says whether a statement that only reads reads what is published, and no
+// later one the same.
+func (s *Session) byItself() bool {
+	return s.txn == nil && !s.block && !s.implicit && s.lastCSN == 0 && !s.set.quick().repeatable
+}
+
 // snapshot is what a statement that only reads sees. One by itself needs no
 // transaction of the store.
 func (s *Session) snapshot(p *prepared) (storage.Snapshot, error) {
-	if s.txn == nil && !s.block && !s.implicit && s.lastCSN == 0 && !s.set.quick().repeatable {
+	if s.byItself() {
 		return s.eng.Store.Snapshot(), nil
 	}
 	s.open(s.block || s.implicit)

@@ -152,6 +152,39 @@ func (v *View) Get(ctx context.Context, keys *vec.Batch, cols []int, out *vec.Ba
 	return idx, nil
 }
 
+// Point reads single rows of a view by key. It is for one goroutine at a time.
+type Point struct {
+	v   *View
+	d   decoder
+	key []byte
+}
+
+// Point makes a reader of columns (ordinals or hidden).
+func (v *View) Point(cols []int) (*Point, error) {
+	p := &Point{v: v}
+	return p, v.decoder(&p.d, cols, nil)
+}
+
+// Get appends the row of the one selected key to out, if there is one.
+func (p *Point) Get(keys, out *vec.Batch) error {
+	p.key = p.v.AppendKey(p.key[:0], keys.Cols, keys.Row(0))
+	value, c, err := p.v.r.Get(p.key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.d.cols = out.Cols
+	if err = p.d.row(value, out.N); err == nil {
+		out.N++
+	}
+	if cerr := c.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
 // Find says for each selected key its row's commit, 0 for none.
 func (v *View) Find(keys *vec.Batch, csn []storage.CSN) error {
 	g := getters.Get().(*getter)

@@ -37,13 +37,19 @@ func (s *Store) apply(es []*wal.Entry) error {
 		s.marks.WaitApplied(last, nil)
 		s.rows.hold()
 	}
+	write := func(b *pebble.Batch) error {
+		if rows {
+			s.rows.applying.Store(uint64(last))
+		}
+		return b.Commit(pebble.NoSync)
+	}
 	b := s.db.NewBatch()
 	var size int64
 	for _, e := range es {
 		if e.CSN > last {
 			break
 		}
-		n, err := e.Tag.(*commit).apply(&b)
+		n, err := e.Tag.(*commit).apply(&b, write)
 		if err != nil {
 			return err
 		}
@@ -52,7 +58,7 @@ func (s *Store) apply(es []*wal.Entry) error {
 	if err := setCovered(b, last); err != nil {
 		return err
 	}
-	if err := b.Commit(pebble.NoSync); err != nil {
+	if err := write(b); err != nil {
 		return err
 	}
 	s.floorMu.Lock()
@@ -78,7 +84,8 @@ func (c *commit) hasRows() bool {
 }
 
 // apply adds a commit's changes to the batch, and says how many bytes of rows it had.
-func (c *commit) apply(b **pebble.Batch) (size int64, err error) {
+// A batch that has become large it commits, and goes on with another.
+func (c *commit) apply(b **pebble.Batch, write func(*pebble.Batch) error) (size int64, err error) {
 	if err := catstore.Apply(*b, c.kvs); err != nil {
 		return 0, err
 	}
@@ -101,7 +108,7 @@ func (c *commit) apply(b **pebble.Batch) (size int64, err error) {
 			return 0, err
 		}
 		if (*b).Len() > applyBytes {
-			if err := (*b).Commit(pebble.NoSync); err != nil {
+			if err := write(*b); err != nil {
 				return 0, err
 			}
 			*b = c.x.s.db.NewBatch()

@@ -2,6 +2,7 @@ package tablet
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/storage"
@@ -11,6 +12,7 @@ import (
 type history struct {
 	mu       sync.RWMutex
 	versions []versionAt // ascending
+	last     atomic.Pointer[versionAt]
 }
 
 type versionAt struct {
@@ -20,6 +22,9 @@ type versionAt struct {
 
 // at is the catalog of a snapshot at csn.
 func (h *history) at(csn storage.CSN) *catalog.Version {
+	if l := h.last.Load(); l != nil && l.csn <= csn {
+		return l.v
+	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	i := len(h.versions) - 1
@@ -39,6 +44,7 @@ func (h *history) newest() *catalog.Version {
 func (h *history) add(csn storage.CSN, v *catalog.Version) {
 	h.mu.Lock()
 	h.versions = append(h.versions, versionAt{csn, v})
+	h.last.Store(&versionAt{csn, v})
 	h.mu.Unlock()
 }
 

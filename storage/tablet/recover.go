@@ -618,6 +618,7 @@ func openPebble(dir blob.Dir, s *Store) (*pebble.DB, error) {
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		opts.Levels[i].IndexBlockSize = 4 << 20 // one level: a look-up reads one index block
 	}
 	return pebble.Open("", opts)
 }

@@ -20,6 +20,8 @@ type rowViews struct {
 	db *pebble.DB
 	// on says that there are or were tables with rows; without any, nobody pays.
 	on atomic.Bool
+	// applying is the newest commit whose rows Pebble may have, in whole or in part.
+	applying atomic.Uint64
 
 	mu      sync.Mutex
 	cur     *rowView

@@ -352,7 +352,7 @@ func (r *relation) Get(ctx context.Context, keys *vec.Batch, cols []int, out *ve
 		return idx, nil
 	}
 	if keys.Rows() == 1 {
-		return get(r.shardOfKey(keys), keys, idx)
+		return get(shardOfKey(keys, r.keyAt, len(r.shards)), keys, idx)
 	}
 	rt := newRouter(len(r.shards))
 	rt.route(pickCols(keys.Cols, r.keyAt), keys.Sel, keys.N)
@@ -367,14 +367,14 @@ func (r *relation) Get(ctx context.Context, keys *vec.Batch, cols []int, out *ve
 	return idx, nil
 }
 
-// shardOfKey is the shard of the one selected key.
-func (r *relation) shardOfKey(keys *vec.Batch) int {
+// shardOfKey is the shard, among n, of the one selected key.
+func shardOfKey(keys *vec.Batch, keyAt []int, n int) int {
 	row := keys.Row(0)
 	var h uint32
-	for _, at := range r.keyAt {
+	for _, at := range keyAt {
 		h ^= shardHash(keys.Cols[at], row)
 	}
-	return types.ShardOfHash(h, len(r.shards))
+	return types.ShardOfHash(h, n)
 }
 
 // find says for each key its row's commit, 0 for none, and which shard has it.

@@ -59,9 +59,16 @@ func kvTable(s *Store, x storage.Txn, name string, pk bool) *catalog.Table {
 
 func create(t testing.TB, s *Store, name string, pk bool) *catalog.Table {
 	t.Helper()
+	return createWith(t, s, name, pk, nil)
+}
+
+// createWith is create with properties.
+func createWith(t testing.TB, s *Store, name string, pk bool, props map[string]string) *catalog.Table {
+	t.Helper()
 	x := s.Begin(storage.TxnOptions{})
 	defer x.Rollback()
 	tab := kvTable(s, x, name, pk)
+	tab.Props = props
 	if err := x.Change(bg, &catalog.Delta{Tables: map[uint32]*catalog.Table{tab.OID: tab}, NextOID: tab.OID + 4}); err != nil {
 		t.Fatal(err)
 	}

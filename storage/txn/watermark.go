@@ -2,6 +2,7 @@ package txn
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/storage"
 )
@@ -19,6 +20,7 @@ type Watermarks struct {
 	applied   storage.CSN
 	durable   storage.CSN
 	published storage.CSN
+	seen      atomic.Uint64 // published, for those who hold no lock
 	waiters   []*pubWaiter
 	live      []liveCSN // ascending
 
@@ -47,6 +49,7 @@ func (w *Watermarks) Start(csn storage.CSN) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.appended, w.applied, w.durable, w.published = csn, csn, csn, csn
+	w.seen.Store(uint64(csn))
 }
 
 // Appended notes a commit, in commit order: it is called inside the log's append.
@@ -94,6 +97,7 @@ func (w *Watermarks) advance() {
 		if w.OnPublish != nil {
 			w.OnPublish(p)
 		}
+		w.seen.Store(uint64(p))
 	}
 	keep := w.waiters[:0]
 	for _, x := range w.waiters {
@@ -130,11 +134,7 @@ func (w *Watermarks) wait(csn storage.CSN, applied bool, stop <-chan struct{}) {
 
 // Published and Applied are the marks of those names; NewestAppended is the last
 // commit that has a number.
-func (w *Watermarks) Published() storage.CSN {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.published
-}
+func (w *Watermarks) Published() storage.CSN { return storage.CSN(w.seen.Load()) }
 
 // Applied is the newest CSN such that all up to it are stamped.
 func (w *Watermarks) Applied() storage.CSN {

@@ -1,0 +1,22 @@
+package storage
+
+import (
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// PointStore is a Store that reads single rows without a snapshot.
+type PointStore interface {
+	// Point is a reader of columns (ordinals or hidden) of a table's rows by key, nil
+	// for a table that is not stored by row.
+	Point(t *catalog.Table, cols []int) Point
+}
+
+// Point looks up rows of one table by their full key in what is published at the
+// moment of the look-up. It is for one goroutine at a time and needs no closing.
+type Point interface {
+	// Get appends the row of the one key in keys to out, as Relation.Get does. ok is
+	// false when a snapshot is needed to tell: a commit is just being published, or the
+	// newest catalog is not cat; out is of no use then.
+	Get(cat *catalog.Version, keys, out *vec.Batch) (ok bool, err error)
+}

@@ -1,0 +1,113 @@
+package tablet
+
+import (
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/blob"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// TestPoint reads rows by key beside their writers, and each row shows at least what
+// was acknowledged before and at most what a snapshot taken afterwards shows, also where
+// it is deleted.
+func TestPoint(t *testing.T) {
+	s := openMem(t, blob.NewMem())
+	defer s.Close()
+	tab := createWith(t, s, "kv", true, map[string]string{"orientation": catalog.OrientationRow})
+	const keys = 4
+	var acked [keys]atomic.Int64 // number of the last change; odd ones are upserts, even ones deletes
+	done := make(chan struct{})
+	var writers, readers sync.WaitGroup
+	for k := range keys {
+		writers.Go(func() {
+			for n := int64(1); n <= 400; n++ {
+				x := s.Begin(storage.TxnOptions{})
+				m := &storage.Mutation{Table: tab, Op: storage.OpUpsert, Rows: rowsBatch(tab, []kv{{k, strconv.FormatInt(n, 10)}})}
+				if n%2 == 0 {
+					b := vec.NewBatch([]types.T{types.Int4})
+					b.Cols[0].AppendDatum(types.NewInt(int64(k)))
+					b.N = 1
+					m = &storage.Mutation{Table: tab, Op: storage.OpDelete, Keys: b}
+				}
+				if _, err := x.Write(bg, m); err != nil {
+					t.Error(err)
+				}
+				if _, err := x.Commit(bg); err != nil {
+					t.Error(err)
+				}
+				acked[k].Store(n)
+			}
+		})
+	}
+	var told, asked atomic.Int64
+	for range 2 {
+		readers.Go(func() {
+			p := s.Point(tab, []int{1})
+			key, out := vec.NewBatch([]types.T{types.Int4}), vec.NewBatch([]types.T{types.Text})
+			key.N = 1
+			for i := 0; ; i++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				k := i % keys
+				key.Cols[0].Recycle(types.Int4)
+				key.Cols[0].AppendDatum(types.NewInt(int64(k)))
+				out.Cols[0].Recycle(types.Text)
+				out.N = 0
+				from := acked[k].Load()
+				ok, err := p.Get(s.Catalog(), key, out)
+				if err != nil {
+					t.Error(err)
+				}
+				asked.Add(1)
+				if !ok {
+					continue
+				}
+				told.Add(1)
+				n := s.Snapshot()
+				r, err := n.Relation(tab)
+				if err != nil {
+					t.Error(err)
+				}
+				later := vec.NewBatch([]types.T{types.Text})
+				if _, err := r.Get(bg, key, []int{1}, later, nil); err != nil {
+					t.Error(err)
+				}
+				n.Close()
+				to := acked[k].Load() + 1 // may be visible and not acknowledged yet
+				number := func(b *vec.Batch) int64 {
+					if b.N == 0 {
+						return 0
+					}
+					v, _ := strconv.ParseInt(b.Cols[0].Datum(0).S, 10, 64)
+					return v
+				}
+				a, b := number(out), number(later)
+				if a != 0 && (a < from || a > to) || a == 0 && from%2 == 1 && to == from || a != 0 && b != 0 && b < a {
+					t.Errorf("key %d: %d, then %d, with %d to %d acknowledged", k, a, b, from, to)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	close(done)
+	readers.Wait()
+	if told.Load() == 0 {
+		t.Errorf("all %d look-ups needed a snapshot", asked.Load())
+	}
+	if other := create(t, s, "other", true); s.Point(other, nil) != nil {
+		t.Error("a column table has a point reader")
+	}
+	ok, err := s.Point(tab, []int{1}).Get(nil, rowsBatch(tab, []kv{{1, ""}}), vec.NewBatch([]types.T{types.Text}))
+	if ok || err != nil {
+		t.Errorf("a look-up in another catalog: %v, %v", ok, err)
+	}
+}
