@@ -113,6 +113,7 @@ func Run(ctx context.Context, cfg Config, open OpenFunc) (err error) {
 
 	plan := planMemory(cfg.MemoryBytes)
 	plan.apply()
+	addProcessors()
 	governing, stopGovern := context.WithCancel(ctx)
 	var governor sync.WaitGroup
 	governor.Go(func() { plan.govern(governing) })

@@ -91,7 +91,7 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 		_ = store.Close()
 		return nil, err
 	}
-	jobs := job.NewSupervisor(store, sealer, log)
+	jobs := job.NewSupervisor(store, sealer, min(o.Workers, 4), log)
 	pool := sched.NewPool(o.Workers)
 	e := &engine{store: store, pool: pool, jobs: jobs, Engine: &session.Engine{
 		Store: store, Pool: pool, Memory: mem.NewRoot(o.MemoryBytes / 16 * 11), Spill: spill, Log: log,

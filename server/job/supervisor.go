@@ -48,11 +48,12 @@ const lookEvery = time.Second
 
 var errStopped = errors.New("stopped")
 
-// NewSupervisor makes a supervisor; Start begins its work.
-func NewSupervisor(store storage.Store, sealer *Sealer, log *slog.Logger) *Supervisor {
+// NewSupervisor makes a supervisor, whose subscriptions decode that many messages at a
+// time; Start begins its work.
+func NewSupervisor(store storage.Store, sealer *Sealer, decoders int, log *slog.Logger) *Supervisor {
 	s := &Supervisor{store: store, log: log, sealer: sealer, workers: map[uint32]*worker{}, stats: map[uint32]*ingest.Stats{}}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.env = &ingest.Env{Store: store, Log: log, Types: types.DefaultEnv,
+	s.env = &ingest.Env{Store: store, Log: log, Types: types.DefaultEnv, Decoders: decoders,
 		Secrets: func(sub *catalog.Subscription) (map[string]string, error) { return sealer.Unseal(sub.Secrets) },
 		Allowed: ddl.MayFeed, AddColumns: s.addColumns, Defaults: defaults(store)}
 	return s

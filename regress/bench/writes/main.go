@@ -580,6 +580,9 @@ func (s session) lineFile(ctx context.Context) (string, error) {
 	if err == nil {
 		err = w.Flush()
 	}
+	if err == nil {
+		err = f.Sync() // its writeback is not what is measured
+	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
