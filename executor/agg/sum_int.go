@@ -58,6 +58,10 @@ type sumInts[E int16 | int32 | int64] struct {
 func (s *sumInts[E]) Grow(n int) { s.s = extended(s.s, n) }
 
 func (s *sumInts[E]) Update(args []*vec.Vec, sel []uint16, n int, groups []uint32) error {
+	if v := args[0]; sel != nil && v.Form == vec.Flat && v.Valid == nil && s.small && len(s.s) > 1 && len(s.s) <= fewGroups {
+		s.addFewOf(vec.Values[E](v), sel, groups)
+		return nil
+	}
 	x, valid := s.col.take(args[0], sel, n)
 	if len(s.s) == 1 {
 		g := &s.s[0]
@@ -123,8 +127,26 @@ func (s *sumInts[E]) addFew(x []E, valid []uint64, groups []uint32) {
 			p.n += int64(valid[k>>6] >> (uint(k) & 63) & 1)
 		}
 	}
-	for g := range parts {
-		if p := &parts[g]; p.n > 0 {
+	s.addParts()
+}
+
+// addFewOf is addFew for selected values none of which is null.
+func (s *sumInts[E]) addFewOf(x []E, sel []uint16, groups []uint32) {
+	s.parts = grown(s.parts, len(s.s))
+	parts := s.parts
+	clear(parts)
+	groups = groups[:len(sel)]
+	for k, i := range sel {
+		p := &parts[groups[k]]
+		p.sum += int64(x[i])
+		p.n++
+	}
+	s.addParts()
+}
+
+func (s *sumInts[E]) addParts() {
+	for g := range s.parts {
+		if p := &s.parts[g]; p.n > 0 {
 			s.s[g].add(p.sum)
 			s.s[g].n += p.n
 		}

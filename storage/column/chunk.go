@@ -38,6 +38,9 @@ type chunkCol struct {
 	head  atomic.Pointer[vec.Vec]
 	arena []byte // free rest of the last buffer
 	used  uint32 // bytes used of the last buffer
+	// codes of vectors whose rows are all published, where readers have made them:
+	// see memdict.go
+	codes [chunkRows / vec.Size]atomic.Pointer[vectorCodes]
 }
 
 func newChunk(cols []types.T, capacity int) *chunk {

@@ -26,6 +26,7 @@ type memtable struct {
 	table atomic.Pointer[keyTable]
 	bytes atomic.Int64
 	dead  atomic.Int64  // rows that died
+	death atomic.Uint64 // CSN of the newest death; set before dead counts it
 	first atomic.Uint64 // CSN of the first commit, 0 when empty
 	last  atomic.Uint64 // CSN of the last
 
@@ -34,10 +35,12 @@ type memtable struct {
 
 	boundsMu sync.Mutex
 	bounds   []bounds
+
+	dicts []memDict // by column
 }
 
 func newMemtable(id uint64, sch *schema) *memtable {
-	m := &memtable{id: id, sch: sch, bounds: make([]bounds, len(sch.cols))}
+	m := &memtable{id: id, sch: sch, bounds: make([]bounds, len(sch.cols)), dicts: make([]memDict, len(sch.cols))}
 	m.dir.Store(&[]*chunk{})
 	m.table.Store(newKeyTable(16))
 	for i, t := range sch.cols {
@@ -168,6 +171,14 @@ func (m *memtable) deathOf(row uint32) uint64 {
 func (m *memtable) setDeath(row uint32, csn uint64) {
 	c, at := m.at(row)
 	atomic.StoreUint64(&c.deadRows()[at], csn)
+}
+
+// died counts a row whose death was set to csn.
+func (m *memtable) died(csn uint64) {
+	if csn > m.death.Load() {
+		m.death.Store(csn)
+	}
+	m.dead.Add(1)
 }
 
 func (m *memtable) prevOf(row uint32) uint32 {

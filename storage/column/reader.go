@@ -249,6 +249,16 @@ func (m *memCursor) column(dst *vec.Vec, c *chunk, pos, at, n int, words []uint6
 	c.cols[pos].window(dst, at, n, words)
 }
 
+// scan is column for what reads all rows: strings come as codes where that is
+// possible. Rows of an overlay may be taken back and others come in their place, so
+// that they get no codes.
+func (m *memCursor) scan(dst *vec.Vec, p *part, c *chunk, pos, at, n int, words []uint64) {
+	m.column(dst, c, pos, at, n, words)
+	if n == vec.Size && dst.T.Layout == types.LayoutView && !p.own {
+		p.mem.dicts[pos].encode(p.mem, &c.cols[pos], at/vec.Size, dst)
+	}
+}
+
 // next filters rows at..at+n of the memtable and makes the batch.
 func (m *memCursor) next(r *Reader, row, n int) int {
 	mt := r.p.mem
@@ -267,7 +277,7 @@ func (m *memCursor) next(r *Reader, row, n int) int {
 		v := k
 		if v == nil {
 			v = &m.pv
-			m.column(v, c, pos, at, n, m.pw[:])
+			m.scan(v, r.p, c, pos, at, n, m.pw[:])
 		} else {
 			v.N = n
 		}
@@ -299,7 +309,7 @@ func (m *memCursor) next(r *Reader, row, n int) int {
 			continue
 		}
 		r.out.Cols[i] = &r.wins[i]
-		m.column(&r.wins[i], c, pos, at, n, r.words[i][:])
+		m.scan(&r.wins[i], r.p, c, pos, at, n, r.words[i][:])
 	}
 	return rows
 }

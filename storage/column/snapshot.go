@@ -3,6 +3,7 @@ package column
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
@@ -281,10 +282,31 @@ func (s *Snapshot) RowCount() (rows int64, exact bool) {
 	return rows, exact
 }
 
+// Empty says whether RowCount is 0; it looks at single rows only where what is
+// counted cannot tell.
+func (s *Snapshot) Empty() bool {
+	for _, p := range s.parts {
+		switch {
+		case p.mem == nil:
+			if int(p.rows) > p.deadMask().count() {
+				return false
+			}
+		case p.hide == nil && int64(p.rows) > p.mem.dead.Load():
+			return false
+		case int64(p.rows) > p.mem.deadBelow(p.rows, uint64(p.at), p.hide):
+			return false
+		}
+	}
+	return true
+}
+
 // deadBelow counts rows below n that died at or below s, or are hidden.
 func (m *memtable) deadBelow(n uint32, s uint64, hide mask) int64 {
-	if m.dead.Load() == 0 && hide == nil {
-		return 0
+	if hide == nil {
+		// What was counted is all that died up to s, unless something died later.
+		if k := m.dead.Load(); k == 0 || m.death.Load() <= s {
+			return k
+		}
 	}
 	var words [vec.Size / 64]uint64
 	count := 0
@@ -303,10 +325,15 @@ func (m *memtable) clearDead(words []uint64, row uint32, n int, s uint64, hide m
 	c, at := m.at(row)
 	if d := c.dead.Load(); d != nil {
 		deaths := (*d)[at : at+n]
-		for i := range deaths {
-			if x := atomic.LoadUint64(&deaths[i]); x-1 < s { // 0 wraps to the maximum
-				vec.ClearBit(words, i)
+		for w := 0; len(deaths) > 0; w++ {
+			part := deaths[:min(64, len(deaths))]
+			deaths = deaths[len(part):]
+			var gone uint64
+			for i := range part {
+				_, died := bits.Sub64(atomic.LoadUint64(&part[i])-1, s, 0) // 0 wraps to the maximum
+				gone |= died << (uint(i) & 63)
 			}
+			words[w] &^= gone
 		}
 	}
 	if b := hide.block(int(row / vec.BlockRows)); b != nil {

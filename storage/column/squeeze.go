@@ -67,7 +67,7 @@ func (m *memtable) copyRows(from *memtable, rows []rowRef) {
 			c.csn[i] = from.csnOf(r)
 			if d := from.deathOf(r); d != 0 {
 				m.setDeath(row, d)
-				m.dead.Add(1)
+				m.died(d)
 			}
 			old, slot := m.find(&ks, k)
 			m.link(row, old, slot, ks.hash[k])

@@ -422,7 +422,7 @@ func (s *staged) Stamp(base uint64, csn storage.CSN) {
 	s.countWrites()
 	for _, k := range s.kills {
 		k.m.setDeath(k.row, uint64(csn))
-		k.m.dead.Add(1)
+		k.m.died(uint64(csn))
 	}
 	for _, st := range s.segs {
 		st.seg.staging = false

@@ -221,7 +221,7 @@ func (r *relation) Bounds(col int) (lo, hi types.Datum) {
 	some := false
 	for i := range r.parts {
 		p := r.part(i)
-		if rows, _ := p.RowCount(); rows == 0 {
+		if p.Empty() {
 			continue
 		}
 		l, h := p.Bounds(col)

@@ -267,6 +267,9 @@ func (h *heap) dictionary(t types.T, s *Scratch) (*vec.Dictionary, error) {
 
 var dictionaryID atomic.Uint64
 
+// NewDictionaryID is an ID for a dictionary that does not come out of a block.
+func NewDictionaryID() uint64 { return dictionaryID.Add(1) }
+
 // bytesOrdered says whether a type's order is that of its bytes.
 func bytesOrdered(oid uint32) bool {
 	switch oid {
