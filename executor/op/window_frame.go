@@ -288,6 +288,20 @@ func (t *windowTask) shifted(b *Bound, start bool, lo, hi int) (func(j, i int) i
 		}
 	}
 	bound, keys := &t.shift.cols[0], &t.shift.cols[1]
+	if keys.t.OID == types.NumericOID && keys.t.Layout == types.LayoutView && bound.t.Layout == types.LayoutView {
+		// As with floats: an infinite key an infinite distance back stands for all rows.
+		far := []byte(types.NumericInf)
+		if start != key.Desc {
+			far = []byte(types.NumericNegInf)
+		}
+		return func(j, i int) int {
+			x := bound.bytes(i - lo)
+			if types.NumericIsNaN(x) && !types.NumericIsNaN(keys.bytes(i-lo)) {
+				x = far
+			}
+			return types.CompareNumeric(keys.bytes(j-lo), x)
+		}, nil
+	}
 	return func(j, i int) int { return compareCols(keys, t.shift.N, j-lo, bound, t.shift.N, i-lo) }, nil
 }
 

@@ -144,12 +144,17 @@ func (s *schedule) round(round int) error {
 	return nil
 }
 
-// stopAfter stops the disk after n more operations, with a fault or two before.
+// stopAfter stops the disk after n more operations. Before that, an operation may
+// fail, and the disk be full for one write or for many.
 func (s *schedule) stopAfter(n int64) {
 	at := s.disk.Ops() + n
-	eio, full := int64(-1), int64(-1)
+	eio, full, roomy := int64(-1), int64(-1), int64(-1)
 	if s.faults {
 		eio, full = s.disk.Ops()+1+s.rng.Int64N(2*n), s.disk.Ops()+1+s.rng.Int64N(2*n)
+		roomy = full + 1
+		if s.rng.IntN(2) == 0 {
+			roomy += s.rng.Int64N(n)
+		}
 	}
 	s.disk.Inject(func(k int64, op blob.OpKind, name string) error {
 		if trace != "" && (strings.Contains(name, trace) || op == blob.OpSyncDir || strings.Contains(name, "MANIF")) && op != blob.OpRead {
@@ -162,12 +167,12 @@ func (s *schedule) stopAfter(n int64) {
 		case k >= at:
 			s.stopped.Store(true)
 			return blob.ErrCrashed
-		case (k == eio || k == full) && strings.HasPrefix(name, "/catalog") && !strings.HasSuffix(name, ".sst"):
+		case (k == eio || k >= full && k < roomy && (op == blob.OpWrite || op == blob.OpCreate)) && strings.HasPrefix(name, "/catalog") && !strings.HasSuffix(name, ".sst"):
 			s.stopped.Store(true)
 			return blob.ErrCrashed // Pebble ends the process, which is the same
 		case k == eio && op != blob.OpRead && op != blob.OpOpen:
 			return syscall.EIO
-		case k == full && (op == blob.OpWrite || op == blob.OpCreate):
+		case k >= full && k < roomy && (op == blob.OpWrite || op == blob.OpCreate):
 			return syscall.ENOSPC
 		}
 		return nil
