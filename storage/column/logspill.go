@@ -48,9 +48,11 @@ func newLogPiece(seq storage.CSN, table *catalog.Table, c storage.Chunk, late *s
 	return p
 }
 
-// kills is the chunk that kills what the piece's operations replace in the table, but
-// for those that replaced rows of the transaction: the commit finds these in its files.
-func (p *logPiece) kills(sch *schema) (k storage.Chunk, some bool) {
+// kills is the chunk that kills what the piece's operations replace in the table. Those
+// that replaced rows of the transaction are left out, unless there may be rows of the
+// table below these still (all): ones that an upsert of before the binlog would have
+// replaced at the commit.
+func (p *logPiece) kills(sch *schema, all bool) (k storage.Chunk, some bool) {
 	c := &p.chunk
 	if c.Op == storage.OpInsert || c.Keys == nil && sch.rowID >= 0 {
 		return k, false
@@ -63,7 +65,7 @@ func (p *logPiece) kills(sch *schema) (k storage.Chunk, some bool) {
 	}
 	sel := make([]uint16, 0, c.Len())
 	for i := 0; i < c.Len(); i++ {
-		if !vec.Bit(p.own, i) {
+		if all || !vec.Bit(p.own, i) {
 			sel = append(sel, uint16(i))
 		}
 	}
@@ -130,8 +132,8 @@ func (g *overlayLog) hidden(p *place) bool {
 
 // write writes the binlog rows of the pieces to files, and returns what is to be killed
 // in the table. base is the newest state of the table, which is locked; nil when
-// nothing of it can be replaced.
-func (g *overlayLog) write(ctx context.Context, sch *schema, base *Snapshot, seq storage.CSN) (kills []storage.Chunk, err error) {
+// nothing of it can be replaced. upserts says that files have rows that replace others.
+func (g *overlayLog) write(ctx context.Context, sch *schema, base *Snapshot, seq storage.CSN, upserts bool) (kills []storage.Chunk, err error) {
 	var l *lookup
 	var img imageReader
 	if base != nil {
@@ -150,7 +152,7 @@ func (g *overlayLog) write(ctx context.Context, sch *schema, base *Snapshot, seq
 				return nil, err
 			}
 		}
-		if k, some := p.kills(sch); some {
+		if k, some := p.kills(sch, upserts); some {
 			kills = append(kills, k)
 		}
 		if p.chunk.Logged {

@@ -456,7 +456,7 @@ func (o *Overlay) Spill(ctx context.Context, chunks []storage.Chunk, base *Snaps
 		}
 		kept := chunks[:o.chunks]
 		if o.log != nil {
-			kills, err := o.log.write(ctx, sch, base, o.seq)
+			kills, err := o.log.write(ctx, sch, base, o.seq, o.Upserts())
 			if err != nil {
 				return nil, err
 			}
@@ -474,7 +474,7 @@ func (o *Overlay) Spill(ctx context.Context, chunks []storage.Chunk, base *Snaps
 	var logged []storage.Chunk
 	if o.log != nil {
 		var err error
-		if logged, err = o.log.write(ctx, sch, base, o.seq); err != nil {
+		if logged, err = o.log.write(ctx, sch, base, o.seq, o.Upserts()); err != nil {
 			return nil, err
 		}
 		chunks = chunks[:o.bare]

@@ -394,3 +394,52 @@ func TestBinlogExpiry(t *testing.T) {
 	check()
 	s.Close()
 }
+
+// TestBinlogSwitchedOnLate: an upsert goes to files before its transaction switches the
+// binlog on, and a later update of the same rows goes to other files: the rows of the
+// table that the upsert replaced are gone nevertheless.
+func TestBinlogSwitchedOnLate(t *testing.T) {
+	disk := blob.NewMem()
+	s := openSpilling(t, disk, 1<<10)
+	defer s.Close()
+	tab := create(t, s, "t", true)
+	var old, first, second []kv
+	for i := range 200 {
+		old, first, second = append(old, kv{i, "old"}), append(first, kv{i, "first"}), append(second, kv{i, "second"})
+	}
+	run := func(o storage.TxnOptions, f func(x storage.Txn) error) {
+		t.Helper()
+		x := s.Begin(o)
+		defer x.Rollback()
+		if err := f(x); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := x.Commit(bg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(x storage.Txn, tab *catalog.Table, op storage.Op, rows []kv) error {
+		_, err := x.Write(bg, &storage.Mutation{Table: tab, Op: op, Rows: rowsBatch(tab, rows)})
+		return err
+	}
+	run(storage.TxnOptions{}, func(x storage.Txn) error { return insert(x, tab, old...) })
+	if err := s.Flush(bg); err != nil {
+		t.Fatal(err)
+	}
+	run(storage.TxnOptions{Explicit: true}, func(x storage.Txn) error {
+		if err := write(x, tab, storage.OpUpsert, first); err != nil {
+			return err
+		}
+		logged := *tab
+		logged.SchemaVersion++
+		logged.Props = map[string]string{"binlog.level": "replica"}
+		if err := x.Change(bg, &catalog.Delta{Tables: map[uint32]*catalog.Table{tab.OID: &logged}}); err != nil {
+			return err
+		}
+		return write(x, &logged, storage.OpUpsert, second)
+	})
+	got, _, _ := scan(t, s.Snapshot(), tab)
+	if len(got) != 200 || slices.ContainsFunc(got, func(r string) bool { return !strings.HasSuffix(r, "=second") }) {
+		t.Fatalf("%d rows: %v", len(got), got)
+	}
+}
