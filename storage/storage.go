@@ -217,6 +217,12 @@ type RowLock struct {
 	Which  []uint16
 }
 
+// Shared is a state of the store that is kept for transactions to come, until Close.
+type Shared interface {
+	CSN() CSN
+	Close()
+}
+
 // Txn is a transaction, used by one goroutine at a time (readers of its snapshots
 // may run on others while no write goes on).
 type Txn interface {
@@ -254,6 +260,15 @@ type Txn interface {
 	// Extend makes a single autocommit statement's transaction one of several: from
 	// now on statements see what earlier ones wrote, and lock keys.
 	Extend() error
+	// SetMode changes the isolation, which must be before the first snapshot and the
+	// first write, and whether the transaction may write.
+	SetMode(level Isolation, readOnly bool)
+	// Export keeps what the transaction reads, for READ COMMITTED what its present
+	// statement does, for others to Import. It may be called while a statement runs.
+	Export() (Shared, error)
+	// Import has a REPEATABLE READ transaction that has read nothing read what another
+	// exported.
+	Import(from Shared) error
 	// Savepoint marks the present state; RollbackTo undoes all after the mark.
 	Savepoint() int
 	RollbackTo(mark int) error

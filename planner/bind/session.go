@@ -148,12 +148,13 @@ func (b *binder) set(s *pg.VariableSetStmt) (*plan.Statement, error) {
 	case pg.VariableSetKind_VAR_SET_MULTI:
 		u.Kind = plan.SetTransaction
 		u.Name = strings.ToLower(s.Name)
+		if u.Name == "transaction snapshot" {
+			u.Text = s.Args[0].GetAConst().GetSval().GetSval()
+			return sessionStmt("SET", u)
+		}
 		u.Options = transactionModes(s.Args)
 		if u.Name == "session characteristics" {
 			u.Options["session"] = "true"
-		}
-		if u.Name == "transaction snapshot" {
-			return nil, b.unsupported(-1, "SET TRANSACTION SNAPSHOT")
 		}
 		return sessionStmt("SET", u)
 	case pg.VariableSetKind_VAR_RESET:

@@ -185,7 +185,7 @@ func (s *Session) setVar(name, value string, local bool) error {
 		return s.setRole(value)
 	case "transaction_isolation", "transaction_read_only":
 		if s.block {
-			return s.transactionModes(map[string]string{canonical(name): value}, "transaction_")
+			return s.transactionModes(map[string]string{strings.TrimPrefix(canonical(name), "transaction_"): value})
 		}
 	}
 	if err := s.set.set(name, value, s.touched, local); err != nil {

@@ -194,6 +194,7 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 			return false, err
 		}
 	}
+	s.queried = s.queried || s.block && reads(p.plan.Utility)
 	if p.plan.Utility != nil {
 		return s.utility(ctx, q, maxRows, out)
 	}

@@ -58,6 +58,8 @@ type Engine struct {
 
 	mu       sync.Mutex
 	sessions map[int32]*Session
+	// exports are the snapshots that transactions have exported, by identifier.
+	exports map[string]*export
 	// Queries counts statements run, by kind of outcome; for metrics.
 	Queries, Errors atomic.Int64
 	// Plans are shared by all sessions; nil keeps none.
@@ -99,7 +101,9 @@ type Session struct {
 	txnStart int64       // µs since 2000
 	stmtTime int64
 	marks    []savepoint
+	queried  bool        // a statement of the block has read
 	seqs     sequences
+	exported []string // what the transaction has exported
 
 	stmts   map[string]*prepared
 	portals map[string]*portal
@@ -233,6 +237,7 @@ var errCanceled = sqlstate.Errorf(sqlstate.QueryCanceled, "canceling statement d
 // Close implements pgwire.Session.
 func (s *Session) Close() error {
 	s.closePortals(true)
+	s.unexport()
 	if s.txn != nil {
 		s.txn.Rollback()
 		s.txn = nil

@@ -92,7 +92,8 @@ func (s *Session) rollback() {
 
 func (s *Session) ended(commit bool) {
 	s.txn, s.touched, s.block, s.failed, s.implicit = nil, false, false, false, false
-	s.defines, s.wrote, s.marks = false, false, nil
+	s.defines, s.wrote, s.marks, s.queried = false, false, nil, false
+	s.unexport()
 	if names := s.set.endTxn(commit); len(names) > 0 {
 		s.changed(names...)
 	}
@@ -130,6 +131,9 @@ func (s *Session) after(ctx context.Context, err error) error {
 // says ROLLBACK.
 func (s *Session) failBlock() {
 	s.failed = true
+	if len(s.marks) == 0 {
+		s.unexport()
+	}
 	if len(s.marks) == 0 && s.txn != nil {
 		s.closePortals(false)
 		s.txn.Rollback()
@@ -152,7 +156,7 @@ func (s *Session) control(ctx context.Context, u *plan.Session) (string, error) 
 		if s.txn == nil {
 			s.set.assign("transaction_isolation", s.set.text("default_transaction_isolation"))
 			s.set.assign("transaction_read_only", s.set.text("default_transaction_read_only"))
-			if err := s.transactionModes(u.Options, "transaction_"); err != nil {
+			if err := s.modes(u.Options, "transaction_"); err != nil {
 				return "", err
 			}
 		}
@@ -180,22 +184,7 @@ func (s *Session) control(ctx context.Context, u *plan.Session) (string, error) 
 		s.rollback()
 		return "ROLLBACK", s.chain(u)
 	case plan.SetTransaction:
-		prefix := "transaction_"
-		if u.Name == "session characteristics" || u.Options["session"] != "" {
-			prefix = "default_transaction_"
-		} else if !s.block {
-			s.notice(sqlstate.Errorf(sqlstate.NoActiveSQLTransaction, "SET TRANSACTION can only be used in transaction blocks"))
-		}
-		if err := s.transactionModes(u.Options, prefix); err != nil {
-			return "", err
-		}
-		if prefix == "transaction_" && s.block && len(s.marks) == 0 {
-			// Nothing has run yet in a transaction that may still change its kind.
-			s.txn.Rollback()
-			s.txn = nil
-			s.open(true)
-		}
-		return "SET", nil
+		return "SET", s.setTransaction(u)
 	}
 	return s.savepoints(u)
 }
@@ -204,29 +193,6 @@ func (s *Session) chain(u *plan.Session) error {
 	if u.Chain {
 		s.block = true
 		s.open(true)
-	}
-	return nil
-}
-
-func (s *Session) transactionModes(opts map[string]string, prefix string) error {
-	for k, v := range opts {
-		name := ""
-		switch k {
-		case "isolation", "transaction_isolation":
-			name = prefix + "isolation"
-		case "read_only", "transaction_read_only":
-			name = prefix + "read_only"
-		case "deferrable", "transaction_deferrable":
-			name = prefix + "deferrable"
-		default:
-			continue
-		}
-		k := settingByName[name]
-		v, err := k.check(v)
-		if err != nil {
-			return err
-		}
-		s.set.assign(name, v)
 	}
 	return nil
 }

@@ -31,6 +31,10 @@ var systemFuncs = map[string]systemFunc{
 	"pg_backend_pid": func(f *Functions, _ *fn.Func, a []types.Datum) (types.Datum, error) {
 		return types.NewInt(int64(f.view.PID())), nil
 	},
+	"pg_export_snapshot": func(f *Functions, _ *fn.Func, a []types.Datum) (types.Datum, error) {
+		id, err := f.view.ExportSnapshot()
+		return str(id), err
+	},
 	"pg_is_in_recovery":       constant(types.NewBool(false)),
 	"pg_is_wal_replay_paused": constant(types.NewBool(false)),
 	"pg_my_temp_schema":       constant(types.NewInt(0)),

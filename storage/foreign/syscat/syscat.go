@@ -37,6 +37,8 @@ type View interface {
 	// CancelBackend is pg_cancel_backend and pg_terminate_backend.
 	CancelBackend(pid int32, terminate bool) (bool, error)
 	PID() int32
+	// ExportSnapshot is pg_export_snapshot.
+	ExportSnapshot() (string, error)
 	// Nextval, Currval, Lastval and Setval are the functions of those names.
 	Nextval(t *catalog.Table) (int64, error)
 	Currval(t *catalog.Table) (int64, error)
