@@ -96,7 +96,8 @@ func (c *collector) each(g uint32, f func(r int) error) error {
 func (c *collector) bytes() int64 {
 	b := int64(cap(c.next))*4 + int64(cap(c.list))*12
 	for _, v := range c.cols {
-		b += int64(v.N) * 16
+		b += int64(max(cap(v.Views), cap(v.Fix), cap(v.I128))+(cap(v.I64)+cap(v.F64))/2) * 16
+		b += int64(cap(v.I32)+cap(v.F32))*4 + int64(cap(v.I16))*2 + int64(cap(v.Bits)+cap(v.Valid))*8
 		for _, m := range v.Bufs {
 			b += int64(cap(m))
 		}
@@ -140,7 +141,17 @@ func (s *stringAgg) Result(groups []uint32, out *vec.Vec) error {
 			out.AppendNull()
 			continue
 		}
-		s.buf = s.buf[:0]
+		size := 0
+		_ = s.c.each(g, func(r int) error {
+			size += int(v.Views[r].Len)
+			if !d.IsNull(r) {
+				size += int(d.Views[r].Len)
+			}
+			return nil
+		})
+		if s.buf = s.buf[:0]; size > cap(s.buf) {
+			s.buf = make([]byte, 0, size) // in one piece, however long
+		}
 		first := true
 		_ = s.c.each(g, func(r int) error {
 			if !first && !d.IsNull(r) {

@@ -465,7 +465,7 @@ func fillRow(c *Call, i int) error {
 		if !c.Null(0, i) && c.Args[0].T.Layout == types.LayoutView {
 			size += len(c.Bytes(0, i))
 		}
-		if err := c.room(2 * n * size); err != nil {
+		if err := c.charge(2 * n * size); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,7 @@ type Call struct {
 	Env   *Env
 
 	node   *node
+	op     *impl
 	mask   []int // per argument -1 when flat, 0 when constant
 	consts []types.Datum
 }
@@ -50,6 +51,8 @@ type impl struct {
 	prepare func(pc *prepareContext) (Loop, error)
 	// sharesBufs: the result's long strings lie in the buffers of argument 0.
 	sharesBufs bool
+	// short results are made of arguments of any length.
+	short bool
 	// scaled: the loop takes numerics in scaled layouts; prepare chooses by them.
 	// Otherwise numeric arguments come in the variable form.
 	scaled bool
@@ -148,7 +151,7 @@ func (o *callOp) eval(n *node, s *scope) (*vec.Vec, error) {
 // run calls the loop on c, whose N, Sel, Dense and Args are set.
 func (o *callOp) run(n *node, out *vec.Vec) (*vec.Vec, error) {
 	c := &o.call
-	c.Out = out
+	c.Out, c.op = out, o.m
 	for k, v := range c.Args {
 		c.mask[k] = -1
 		if v.Form == vec.Const {
@@ -267,7 +270,7 @@ func (c *Call) RetBytes(i int, b []byte) {
 	n := c.node
 	start := len(n.buf)
 	n.buf = append(n.buf, b...)
-	c.Out.Views[i] = vec.MakeView(b, 0, uint32(start))
+	c.Out.Views[i] = vec.MakeView(b, uint32(len(n.full)), uint32(start))
 }
 
 // Begin and End bracket the making of a string result: append to what Begin
@@ -282,13 +285,81 @@ func (c *Call) End(i int, b []byte) {
 	c.Out.Views[i] = n.view(start)
 }
 
-// room charges for n more bytes of the result before they are made.
-func (c *Call) room(n int) error { return c.node.hold(len(c.node.buf) + n) }
+// room charges for n more bytes of the result before they are made, and makes room
+// for them: before Begin.
+func (c *Call) room(n int) error { return c.node.room(n) }
+
+// charge charges for n more bytes of the result.
+func (c *Call) charge(n int) error { return c.node.hold(len(c.node.buf)+n, 0) }
 
 // over charges for what the result has grown to.
 func (c *Call) over() error {
-	if n := c.node; len(n.buf) > n.held+freeBytes {
-		return n.hold(len(n.buf))
+	if n := c.node; len(n.buf) > n.mark {
+		return n.over()
+	}
+	return nil
+}
+
+// long says whether strings of some rows may be so long that room for the result of
+// a row is charged before it is made: it is taken to be as long as its arguments.
+func (c *Call) long() bool {
+	if c.node.t.Layout != types.LayoutView || c.op.short {
+		return false
+	}
+	for _, v := range c.Args {
+		if v.T.Layout != types.LayoutView {
+			continue
+		}
+		n := 0
+		for _, b := range v.Bufs {
+			n += len(b)
+		}
+		if n > freeBytes {
+			return true
+		}
+	}
+	return false
+}
+
+// before charges for the result of row i when its arguments are long.
+func (c *Call) before(i int) error {
+	n := 0
+	for k, v := range c.Args {
+		if v.T.Layout == types.LayoutView && !v.IsNull(i) {
+			n += int(v.Views[i&c.mask[k]].Len)
+		}
+	}
+	if n <= freeBytes {
+		return nil
+	}
+	return c.room(n)
+}
+
+// longRows is each for vectors with long strings.
+func (c *Call) longRows(f func(c *Call, i int) error) error {
+	for k := range c.N {
+		i := k
+		if c.Sel != nil {
+			if k >= len(c.Sel) {
+				break
+			}
+			i = int(c.Sel[k])
+		}
+		if !c.valid(i) {
+			continue
+		}
+		if c.Env.ended() {
+			return errEnded
+		}
+		if err := c.before(i); err != nil {
+			return err
+		}
+		if err := f(c, i); err != nil {
+			return err
+		}
+		if err := c.over(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -296,6 +367,9 @@ func (c *Call) over() error {
 // each is a loop that calls f for every row that counts.
 func each(f func(c *Call, i int) error) Loop {
 	return func(c *Call) error {
+		if c.long() {
+			return c.longRows(f)
+		}
 		if c.Sel == nil {
 			if c.Out.Valid == nil {
 				for i := 0; i < c.N; i++ {
@@ -346,6 +420,9 @@ func each(f func(c *Call, i int) error) Loop {
 // total is each for functions that cannot fail.
 func total(f func(c *Call, i int)) Loop {
 	return func(c *Call) error {
+		if c.long() {
+			return c.longRows(func(c *Call, i int) error { f(c, i); return nil })
+		}
 		if c.Sel == nil {
 			v := c.Out.Valid
 			for i := 0; i < c.N; i++ {
@@ -358,7 +435,7 @@ func total(f func(c *Call, i int)) Loop {
 					}
 				}
 			}
-			return nil
+			return c.over()
 		}
 		for k, i := range c.Sel {
 			if c.valid(int(i)) {
@@ -370,7 +447,7 @@ func total(f func(c *Call, i int)) Loop {
 				}
 			}
 		}
-		return nil
+		return c.over()
 	}
 }
 

@@ -3,6 +3,7 @@ package eval
 import (
 	"fmt"
 	"strings"
+	"unsafe"
 
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/fn"
@@ -66,6 +67,10 @@ func (c *compiler) fold(n *node) *node {
 	if err != nil {
 		return n
 	}
+	if n.t.Layout == types.LayoutView && v == &n.out && !v.IsNull(0) && v.Views[0].Len > freeBytes {
+		n.isConst, v.Form = true, vec.Const // a long string stays where it is
+		return n
+	}
 	return c.constant(n.t, v.Datum(0))
 }
 
@@ -77,7 +82,12 @@ func (n *node) foldable() bool {
 }
 
 func (c *compiler) constant(t types.T, d types.Datum) *node {
-	key := fmt.Sprintf("const%v.%d.%d.%x.%q", d.Valid, d.I, d.H, d.F, d.S)
+	var key string
+	if len(d.S) > 1<<10 {
+		key = fmt.Sprintf("const%p.%d", unsafe.StringData(d.S), len(d.S))
+	} else {
+		key = fmt.Sprintf("const%v.%d.%d.%x.%q", d.Valid, d.I, d.H, d.F, d.S)
+	}
 	n := c.make(key, t, nil, 0)
 	if !n.isConst {
 		n.constant(d, 1)

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"math"
+	"slices"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
@@ -28,9 +29,13 @@ type node struct {
 
 	out   vec.Vec
 	valid []uint64
-	buf   []byte // bytes of the result's long strings
-	run   int    // the evaluation of the program that buf is of
-	held  int    // bytes charged for buf, beyond freeBytes
+	buf   []byte // bytes of the result's long strings, after those in full
+	full  [][]byte
+	spare [][]byte // of full, of evaluations before
+	kept  int      // room in full and spare
+	run   int      // the evaluation of the program that buf is of
+	held  int      // bytes charged for the buffers, beyond freeBytes
+	mark  int      // the length of buf from which more must be charged
 	bufs  [1][]byte
 	res   *vec.Vec
 	at    int // id of the scope res was made in
@@ -93,6 +98,9 @@ func (n *node) flat(rows int) *vec.Vec {
 		// A node may be computed for the rows of one arm of a CASE and again for those of
 		// another: the strings of the first stay where they are.
 		n.buf, n.run = n.buf[:0], n.p.run
+		if len(n.full) > 0 {
+			n.spare, n.full = append(n.spare, n.full...), n.full[:0]
+		}
 	}
 	switch n.t.Layout {
 	case types.LayoutBool:
@@ -123,24 +131,73 @@ func (n *node) ownValid(rows int) []uint64 {
 	return n.valid
 }
 
-// freeBytes is how long the strings of a node may be without being charged.
-const freeBytes = 1 << 20
+// freeBytes is how long the strings of a node may be without being charged; fullBytes
+// is from where a buffer is left for another: growing one by copying holds it twice.
+const (
+	freeBytes = 1 << 20
+	fullBytes = 4 << 20
+)
 
-// hold charges for a buffer of size bytes. What is charged stays so to the end of the
-// query, as the buffer does.
-func (n *node) hold(size int) error {
-	if size <= n.held+freeBytes {
-		return nil
-	}
+// hold charges for a buffer that is to have size bytes, and spare more for its
+// growth. What is charged stays so to the end of the query, as the buffers do.
+func (n *node) hold(size, spare int) error {
 	if size > math.MaxUint32 { // which a view cannot reach
 		return sqlstate.Errorf(sqlstate.OutOfMemory, "out of memory").WithDetail("The strings of one batch take more than %d bytes.", uint32(math.MaxUint32))
 	}
-	if e := n.p.env; e != nil && e.Reserve != nil {
-		want := size + size/4 - freeBytes
+	if e := n.p.env; e != nil && e.Reserve != nil && n.kept+size > n.held+freeBytes {
+		want := n.kept + size + spare - freeBytes
 		if err := e.Reserve(int64(want - n.held)); err != nil {
 			return err
 		}
 		n.held = want
+	}
+	n.mark = max(min(n.held+freeBytes-n.kept, fullBytes), size)
+	return nil
+}
+
+// seal leaves a long buffer as it is and begins another with room for size bytes,
+// between two rows.
+func (n *node) seal(size int) {
+	n.kept += cap(n.buf)
+	n.full = append(n.full, n.buf)
+	n.buf = nil
+	if last := len(n.spare) - 1; last >= 0 {
+		// One that is too small is dropped: what is charged for it goes to the new one.
+		size := max(size, fullBytes)
+		k := max(slices.IndexFunc(n.spare, func(b []byte) bool { return cap(b) >= size }), 0)
+		b := n.spare[k]
+		n.kept -= cap(b)
+		if cap(b) >= size {
+			n.buf = b[:0]
+		}
+		n.spare[k], n.spare[last] = n.spare[last], nil
+		n.spare = n.spare[:last]
+	}
+	if size == 0 && n.buf == nil {
+		n.buf = make([]byte, 0, fullBytes+fullBytes/8)
+	}
+	n.mark = min(n.held+freeBytes-n.kept, fullBytes)
+}
+
+// room charges for size more bytes of the result and makes room for them.
+func (n *node) room(size int) error {
+	if len(n.buf) >= fullBytes {
+		n.seal(size)
+	}
+	if err := n.hold(max(len(n.buf)+size, cap(n.buf)), 0); err != nil {
+		return err
+	}
+	n.buf = slices.Grow(n.buf, size)
+	return nil
+}
+
+// over charges for what the result has grown to.
+func (n *node) over() error {
+	if err := n.hold(len(n.buf), len(n.buf)/4); err != nil {
+		return err
+	}
+	if len(n.buf) >= fullBytes {
+		n.seal(0)
 	}
 	return nil
 }
@@ -153,11 +210,15 @@ func (n *node) view(start int) vec.View {
 		n.buf = n.buf[:start]
 		return v
 	}
-	return vec.MakeView(b, 0, uint32(start))
+	return vec.MakeView(b, uint32(len(n.full)), uint32(start))
 }
 
-// sealStrings lets the result's views see n.buf.
+// sealStrings lets the result's views see n.full and n.buf.
 func (n *node) sealStrings() {
+	if len(n.full) > 0 {
+		n.out.Bufs = append(slices.Clone(n.full), n.buf)
+		return
+	}
 	n.bufs[0] = n.buf
 	n.out.Bufs = n.bufs[:]
 }

@@ -274,12 +274,12 @@ func init() {
 		h := md5.Sum(s)
 		return hex.AppendEncode(dst, h[:])
 	}
-	reg("md5(text)", impl{loop: bytesFn(sum), cost: 100})
-	reg("md5(bytea)", impl{loop: bytesFn(sum), cost: 100})
-	reg("sha224", impl{cost: 100, loop: bytesFn(func(dst, s []byte) []byte { h := sha256.Sum224(s); return append(dst, h[:]...) })})
-	reg("sha256", impl{cost: 100, loop: bytesFn(func(dst, s []byte) []byte { h := sha256.Sum256(s); return append(dst, h[:]...) })})
-	reg("sha384", impl{cost: 100, loop: bytesFn(func(dst, s []byte) []byte { h := sha512.Sum384(s); return append(dst, h[:]...) })})
-	reg("sha512", impl{cost: 100, loop: bytesFn(func(dst, s []byte) []byte { h := sha512.Sum512(s); return append(dst, h[:]...) })})
+	reg("md5(text)", impl{loop: bytesFn(sum), cost: 100, short: true})
+	reg("md5(bytea)", impl{loop: bytesFn(sum), cost: 100, short: true})
+	reg("sha224", impl{cost: 100, short: true, loop: bytesFn(func(dst, s []byte) []byte { h := sha256.Sum224(s); return append(dst, h[:]...) })})
+	reg("sha256", impl{cost: 100, short: true, loop: bytesFn(func(dst, s []byte) []byte { h := sha256.Sum256(s); return append(dst, h[:]...) })})
+	reg("sha384", impl{cost: 100, short: true, loop: bytesFn(func(dst, s []byte) []byte { h := sha512.Sum384(s); return append(dst, h[:]...) })})
+	reg("sha512", impl{cost: 100, short: true, loop: bytesFn(func(dst, s []byte) []byte { h := sha512.Sum512(s); return append(dst, h[:]...) })})
 	reg("encode", impl{loop: each(func(c *Call, i int) error {
 		b, err := appendEncode(c.Begin(), c.Bytes(0, i), c.Str(1, i))
 		if err == nil {

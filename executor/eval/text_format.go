@@ -146,7 +146,7 @@ func formatRow(c *Call, i int) error {
 			return sqlstate.Errorf(sqlstate.ProgramLimitExceeded, "out of memory").
 				WithDetail("Cannot enlarge string buffer containing %d bytes by %d more bytes.", len(out)-start, max(pad, len(s)))
 		}
-		if err := c.room(len(out) - start + len(s) + max(pad, 0)); err != nil {
+		if err := c.charge(len(out) - start + len(s) + max(pad, 0)); err != nil {
 			return err
 		}
 		out = slices.Grow(out, len(s)+max(pad, 0))

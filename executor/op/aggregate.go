@@ -260,13 +260,10 @@ func (t *aggTable) update(b *vec.Batch) error {
 			return err
 		}
 	}
-	if grew || t.charged == 0 {
-		return t.charge()
-	}
-	return nil
+	return t.charge()
 }
 
-// charge accounts for what the states hold.
+// charge accounts for what the states hold: some grow with the rows of a group.
 func (t *aggTable) charge() error {
 	n := int64(0)
 	for _, s := range t.states {
@@ -275,7 +272,10 @@ func (t *aggTable) charge() error {
 	if n <= t.charged {
 		return nil
 	}
-	n += n / 8
+	if more := n + n/8; t.acct.TryReserve(more - t.charged) {
+		t.charged = more
+		return nil
+	}
 	if err := t.acct.Reserve(n - t.charged); err != nil {
 		return err
 	}

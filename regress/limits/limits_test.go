@@ -202,7 +202,10 @@ func TestHugeStrings(t *testing.T) {
 		{"select array_length(array_fill(7, array[130000000]), 1)", "53200"},
 		{"select sum(length(repeat('abcdefghij', 1000000 + x::int))) from generate_series(1, 3000) x", "53200"},
 		{"select sum(length(replace(repeat('a', 100000 + x::int), 'a', 'bb'))) from generate_series(1, 30000) x", "53200"},
+		{"select length(upper(repeat('abcdefghij', 6000000)) || reverse(repeat('abcdefghij', 6000000)))", "53200"},
+		{"select length(string_agg(x::text, ',')) from generate_series(1, 20000000) x", "53200"},
 		{"select length(repeat('abcdefghij', 5000000))", ""},
+		{"select length(translate(repeat('abcdefghij', 3000000), 'abc', 'xyz'))", ""},
 	} {
 		_, err := c.Exec(context.Background(), q.sql)
 		var pe *pgconn.PgError
@@ -213,5 +216,12 @@ func TestHugeStrings(t *testing.T) {
 		} else if err != nil || q.code != "" {
 			t.Errorf("%s: %v, want %q", q.sql, err, q.code)
 		}
+	}
+	// Strings of a batch in many buffers, some from before.
+	var n, differ int
+	if err := c.QueryRow(context.Background(), `select count(*), count(*) filter (where md5(s) <> md5(repeat('ABCDEFGHIJ', 500 + x::int % 1000)))
+		from (select x, case when x % 2 = 0 then upper(repeat('abcdefghij', 500 + x::int % 1000)) else repeat('ABCDEFGHIJ', 500 + x::int % 1000) end s
+		from generate_series(1, 5000) x) q`).Scan(&n, &differ); err != nil || n != 5000 || differ != 0 {
+		t.Errorf("%d of %d long strings differ: %v", differ, n, err)
 	}
 }
