@@ -47,9 +47,22 @@ func run(t *testing.T, c *pgx.Conn, sql string) {
 
 // TestCopyOnConflict has COPY with the options that Hologres adds.
 func TestCopyOnConflict(t *testing.T) {
-	c := node.Connect(t, node.ForTest(t).DSN)
+	n := node.ForTest(t)
+	for i, o := range orientations {
+		t.Run(o, func(t *testing.T) {
+			c := node.Connect(t, n.DSN)
+			run(t, c, fmt.Sprintf("create schema s%d; set search_path = s%[1]d", i))
+			copyOnConflict(t, c, o)
+		})
+	}
+}
+
+var orientations = []string{"column", "row", "row,column"}
+
+func copyOnConflict(t *testing.T, c *pgx.Conn, orientation string) {
 	ctx := context.Background()
-	run(t, c, "create table t (id int primary key, a text, b int default 7)")
+	with := " with (orientation = '" + orientation + "')"
+	run(t, c, "create table t (id int primary key, a text, b int default 7)"+with)
 	in := func(sql, data string) (int64, error) {
 		tag, err := c.PgConn().CopyFrom(ctx, strings.NewReader(data), sql)
 		return tag.RowsAffected(), err
@@ -65,7 +78,7 @@ func TestCopyOnConflict(t *testing.T) {
 		{"copy t from stdin with (on_conflict update)", "2\tTWO\t22\n3\tthree\t3\n", 2, "", "1 one 1; 2 TWO 22; 3 three 3"},
 		{"copy t from stdin with (stream_mode true, format csv, delimiter ',', escape '\\', quote '\"', null 'N', on_conflict ignore)",
 			"3,x,1\n4,N,4\n4,y,5\n", 1, "", "1 one 1; 2 TWO 22; 3 three 3; 4 <nil> 4"},
-		{"copy public.t(id,a) from stdin with (format csv, on_conflict update)", "4,four\n5,five\n5,FIVE\n", 2, "",
+		{"copy t(id,a) from stdin with (format csv, on_conflict update)", "4,four\n5,five\n5,FIVE\n", 2, "",
 			"1 one 1; 2 TWO 22; 3 three 3; 4 four 4; 5 FIVE 7"},
 		{"COPY t FROM STDIN WITH (STREAM_MODE true, ON_CONFLICT 'UPDATE')", "5\tlast\t5\n5\tlater\t6\n", 2, "",
 			"1 one 1; 2 TWO 22; 3 three 3; 4 four 4; 5 later 6"},
@@ -111,7 +124,7 @@ func TestCopyOnConflict(t *testing.T) {
 	if got := rowsOf(t, c, "select a from t where id in (49999, 50000) order by id"); got != "r149999; r50000" {
 		t.Error(got)
 	}
-	run(t, c, "create table w (id int primary key, a text)")
+	run(t, c, "create table w (id int primary key, a text)"+with)
 	if n, err := in("copy w from stdin with (on_conflict update)", data.String()); err != nil || n != 150_000 {
 		t.Fatal(n, err)
 	}

@@ -101,7 +101,7 @@ type Session struct {
 	txnStart int64       // µs since 2000
 	stmtTime int64
 	marks    []savepoint
-	queried  bool        // a statement of the block has read
+	queried  bool // a statement of the block has read
 	seqs     sequences
 	exported []string // what the transaction has exported
 
