@@ -143,6 +143,7 @@ func (e *engine) Collectors() []prometheus.Collector {
 		written("deletes", files.Deletes.Load),
 		gauge("key_filter_bytes", "Memory that key filters take.", func() float64 { return float64(e.store.FilterBytes()) }),
 		e.jobs.Collector(),
+		newRowMetrics(e.store),
 		counter("statements_total", "Statements and messages run.", func() float64 { return float64(e.Queries.Load()) }),
 		counter("statement_errors_total", "Statements that failed.", func() float64 { return float64(e.Errors.Load()) }),
 		counter("plan_cache_hits_total", "Plans found by the exact text.", func() float64 { return float64(e.Plans.Stats().Hits) }),

@@ -77,12 +77,16 @@ func (m *maintainer) compactions() {
 	defer t.Stop()
 	quiet := map[*shard]quietness{}
 	p := new(pacer)
+	var rows rowQuiet
 	for {
 		select {
 		case <-m.s.ctx.Done():
 			return
 		case <-t.C:
 		case <-m.merge:
+		}
+		if err := rows.settle(m.s.ctx, m.s); err != nil && m.s.ctx.Err() == nil {
+			m.s.opts.Logger.Error("compaction of rows failed", "err", err)
 		}
 		shards := m.s.allShards()
 		for sh := range quiet {
@@ -367,6 +371,11 @@ func (s *Store) Compact(ctx context.Context, oid uint32) error {
 			}
 		}
 	}
+	if oid == 0 || slices.ContainsFunc(shards, func(sh *shard) bool { return sh.row != nil }) {
+		if err := s.compactRows(ctx, oid); err != nil {
+			return err
+		}
+	}
 	return s.trim()
 }
 
@@ -402,16 +411,12 @@ func (s *Store) flushCatalog() error {
 	return nil
 }
 
-// flushRowsAt is how many bytes of rows Pebble's memtable has before the log's sake
-// is a reason to flush it.
-const flushRowsAt = 16 << 20
-
 // pebbleHolds says whether Pebble's memtable should be flushed for the log: at once
 // when it has no rows, else when it is large, or when the log is.
 func (s *Store) pebbleHolds(hold storage.CSN) bool {
 	s.floorMu.Lock()
 	defer s.floorMu.Unlock()
-	return s.rowBytes == 0 || s.rowBytes >= flushRowsAt || s.dbFlushed < hold
+	return s.rowBytes == 0 || s.rowBytes >= s.rowMem || s.dbFlushed < hold
 }
 
 // floor is the newest commit such that it and all before are in files.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 
 	"github.com/millrace/millrace/catalog"
 	catstore "github.com/millrace/millrace/catalog/store"
@@ -602,23 +603,28 @@ func covered(db *pebble.DB) (storage.CSN, error) {
 }
 
 func openPebble(dir blob.Dir, s *Store) (*pebble.DB, error) {
-	// Files have filters of their keys, so that a look-up reads one block; files that
-	// overlap are merged early, and writers wait long before there are many of them.
+	// Files have filters of their keys, so that a look-up reads one block. A few files that
+	// overlap are left until they are worth a rewrite of the level below, which is kept about
+	// as large as they are together; writers wait long before there are many of them.
+	s.rowMem = min(max(s.opts.MemoryLimit/32, 4<<20), 64<<20)
 	opts := &pebble.Options{
 		FS: pebbleFS{dir}, DisableWAL: true, FormatMajorVersion: pebble.FormatVirtualSSTables,
-		CacheSize: max(s.opts.MemoryLimit/16, 8<<20), L0CompactionThreshold: 2, L0StopWritesThreshold: 16, LBaseMaxBytes: 64 << 20,
-		MemTableSize: 32 << 20, MemTableStopWritesThreshold: 4,
+		CacheSize: max(s.opts.MemoryLimit/4, 8<<20), L0CompactionThreshold: 4, L0StopWritesThreshold: 16, LBaseMaxBytes: 4 * s.rowMem,
+		MemTableSize: uint64(s.rowMem), MemTableStopWritesThreshold: 4,
 		EventListener: &pebble.EventListener{BackgroundError: func(err error) {
 			select {
 			case s.dbErr <- err:
 			default:
 			}
-		}},
+		}, WriteStallBegin: func(pebble.WriteStallBeginInfo) { s.rowStalls.Add(1) }},
 		Logger: pebbleLogger{s},
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		opts.Levels[i].IndexBlockSize = 4 << 20 // one level: a look-up reads one index block
+		if i < len(opts.Levels)-1 {
+			opts.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression } // soon rewritten
+		}
 	}
 	return pebble.Open("", opts)
 }

@@ -150,6 +150,8 @@ type Store struct {
 	dbFlushed  storage.CSN          // newest such commit that is in Pebble's files
 	dbErr      chan error           // of Pebble's background work
 	rowBytes   int64                // of rows that were applied since Pebble's last flush
+	rowMem     int64                // how large one of Pebble's memtables is at most
+	rowStalls  atomic.Int64         // how often Pebble let writers wait
 	rowsAt     atomic.Uint64        // all commits at or below are in Pebble
 	maintainer maintainer
 	holder     atomic.Pointer[storage.BinlogHolder]
