@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"unsafe"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
@@ -149,6 +150,9 @@ func (s *Session) param(p *prepared, i int, format int16, b []byte) (types.Datum
 	t := p.plan.Params[i]
 	switch format {
 	case 0:
+		if t.OID == types.Int8OID || t.OID == types.Int4OID || t.OID == types.Int2OID {
+			return types.ParseText(t, unsafe.String(unsafe.SliceData(b), len(b)), s.Env()) // nothing of it stays
+		}
 		return types.ParseText(t, string(b), s.Env())
 	case 1:
 		return types.ParseBinary(t, b, s.Env())
