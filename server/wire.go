@@ -42,9 +42,12 @@ func planCacheBytes(memory int64) int { return int(min(max(memory/256, 1<<20), 3
 // placeBytes is the memory for each large query that runs beside others.
 const placeBytes = 96 << 20
 
+// lastWords is how long sessions have to tell their clients why the storage stopped.
+const lastWords = 300 * time.Millisecond
+
 // Open recovers the data directory and starts the engine. A failed write of the log
-// stops the process at once: what is on disk is then unknown, and only recovery can
-// tell.
+// stops the process, in which nothing commits any more: what is on disk is then
+// unknown, and only recovery can tell.
 func Open(ctx context.Context, o Options) (Engine, error) {
 	dir, err := blob.OpenLocal(filepath.Join(o.DataDir, "store"))
 	if err != nil {
@@ -60,7 +63,7 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 		MemoryLimit: o.MemoryBytes / 16 * 3, CacheBytes: o.MemoryBytes / 8, Shards: min(max(o.Workers, 1), 8), Logger: log,
 		Fatal: func(err error) {
 			log.Error("storage failed; stopping so that recovery decides what was written", "err", err)
-			os.Exit(70)
+			time.AfterFunc(lastWords, func() { os.Exit(70) })
 		},
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ package sqlstate
 import (
 	"errors"
 	"fmt"
+	"syscall"
 )
 
 // Code is a five-character SQLSTATE (ISO 9075; PostgreSQL's appendix A).
@@ -67,8 +68,8 @@ func Unsupported(format string, args ...any) *Error {
 	return Errorf(FeatureNotSupported, "%s is not supported", fmt.Sprintf(format, args...))
 }
 
-// From finds the Error inside err; an error without one becomes XX000 with
-// err's text. From(nil) is nil.
+// From finds the Error inside err; an error without one becomes one with err's text
+// and the code of a failed disk where that is the cause, else XX000. From(nil) is nil.
 func From(err error) *Error {
 	if err == nil {
 		return nil
@@ -77,7 +78,14 @@ func From(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return &Error{Code: InternalError, Message: err.Error()}
+	code := InternalError
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		code = DiskFull
+	case errors.Is(err, syscall.EIO):
+		code = IOError
+	}
+	return &Error{Code: code, Message: err.Error()}
 }
 
 // CodeOf is From(err).Code, or "" for nil.

@@ -238,7 +238,7 @@ func scanSpec(n storage.Snapshot, t *catalog.Table, spec *catalog.ScanSpec, f fu
 
 // tolerable says that an operation may fail so: the disk is at fault.
 func tolerable(err error, stopped *atomic.Bool) bool {
-	return stopped.Load() || sqlstate.CodeOf(err) == sqlstate.IOError || isDisk(err)
+	return stopped.Load() || sqlstate.CodeOf(err) == sqlstate.IOError || sqlstate.CodeOf(err) == sqlstate.DiskFull || isDisk(err)
 }
 
 func isDisk(err error) bool {

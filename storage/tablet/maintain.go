@@ -173,7 +173,11 @@ func (s *Store) backpressure(ctx context.Context) error {
 		select {
 		case err := <-c:
 			if err != nil {
-				return sqlstate.Errorf(sqlstate.IOError, "could not write memory to disk: %v", err)
+				code := sqlstate.CodeOf(err)
+				if code != sqlstate.DiskFull {
+					code = sqlstate.IOError
+				}
+				return sqlstate.Errorf(code, "could not write memory to disk: %v", err)
 			}
 		case <-ctx.Done():
 			return context.Cause(ctx)

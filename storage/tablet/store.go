@@ -188,7 +188,12 @@ func (s *Store) fail(err error) {
 // broken is the error of a store that stopped or was closed.
 func (s *Store) broken() error {
 	if p := s.failed.Load(); p != nil {
-		return sqlstate.Errorf(sqlstate.IOError, "storage has stopped: %v", *p)
+		code := sqlstate.CodeOf(*p)
+		if code != sqlstate.DiskFull {
+			code = sqlstate.IOError
+		}
+		return sqlstate.Errorf(code, "storage has stopped: %v", *p).
+			WithDetail("Whether a commit that was under way took place is known after recovery.")
 	}
 	if s.ctx.Err() != nil {
 		return errClosed
