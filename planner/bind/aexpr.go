@@ -71,7 +71,7 @@ func (q *query) operation(x *pg.A_Expr, name string) (expr.Expr, error) {
 		}
 		return b.compareRows(name, l.(*expr.Row).Elems, r.(*expr.Row).Elems, x.Location)
 	}
-	l, r, err := q.operands(x.Lexpr, x.Rexpr, comparison(name))
+	l, r, err := q.operands(name, x.Lexpr, x.Rexpr, comparison(name))
 	if err != nil {
 		return nil, err
 	}
@@ -111,14 +111,14 @@ func negated(c *expr.Const) expr.Expr {
 }
 
 // operands binds the two sides of an operator.
-func (q *query) operands(ln, rn *pg.Node, compare bool) (l, r expr.Expr, err error) {
+func (q *query) operands(op string, ln, rn *pg.Node, compare bool) (l, r expr.Expr, err error) {
 	if l, err = q.expr(ln); err != nil {
 		return nil, nil, err
 	}
 	if compare {
 		r, err = q.slottedLike(rn, l.Type())
 	} else {
-		r, err = q.expr(rn)
+		r, err = q.slottedTerm(rn, op, l)
 	}
 	return l, r, err
 }
@@ -173,7 +173,7 @@ func (b *binder) compareRows(name string, l, r []expr.Expr, loc int32) (expr.Exp
 // anyAll is x op ANY/ALL (array).
 func (q *query) anyAll(x *pg.A_Expr, name string, all bool) (expr.Expr, error) {
 	b := q.b
-	l, r, err := q.operands(x.Lexpr, x.Rexpr, false)
+	l, r, err := q.operands(name, x.Lexpr, x.Rexpr, false)
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +229,7 @@ func (q *query) isDistinct(x *pg.A_Expr, not bool) (expr.Expr, error) {
 		}
 		return q.nullTest(&pg.NullTest{Arg: arg, Nulltesttype: kind, Location: x.Location})
 	}
-	l, r, err := q.operands(x.Lexpr, x.Rexpr, false)
+	l, r, err := q.operands("", x.Lexpr, x.Rexpr, false)
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +273,7 @@ func (b *binder) distinct(l, r expr.Expr, not bool, loc int32) (expr.Expr, error
 // nullIf is CASE WHEN a = b THEN NULL ELSE a END, typed as a.
 func (q *query) nullIf(x *pg.A_Expr) (expr.Expr, error) {
 	b := q.b
-	l, r, err := q.operands(x.Lexpr, x.Rexpr, false)
+	l, r, err := q.operands("", x.Lexpr, x.Rexpr, false)
 	if err != nil {
 		return nil, err
 	}

@@ -58,6 +58,9 @@ type Slot struct {
 	// the plan holds for this text of the literal only.
 	Used bool
 	T    types.T
+	// Minus says that the parameter is the literal with a minus sign, which is in the
+	// text before it.
+	Minus bool
 }
 
 // Bind resolves one statement.

@@ -18,7 +18,7 @@ func (q *query) slotted(n *pg.Node, t types.T) (expr.Expr, error) {
 	if c == nil || q.b.env.Slots == nil || q.b.text == "" {
 		return q.expr(n)
 	}
-	s := q.b.env.Slots[int(c.Location)]
+	s, minus := q.b.slotAt(int(c.Location))
 	if s == nil || s.Used {
 		return q.expr(n)
 	}
@@ -52,8 +52,34 @@ func (q *query) slotted(n *pg.Node, t types.T) (expr.Expr, error) {
 	default:
 		return q.expr(n)
 	}
-	s.Used = true
+	if _, is := c.Val.(*pg.A_Const_Ival); minus && !is {
+		return q.expr(n)
+	}
+	s.Used, s.Minus = true, minus
 	return &expr.Param{N: s.N, T: s.T}, nil
+}
+
+// slotAt is the slot of the literal at a place of the text, or behind the minus sign
+// that stands there: the parser has made that a part of the literal.
+func (b *binder) slotAt(at int) (s *Slot, minus bool) {
+	if at < len(b.text) && b.text[at] == '-' {
+		for at++; at < len(b.text) && b.text[at] == ' '; at++ {
+		}
+		minus = true
+	}
+	return b.env.Slots[at], minus
+}
+
+// slottedTerm is slotted for what is added to l or subtracted from it. No rule looks at
+// the value of an integer beside a column of integers.
+func (q *query) slottedTerm(n *pg.Node, op string, l expr.Expr) (expr.Expr, error) {
+	if _, is := l.(*expr.Column); is && (op == "+" || op == "-") && n.GetAConst().GetIval() != nil {
+		switch l.Type().OID {
+		case types.Int2OID, types.Int4OID, types.Int8OID:
+			return q.slotted(n, types.Int4)
+		}
+	}
+	return q.expr(n)
 }
 
 // slottedLike is slotted for the other operand of a comparison with type t.

@@ -9,6 +9,7 @@
 package cache
 
 import (
+	"math"
 	"sync"
 
 	"github.com/millrace/millrace/catalog/types"
@@ -63,9 +64,10 @@ type template struct {
 
 // lit is one literal in order: a slot of type t, or a text that must be the same.
 type lit struct {
-	slot bool
-	t    types.T
-	text string
+	slot  bool
+	minus bool // the slot's value has the sign before it
+	t     types.T
+	text  string
 }
 
 // New makes a cache that holds plans of about so many bytes.
@@ -161,9 +163,15 @@ func (t *template) match(text string, lits []parser.Literal, env *types.Env) ([]
 		if bind.Momentary(l.t, v) {
 			return nil, false
 		}
+		if l.minus {
+			v = "-" + v
+		}
 		d, err := types.ParseText(l.t, v, env)
 		if err != nil {
 			return nil, false // planning says what is wrong with it
+		}
+		if l.minus && (l.t.OID == types.Int4OID && d.I == math.MinInt32 || d.I == math.MinInt64) {
+			return nil, false // its digits without the sign have a wider type
 		}
 		params[i] = d
 	}
@@ -187,7 +195,7 @@ func (c *Cache) Put(k Key, st *plan.Statement, slots map[int]*bind.Slot, env *ty
 			s := slots[l.Start]
 			x := lit{text: l.Value(k.Text)}
 			if s != nil && s.Used {
-				x = lit{slot: true, t: s.T}
+				x = lit{slot: true, minus: s.Minus, t: s.T}
 				shared = true
 			}
 			t.lits = append(t.lits, x)

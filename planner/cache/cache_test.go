@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -64,6 +65,15 @@ func TestShared(t *testing.T) {
 		{"select a from t where d >= '2020-01-01'", "select a from t where d >= '2021-02-03'", true},
 		{"select a from t where a in (1, 2, 3)", "select a from t where a in (4, 5, 6)", true},
 		{"insert into t values (1, 'x', '2020-01-01', 5)", "insert into t values (2, 'y', '2020-01-02', 5)", true},
+		{"update t set a = a + 5 where a = 1", "update t set a = a + 17 where a = 2", true},
+		{"update t set a = a + -5 where a = 1", "update t set a = a + -17 where a = 2", true},
+		{"select a from t where a = -5", "select a from t where a = -7", true},
+		{"select a from t where a = -5", "select a from t where a = 7", false},
+		{"update t set a = a - -5", "update t set a = a - 5", false},
+		{"select a + -5 from t", "select a + -2147483648 from t", false},
+		{"select a + 5 from t", "select a + 2147483648 from t", false},
+		{"select n + 5 from t", "select n + 6 from t", false},
+		{"select a * 5 from t", "select a * 6 from t", false},
 		// Not shared: other lengths, literals that decide types, names or order.
 		{"select a from t where a in (1, 2, 3)", "select a from t where a in (4, 5)", false},
 		{"select a from t where n = 5", "select a from t where n = 500", false},
@@ -90,6 +100,9 @@ func TestShared(t *testing.T) {
 		}
 		if !ok {
 			continue
+		}
+		if strings.Contains(x.second, "-") && strings.Contains(x.second, "17") && params[0].I != -17 {
+			t.Errorf("%s: %d", x.second, params[0].I)
 		}
 		// Every parameter has a value of the type that the plan gives it.
 		plan.RewriteExprs(got.Root, func(e expr.Expr) (expr.Expr, bool) {
