@@ -46,6 +46,9 @@ func (p *Prepared) readImages(ctx context.Context) error {
 			return err
 		}
 		o.img = make([]place, ks.n)
+		if rows > 0 {
+			m.table.Load().touch(ks.hash[:ks.n])
+		}
 		g.begin()
 		for k := range o.img {
 			pl := &o.img[k]

@@ -1,6 +1,9 @@
 package column
 
-import "sync/atomic"
+import (
+	"runtime"
+	"sync/atomic"
+)
 
 // keyTable maps key hashes to rows: open addressing, linear probing, one word a
 // slot (hash<<32 | row+1). One goroutine writes, any number read at the same time.
@@ -33,6 +36,16 @@ func (t *keyTable) next(hash, i uint32) (row, at uint32, ok bool) {
 		}
 		i = (i + 1) & t.mask
 	}
+}
+
+// touch has the processor load the slots of the hashes, all at once: those who look them up
+// one after the other would wait for memory each time.
+func (t *keyTable) touch(hashes []uint32) {
+	x := uint64(0)
+	for _, h := range hashes {
+		x |= atomic.LoadUint64(&t.slots[t.slot(h)])
+	}
+	runtime.KeepAlive(x)
 }
 
 // put writes slot i.

@@ -51,6 +51,7 @@ func (l *lookup) find(ks *keySet, out []place) error {
 		if m.id >= l.below || m.rows.Load() == 0 {
 			continue
 		}
+		m.table.Load().touch(ks.hash[:ks.n])
 		rest := l.todo[:0]
 		for _, i := range l.todo {
 			row := m.findAt(ks, int(i), l.at)

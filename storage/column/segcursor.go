@@ -15,6 +15,10 @@ import (
 // decoded one by one into a dense batch.
 const gatherShare = 8
 
+// touchRows: from so many rows of a block on, what is read of them is loaded at once
+// before it is decoded row by row.
+const touchRows = 4
+
 var scratches = sync.Pool{New: func() any { return new(encoding.Scratch) }}
 
 // segCursor reads a segment, one block after another.
@@ -356,6 +360,11 @@ func (s *segCursor) gather(r *Reader, sel []uint16, out *vec.Batch) error {
 				c.konst.N = len(sel)
 				to.Copy(c.konst, nil, len(sel))
 				continue
+			}
+			if len(sel) >= touchRows {
+				if err := c.c.Touch(s.block, sel); err != nil {
+					return err
+				}
 			}
 			v := &r.vecs[i]
 			for k := 0; k < len(sel); {

@@ -119,8 +119,14 @@ func (l *segLookup) search(s *segFile, ks *keySet, todo []uint32, at storage.CSN
 		return err
 	}
 	slices.SortFunc(l.cands, func(a, b candidate) int { return int(int64(a.row) - int64(b.row)) })
+	touched := 0 // of cands
 	for i := 0; i < len(l.cands); {
 		vi := l.cands[i].row / vec.Size
+		if i >= touched {
+			if touched, err = l.touch(i); err != nil {
+				return err
+			}
+		}
 		l.sel = l.sel[:0]
 		j := i
 		for ; j < len(l.cands) && l.cands[j].row/vec.Size == vi; j++ {
@@ -134,6 +140,25 @@ func (l *segLookup) search(s *segFile, ks *keySet, todo []uint32, at storage.CSN
 		i = j
 	}
 	return nil
+}
+
+// touch loads the keys of the candidates from i on that are in i's block, and says where
+// the next block begins.
+func (l *segLookup) touch(i int) (int, error) {
+	block := l.cands[i].row / vec.BlockRows
+	l.sel = l.sel[:0]
+	for ; i < len(l.cands) && l.cands[i].row/vec.BlockRows == block; i++ {
+		l.sel = append(l.sel, uint16(l.cands[i].row%vec.BlockRows))
+	}
+	if len(l.sel) < touchRows {
+		return i, nil
+	}
+	for _, c := range l.keyCols {
+		if err := c.Touch(int(block), l.sel); err != nil {
+			return i, err
+		}
+	}
+	return i, nil
 }
 
 func (s *segFile) isRowID() bool {

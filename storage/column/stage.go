@@ -217,6 +217,11 @@ func (p *Prepared) stageChunk(s *staged, v *version, ci int, conflicts []storage
 		first = m.append(c.Rows.Cols, n)
 	}
 	rowIDs := v.sch.rowID >= 0
+	if ks := o.own; ks != nil && n >= touchRows {
+		for k := len(v.mems) - 1; k >= 0 && v.mems[k].id >= p.memID; k-- {
+			v.mems[k].table.Load().touch(ks.hash[:ks.n])
+		}
+	}
 	for i := 0; i < n; i++ {
 		row := first
 		if first != noRow {

@@ -13,14 +13,15 @@ import (
 // block it read last, so vectors are best read in order. Positions are vectors
 // of the segment: vector vi has rows vi*2048 and on.
 type ColReader struct {
-	r     *Reader
-	col   int
-	block int // the parsed one, -1 for none
-	blk   encoding.Block
-	s     *encoding.Scratch
-	dict  *vec.Dictionary
-	csn   bool
-	cold  bool // the block is compressed, and may go into the cache when it is scanned
+	r       *Reader
+	col     int
+	block   int // the parsed one, -1 for none
+	blk     encoding.Block
+	s       *encoding.Scratch
+	dict    *vec.Dictionary
+	csn     bool
+	touched uint32 // see Touch
+	cold    bool   // the block is compressed, and may go into the cache when it is scanned
 }
 
 // Column makes a reader of the column with this id.
@@ -178,6 +179,16 @@ func (c *ColReader) Gather(vi int, sel []uint16, dst *vec.Vec) error {
 	if c.csn {
 		c.rebase(dst)
 	}
+	return nil
+}
+
+// Touch has the processor load what Gather will read of rows of a block, numbered from
+// the block's first row, all at once.
+func (c *ColReader) Touch(block int, rows []uint16) error {
+	if err := c.seek(block); err != nil {
+		return err
+	}
+	c.touched += c.blk.Touch(rows)
 	return nil
 }
 

@@ -156,6 +156,14 @@ func PackedAt(src []uint32, width uint, i int) uint64 {
 	return uint64(packedAt32(src, width, uint(i)))
 }
 
+// PackedOffset is the byte in a group where PackedAt begins to read value i.
+func PackedOffset(width uint, i int) int {
+	if width > 32 {
+		return 4 * i
+	}
+	return 4 * (i>>4*int(width)>>5<<4 + i&15)
+}
+
 func packedAt32(src []uint32, width, i uint) uint32 {
 	if width == 0 {
 		return 0
