@@ -61,6 +61,10 @@ diff: ## random queries against a PostgreSQL (SEED=n)
 crash: ## 1,000 crash and fault schedules (SEED=n)
 	$(GO) test -count=1 -timeout 60m ./regress/crash -args -n 1000 -seed $(SEED)
 
+.PHONY: elle
+elle: ## isolation of random transactions over lists, 10 minutes (SEED=n)
+	$(GO) test -count=1 -timeout 60m ./regress/elle -args -elle.time 200s -elle.seed $(SEED)
+
 .PHONY: kill
 kill: ## 50 times kill -9 amid writes
 	$(GO) test -count=1 -timeout 60m -run 'TestKill$$' ./regress/clients -args -kill.rounds 50
