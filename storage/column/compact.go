@@ -3,6 +3,7 @@ package column
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage"
@@ -41,6 +42,7 @@ type merging struct {
 	w      *segWriter
 	out    []*segFile
 	floor  uint64
+	hot    bool // what it writes will soon be rewritten
 	pace   func(context.Context) error
 }
 
@@ -51,6 +53,7 @@ func (t *Tablet) compact(ctx context.Context, aim Aim, pace func(context.Context
 	if len(m.in) == 0 {
 		return nil, nil
 	}
+	m.hot = aim == Tidy && hot(m.in, time.Now())
 	if err := m.merge(ctx); err != nil {
 		m.abort()
 		return nil, err
@@ -344,8 +347,12 @@ func (in *mergeInput) born(i int) uint64 {
 // write copies the rows in their order. Each batch takes from each input a run of
 // rows that ascends, since the inputs are in the same order.
 func (m *merging) write(ctx context.Context, order []segment.SortColumn, oldest uint64) error {
-	m.w = m.t.newSegWriter(m.sch, order, encoding.S2)
-	m.w.settled = true
+	codec := encoding.S2
+	if m.hot {
+		codec = encoding.NoCodec
+	}
+	m.w = m.t.newSegWriter(m.sch, order, codec)
+	m.w.settled = !m.hot
 	if m.t.cfg.Written != nil {
 		m.w.written = &m.t.cfg.Written.Merge
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math/bits"
 	"slices"
+	"time"
 )
 
 // Aim is how far a compaction goes.
@@ -31,6 +32,29 @@ const (
 	mergeFactor  = 2
 	settleFactor = 4
 )
+
+// A merge is hot when most of its rows were written at most hotAge ago and one in
+// hotShare of them is dead by now: what comes of it lasts no longer. It stays
+// uncompressed, as compressing its strings, and decompressing them for the scans and
+// the merge to come, would take longer than all else that is done to it; settling
+// compresses it when the writes are over.
+const (
+	hotAge   = time.Minute
+	hotShare = 12
+)
+
+// hot says whether a merge of these files is.
+func hot(in []*segFile, now time.Time) bool {
+	rows, young, dead := 0, 0, 0
+	for _, s := range in {
+		rows += s.info.Rows
+		dead += s.del.Load().upTo(latest).count()
+		if now.Sub(s.made) <= hotAge {
+			young += s.info.Rows
+		}
+	}
+	return 2*young > rows && hotShare*dead >= rows
+}
 
 // deadShare: a file with more than this part of its rows dead is rewritten.
 var deadShare = [...]int{Tidy: 4, Settle: 8, Pack: 20}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/blob"
@@ -33,6 +34,8 @@ type segFile struct {
 	// damaged files failed a read; they are never compacted away.
 	damaged atomic.Bool
 	refs    int // versions that have it, guarded by Tablet.mu
+	// made is when this process wrote the file; zero for one that was there.
+	made time.Time
 
 	inManifest atomic.Bool
 	upsert     bool // a private file whose rows replace others
@@ -57,6 +60,7 @@ func (t *Tablet) openSegment(info SegmentInfo) (*segFile, error) {
 		s.r.SetCache(t.cfg.Cache)
 	}
 	if err == nil {
+		s.made = time.Now()
 		t.size(s)
 	}
 	return s, err

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/storage"
@@ -70,6 +71,7 @@ func Open(cfg Config) (*Tablet, error) {
 			return nil, err
 		}
 		s.inManifest.Store(true)
+		s.made = time.Time{}
 		s.refs = 1
 		s.del.Store(&deleteSet{blocks: s.blocks(), base: masks[info.File]})
 		v.segs = append(v.segs, s)
