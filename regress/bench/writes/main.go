@@ -8,6 +8,8 @@
 //	writes q1       a query like TPC-H Q1 over a table of -rows rows, idle, beside half the
 //	                sustained rate of upserts into it, and beside all of it
 //	writes copy     COPY of the same rows: plain, and with on_conflict into itself
+//	writes cursor   a REPEATABLE READ cursor over -rows rows, read for -duration under full
+//	                load: whether it keeps its answer, and how much the disk grows
 //
 // It makes tables of its own and drops them. CPU is that of the server process, from
 // /metrics of -http.
@@ -43,7 +45,7 @@ var (
 	clients  = flag.Int("clients", 8, "clients that upsert")
 	batch    = flag.Int("batch", 1000, "rows of a statement")
 	keep     = flag.Bool("keep", false, "keep the tables")
-	atMost   = flag.Float64("rate", 0, "amp: rows a second at most; 0: as many as go")
+	atMost   = flag.Float64("rate", 0, "amp, cursor: rows a second at most; 0: as many as go")
 	loaded   = flag.Bool("loaded", false, "keys: only upsert into the table that -keep left")
 )
 
@@ -51,7 +53,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	modes := map[string]func(context.Context) error{"keys": keys, "amp": amp, "commits": commits, "q1": q1, "copy": copies}
+	modes := map[string]func(context.Context) error{"keys": keys, "amp": amp, "commits": commits, "q1": q1, "copy": copies, "cursor": cursor}
 	run := modes[flag.Arg(0)]
 	if run == nil {
 		flag.Usage()
