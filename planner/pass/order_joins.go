@@ -202,7 +202,54 @@ type graph struct {
 
 type cond struct {
 	e    expr.Expr
-	rels uint64
+	rels relset
+}
+
+// relset is a set of a graph's inputs.
+type relset [maxRelations / 64]uint64
+
+func single(i int) (s relset) {
+	s[i/64] = 1 << (i % 64)
+	return s
+}
+
+func (s relset) or(t relset) relset {
+	for i, w := range t {
+		s[i] |= w
+	}
+	return s
+}
+
+func (s relset) meets(t relset) bool {
+	for i, w := range t {
+		if s[i]&w != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// in says whether t has all of s.
+func (s relset) in(t relset) bool {
+	for i, w := range t {
+		if s[i]&^w != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// only is the input that s has and no other; -1: there are several, or none.
+func (s relset) only() int {
+	at := -1
+	for i, w := range s {
+		if n := bits.OnesCount64(w); n > 1 || n == 1 && at >= 0 {
+			return -1
+		} else if n == 1 {
+			at = 64*i + bits.TrailingZeros64(w)
+		}
+	}
+	return at
 }
 
 type entry struct {
@@ -210,9 +257,9 @@ type entry struct {
 	cost float64
 }
 
-// maxRelations is how many inputs one graph has: its sets are words of bits. Of a
-// larger tree the larger sides are ordered by themselves.
-const maxRelations = 48
+// maxRelations is how many inputs one graph has. Of a larger tree the larger sides are
+// ordered by themselves, with the cross products that this may mean.
+const maxRelations = 256
 
 // relations counts the inputs that add would take n apart into.
 func relations(n plan.Node) int {
@@ -277,14 +324,13 @@ func (g *graph) solve() plan.Node {
 	for i := range g.conds {
 		for id := range usedBy(g.conds[i].e) {
 			if r, ok := g.byCols[id]; ok {
-				g.conds[i].rels |= 1 << r
+				g.conds[i].rels = g.conds[i].rels.or(single(r))
 			}
 		}
 	}
 	// A condition on one input that was not pushed into it belongs on top of it.
 	for _, c := range g.conds {
-		if bits.OnesCount64(c.rels) == 1 {
-			i := bits.TrailingZeros64(c.rels)
+		if i := c.rels.only(); i >= 0 {
 			g.rels[i] = filter(g.rels[i], []expr.Expr{c.e})
 		}
 	}
@@ -296,7 +342,7 @@ func (g *graph) solve() plan.Node {
 	}
 	var above []expr.Expr
 	for _, c := range g.conds {
-		if c.rels == 0 {
+		if c.rels == (relset{}) {
 			above = append(above, c.e)
 		}
 	}
@@ -307,9 +353,10 @@ func (g *graph) leaf(i int) *entry {
 	return &entry{n: g.rels[i], cost: g.est.Of(g.rels[i]).Rows * 0.1}
 }
 
-func (g *graph) connected(a, b uint64) bool {
-	for _, c := range g.conds {
-		if c.rels&a != 0 && c.rels&b != 0 && c.rels&^(a|b) == 0 {
+func (g *graph) connected(a, b relset) bool {
+	both := a.or(b)
+	for i := range g.conds {
+		if c := &g.conds[i]; c.rels.in(both) && c.rels.meets(a) && c.rels.meets(b) {
 			return true
 		}
 	}
@@ -318,16 +365,16 @@ func (g *graph) connected(a, b uint64) bool {
 
 // join makes the join of two solved subsets. A row built into a hash table costs
 // about three probes, and a probe into a table beyond the caches twice one inside.
-func (g *graph) join(a, b *entry, sa, sb uint64) *entry {
+func (g *graph) join(a, b *entry, sa, sb relset) *entry {
 	l, r := a, b
-	sl, sr := sa, sb
 	if g.est.Of(r.n).Rows > g.est.Of(l.n).Rows {
-		l, r, sl, sr = r, l, sr, sl
+		l, r = r, l
 	}
 	j := &plan.Join{Kind: plan.Inner, L: l.n, R: r.n}
 	var on []expr.Expr
-	for _, c := range g.conds {
-		if c.rels&sl != 0 && c.rels&sr != 0 && c.rels&^(sl|sr) == 0 {
+	both := sa.or(sb)
+	for i := range g.conds {
+		if c := &g.conds[i]; c.rels.in(both) && c.rels.meets(sa) && c.rels.meets(sb) {
 			on = append(on, c.e)
 		}
 	}
@@ -356,14 +403,14 @@ func (g *graph) dp() *entry {
 			// First joins with a condition; a cross product only if there are none.
 			for a := (s - 1) & s; a > s>>1; a = (a - 1) & s {
 				b := s &^ a
-				if best[a] == nil || best[b] == nil || pass == 0 && !g.connected(a, b) {
+				if best[a] == nil || best[b] == nil || pass == 0 && !g.connected(relset{a}, relset{b}) {
 					continue
 				}
-				if e := g.join(best[a], best[b], a, b); best[s] == nil || e.cost < best[s].cost {
+				if e := g.join(best[a], best[b], relset{a}, relset{b}); best[s] == nil || e.cost < best[s].cost {
 					best[s] = e
 				}
 			}
-			if pass == 0 && best[s] == nil && s != full && g.anyEdge(s) {
+			if pass == 0 && best[s] == nil && s != full && g.anyEdge(relset{s}) {
 				break
 			}
 		}
@@ -376,9 +423,9 @@ func (g *graph) dp() *entry {
 
 // anyEdge says whether the subset is linked to the rest at all; then a cross product
 // inside it can wait.
-func (g *graph) anyEdge(s uint64) bool {
-	for _, c := range g.conds {
-		if c.rels&s != 0 && c.rels&^s != 0 {
+func (g *graph) anyEdge(s relset) bool {
+	for i := range g.conds {
+		if c := &g.conds[i]; c.rels.meets(s) && !c.rels.in(s) {
 			return true
 		}
 	}
@@ -390,7 +437,7 @@ func (g *graph) anyEdge(s uint64) bool {
 func (g *graph) greedy() *entry {
 	type part struct {
 		e  *entry
-		s  uint64
+		s  relset
 		id int
 	}
 	type pair struct {
@@ -399,17 +446,18 @@ func (g *graph) greedy() *entry {
 	}
 	var parts []part
 	for i := range g.rels {
-		parts = append(parts, part{g.leaf(i), 1 << i, i})
+		parts = append(parts, part{g.leaf(i), single(i), i})
 	}
 	known := map[[2]int]pair{}
 	of := func(a, b part) pair {
 		id := [2]int{a.id, b.id}
 		p, ok := known[id]
 		if !ok {
-			p.e = g.join(a.e, b.e, a.s, b.s)
-			p.score = g.est.Of(p.e.n).Rows
-			if !g.connected(a.s, b.s) {
-				p.score = p.score*1e6 + 1e12
+			if g.connected(a.s, b.s) {
+				p.e = g.join(a.e, b.e, a.s, b.s)
+				p.score = g.est.Of(p.e.n).Rows
+			} else {
+				p.score = g.est.Of(a.e.n).Rows*g.est.Of(b.e.n).Rows*1e6 + 1e12
 			}
 			known[id] = p
 		}
@@ -426,9 +474,11 @@ func (g *graph) greedy() *entry {
 				}
 			}
 		}
-		if best == nil { // estimates beyond all numbers: any pair
+		if bi < 0 { // estimates beyond all numbers: any pair
 			bi, bk = 0, 1
-			best = of(parts[0], parts[1]).e
+		}
+		if best == nil {
+			best = g.join(parts[bi].e, parts[bk].e, parts[bi].s, parts[bk].s)
 		}
 		for _, p := range parts {
 			for _, gone := range [2]int{parts[bi].id, parts[bk].id} {
@@ -436,7 +486,7 @@ func (g *graph) greedy() *entry {
 				delete(known, [2]int{gone, p.id})
 			}
 		}
-		parts[bi] = part{best, parts[bi].s | parts[bk].s, next}
+		parts[bi] = part{best, parts[bi].s.or(parts[bk].s), next}
 		parts = append(parts[:bk], parts[bk+1:]...)
 	}
 	return parts[0].e
