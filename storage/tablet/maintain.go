@@ -63,7 +63,10 @@ func (m *maintainer) flushes() {
 		case <-t.C:
 		case <-m.kick:
 		}
+		began := time.Now()
 		err := m.s.maintain(m.s.ctx)
+		// Very many tables take their time even if nothing is to be done.
+		t.Reset(max(maintainEvery, min(20*time.Since(began), 5*maintainEvery)))
 		if err != nil && m.s.ctx.Err() == nil {
 			m.s.opts.Logger.Error("flush failed", "err", err)
 		}
@@ -204,7 +207,8 @@ func (s *Store) allShards() []*shard {
 // maintain is one round of flushing, trimming and dropping.
 func (s *Store) maintain(ctx context.Context) error {
 	hold := s.holdback()
-	for _, sh := range s.allShards() {
+	shards := s.allShards()
+	for _, sh := range shards {
 		if sh.row != nil {
 			sh.row.Idle()
 		}
@@ -217,7 +221,7 @@ func (s *Store) maintain(ctx context.Context) error {
 		}
 		signal(s.maintainer.merge)
 	}
-	for _, sh := range s.allShards() {
+	for _, sh := range shards {
 		if err := sh.col.BuildFilters(ctx); err != nil && ctx.Err() == nil {
 			// Lookups do without, and meet the error themselves.
 			s.opts.Logger.Error("key filters could not be read", "table", sh.oid, "shard", sh.index, "err", err)
@@ -242,10 +246,13 @@ func (s *Store) maintain(ctx context.Context) error {
 // complain tells, now and then, why writers wait although all was flushed.
 func (s *Store) complain() {
 	now := s.now()
-	if now-s.maintainer.complained < 10e6 || s.pressure() < 1 {
+	if now-s.maintainer.complained < 10e6 {
 		return
 	}
 	s.maintainer.complained = now
+	if s.pressure() < 1 {
+		return
+	}
 	files := s.log.Files()
 	s.floorMu.Lock()
 	defer s.floorMu.Unlock()

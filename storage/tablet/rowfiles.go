@@ -29,20 +29,15 @@ type rowQuiet struct {
 	since time.Time
 }
 
-// rowsFlushed is how many bytes of rows in memory settle leaves there.
-const rowsFlushed = 1 << 20
-
 // rowsShare bounds what settle rewrites: no more than this times what lies unmerged.
 const rowsShare = 8
 
-// settle flushes row tablets and merges their files that overlap, so that a look-up meets
-// one level less for each of them, once nothing has been written for a while.
+// settle flushes Pebble once nothing has been written for a while, so that a look-up need
+// not search a large memtable first, and recovery has less to replay. Files of row tablets
+// that overlap are merged, so that a look-up meets one level less for each of them.
 func (q *rowQuiet) settle(ctx context.Context, s *Store) error {
-	if !s.rows.on.Load() {
-		return nil
-	}
 	s.floorMu.Lock()
-	at, unflushed := s.dbApplied, s.rowBytes
+	at := s.dbApplied
 	s.floorMu.Unlock()
 	if now := time.Now(); q.since.IsZero() || at != q.at {
 		q.at, q.since = at, now
@@ -50,11 +45,11 @@ func (q *rowQuiet) settle(ctx context.Context, s *Store) error {
 	} else if now.Sub(q.since) < s.opts.SettleAfter {
 		return nil
 	}
-	if unflushed > rowsFlushed {
-		// A look-up need not search a large memtable first.
-		if err := s.flushCatalog(); err != nil {
-			return err
-		}
+	if err := s.flushCatalog(); err != nil {
+		return err
+	}
+	if !s.rows.on.Load() {
+		return nil
 	}
 	if m := s.db.Metrics(); m.Levels[0].Sublevels < 2 || int64(m.DiskSpaceUsage()) > rowsShare*m.Levels[0].TablesSize {
 		return nil

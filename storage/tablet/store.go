@@ -256,6 +256,12 @@ func (s *Store) newFile() string { return fmt.Sprintf("%012x", s.nextFile.Add(1)
 func (s *Store) Close() error {
 	var err error
 	s.closing.Do(func() {
+		if !s.opts.Manual && s.failed.Load() == nil {
+			// The next start need not replay the catalog; if this fails, it will.
+			if err := s.flushCatalog(); err != nil {
+				s.opts.Logger.Warn("catalog could not be flushed", "err", err)
+			}
+		}
 		s.cancel(errClosed)
 		s.maintainer.wait()
 		err = s.log.Close()
