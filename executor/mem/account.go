@@ -22,6 +22,7 @@ type Account struct {
 	name   string
 	parent *Account
 	limit  int64 // 0: none
+	free   int64 // of granted, what the parent is not charged for
 	ended  func() bool
 
 	mu      sync.Mutex
@@ -41,6 +42,14 @@ func (a *Account) Child(name string, limit int64) *Account {
 	if a != nil {
 		n.ended = a.ended
 	}
+	return n
+}
+
+// ChildFree makes an account below a whose first bytes, as many as free says, are not
+// charged to a: for a small part of what must be made when there is no room.
+func (a *Account) ChildFree(name string, free int64) *Account {
+	n := a.Child(name, 0)
+	n.free, n.granted = free, free
 	return n
 }
 
@@ -114,7 +123,7 @@ func (a *Account) Release(n int64) {
 		panic("mem: account " + a.name + " released more than it reserved")
 	}
 	// Keep one step in hand against going to and fro.
-	if spare := a.granted - a.used; spare >= 2*step {
+	if spare := min(a.granted-a.used, a.granted-a.free); spare >= 2*step {
 		back := (spare - step) / step * step
 		a.granted -= back
 		a.parent.Release(back)
@@ -176,6 +185,6 @@ func (a *Account) Close() {
 		unmap(p, n)
 	}
 	a.maps = nil
-	a.parent.Release(a.granted)
+	a.parent.Release(a.granted - a.free)
 	a.used, a.granted = 0, 0
 }

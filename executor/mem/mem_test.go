@@ -35,6 +35,25 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
+func TestFreeBytes(t *testing.T) {
+	root := NewRoot(4 << 20)
+	a := root.ChildFree("partition", 8<<20)
+	if !a.TryReserve(8<<20) || root.Used() != 0 {
+		t.Fatalf("root is charged %d", root.Used())
+	}
+	if !a.TryReserve(3<<20) || root.Used() != 3<<20 || a.TryReserve(2<<20) {
+		t.Fatalf("root is charged %d", root.Used())
+	}
+	a.Release(9 << 20)
+	if root.Used() > 1<<20 || a.Used() != 2<<20 {
+		t.Fatalf("root keeps %d", root.Used())
+	}
+	a.Close()
+	if root.Used() != 0 {
+		t.Fatalf("root keeps %d after Close", root.Used())
+	}
+}
+
 func TestBufferGrows(t *testing.T) {
 	root := NewRoot(0)
 	a := Array[uint64]{Buffer: Buffer{Account: root}}

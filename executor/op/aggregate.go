@@ -58,6 +58,9 @@ type Aggregate struct {
 	// lazy marks the sets whose tables are made by partition when they are read.
 	lazy  []atomic.Bool
 	mixed []bool
+	// apart has for each set and aggregate the values of a DISTINCT one that found no
+	// room: only of sets without keys, whose rows cannot be parted by group.
+	apart [][]atomic.Pointer[unique]
 }
 
 // aggOut is a part of the output: a table, or the partition of a set that spilled,
@@ -70,8 +73,12 @@ type aggOut struct {
 
 // NewAggregate makes the sink.
 func NewAggregate(run *Run, spec *AggSpec) *Aggregate {
-	return &Aggregate{run: run, acct: run.Account.Child("aggregate", 0), spec: spec, spills: make([]atomic.Pointer[partitions], len(spec.Sets)),
-		lazy: make([]atomic.Bool, len(spec.Sets))}
+	s := &Aggregate{run: run, acct: run.Account.Child("aggregate", 0), spec: spec, spills: make([]atomic.Pointer[partitions], len(spec.Sets)),
+		lazy: make([]atomic.Bool, len(spec.Sets)), apart: make([][]atomic.Pointer[unique], len(spec.Sets))}
+	for k := range s.apart {
+		s.apart[k] = make([]atomic.Pointer[unique], len(spec.Aggs))
+	}
+	return s
 }
 
 // aggTable is the groups of one set and their states.
@@ -80,12 +87,16 @@ type aggTable struct {
 	set    []int // keys by which groups are found
 	deps   []int // dependent keys
 	acct   *mem.Account
+	own    *mem.Account // closed with the table
 	groups *Groups
 	dep    *Rows // of deps, by group
 	states []agg.State
 	seen   []*Groups // of DISTINCT: group and arguments
 	rows   []*Rows   // of ordered aggregates, or of DISTINCT ones to merge: group, arguments, order keys
 	direct bool      // one lane: DISTINCT rows go to the states at once
+	run    *Run
+	apart  []atomic.Pointer[unique] // by aggregate, of a set without keys
+	split  splitter
 
 	gids    []uint32
 	keys    []*vec.Vec
@@ -101,8 +112,12 @@ type aggTable struct {
 	rowsIn  int
 }
 
-func (s *Aggregate) newTable(set []int, direct bool, acct *mem.Account) (*aggTable, error) {
-	t := &aggTable{spec: s.spec, acct: acct, direct: direct}
+func (s *Aggregate) newTable(k int, direct bool, acct *mem.Account) (*aggTable, error) {
+	set := s.spec.Sets[k]
+	t := &aggTable{spec: s.spec, acct: acct, direct: direct, run: s.run}
+	if len(set) == 0 {
+		t.apart = s.apart[k]
+	}
 	var ts, dts []types.T
 	var bounds []KeyBounds
 	for _, k := range set {
@@ -144,8 +159,8 @@ func (s *Aggregate) newTable(set []int, direct bool, acct *mem.Account) (*aggTab
 // Lane implements Sink.
 func (s *Aggregate) Lane(l *Lane) (LaneSink, error) {
 	a := &aggLane{s: s, parted: make([]*parted, len(s.spec.Sets))}
-	for _, set := range s.spec.Sets {
-		t, err := s.newTable(set, l.Count == 1, s.acct)
+	for k := range s.spec.Sets {
+		t, err := s.newTable(k, l.Count == 1, s.acct)
 		if err != nil {
 			return nil, err
 		}
@@ -318,8 +333,15 @@ func (t *aggTable) keep(i int, sel []uint16, n int, gids []uint32) error {
 	cols := t.kept
 	if a.Distinct {
 		seen := t.seen[i]
+		mayPart := t.apart != nil && len(a.Order) == 0
+		if mayPart && (t.apart[i].Load() != nil || t.run.scarce(t.acct, seen.N)) {
+			return t.keepApart(i, sel, n)
+		}
 		t.ids = grown(t.ids, len(gids))
 		if err := seen.Find(cols[:1+len(a.Args)], sel, n, t.ids); err != nil {
+			if mayPart && t.run.spillsFor(err) {
+				return t.keepApart(i, sel, n)
+			}
 			return err
 		}
 		t.fresh = seen.FreshRows(sel, t.fresh)
@@ -346,6 +368,11 @@ func (t *aggTable) keep(i int, sel []uint16, n int, gids []uint32) error {
 func (t *aggTable) finish(run *Run) error {
 	for i := range t.spec.Aggs {
 		a := &t.spec.Aggs[i]
+		if t.apart != nil && t.apart[i].Load() != nil {
+			if err := t.finishApart(i); err != nil {
+				return err
+			}
+		}
 		if t.rows[i] == nil || t.rows[i].N == 0 {
 			continue
 		}
@@ -487,6 +514,7 @@ func (t *aggTable) free() {
 	t.states = nil
 	t.acct.Release(t.charged)
 	t.charged = 0
+	t.own.Close()
 }
 
 // compareForms notes the sets whose tables differ in form: one found keys that it
@@ -535,7 +563,7 @@ func (l *aggLane) partition() {
 
 // merge makes one table of the partitions from..to-1 of all lanes' tables of a set.
 func (s *Aggregate) merge(set, from, to int) error {
-	dst, err := s.newTable(s.spec.Sets[set], true, s.acct)
+	dst, err := s.newTable(set, true, s.acct)
 	if err != nil {
 		return err
 	}
@@ -595,7 +623,7 @@ func (s *Aggregate) mergeInto(dst *aggTable, set, from, to int) error {
 			}
 			for i, st := range dst.states {
 				st.Grow(dst.groups.N)
-				if a := &s.spec.Aggs[i]; a.Distinct || len(a.Order) > 0 {
+				if a := &s.spec.Aggs[i]; (a.Distinct || len(a.Order) > 0) && !src.passed(i) {
 					continue
 				}
 				if err := st.Merge(src.states[i], chunk, ids[:len(chunk)]); err != nil {
@@ -680,6 +708,9 @@ func (s *Aggregate) mergeKept(dst *aggTable, l *aggLane, set, i, from, to int) e
 func (s *Aggregate) Close() {
 	for k := range s.spills {
 		s.spills[k].Load().close()
+		for i := range s.apart[k] {
+			s.apart[k][i].Load().close()
+		}
 	}
 	s.acct.Close()
 }

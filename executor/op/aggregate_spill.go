@@ -2,6 +2,8 @@ package op
 
 import (
 	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/executor/mem"
 	"github.com/millrace/millrace/storage/vec"
 )
 
@@ -38,12 +40,7 @@ func (l *aggLane) add(set int, b *vec.Batch) error {
 	}
 	if l.parted[set] == nil && s.spills[set].Load() == nil {
 		t.rowsIn += b.Rows()
-		full := s.run.ForceSpill && t.groups.N >= forcedRows
-		if !full && s.run.CanSpill() {
-			if full = !s.acct.TryReserve(headroom); !full {
-				s.acct.Release(headroom)
-			}
-		}
+		full := s.run.scarce(s.acct, t.groups.N) || t.cramped()
 		switch {
 		case full:
 		case t.groups.N >= manyGroups && t.rowsIn < fewRows*t.groups.N && t.groups.size == 0:
@@ -157,6 +154,9 @@ func eachBatch(r *Rows, f func(*vec.Batch) error) error {
 	return nil
 }
 
+// freePart is how much of a partition's table is uncounted.
+const freePart = 32 << 20
+
 // remaking makes the table of a partition.
 type remaking struct {
 	s     *Aggregate
@@ -171,17 +171,21 @@ type remaking struct {
 }
 
 func (s *Aggregate) remake(set, part int) (*remaking, error) {
-	// When rows are in files memory is short, and uncounted then: a partition is a small
-	// part of what the lanes' tables hold, which are counted to the end.
+	// When rows are in files memory is short, and some is uncounted then: a partition is
+	// a small part of what the lanes' tables hold, which are counted to the end.
 	acct := s.acct
 	p := s.spills[set].Load()
+	var own *mem.Account
 	if p != nil {
-		acct = nil
+		own = s.acct.ChildFree("partition", freePart)
+		acct = own
 	}
-	t, err := s.newTable(s.spec.Sets[set], true, acct)
+	t, err := s.newTable(set, true, acct)
 	if err != nil {
+		own.Close()
 		return nil, err
 	}
+	t.own = own
 	t.groups.size = 0 // partitions are by hash, not by word
 	m := &remaking{s: s, t: t, p: p, set: set, part: part}
 	// Room for the groups that there are, and as many rows again.
@@ -258,5 +262,142 @@ func (m *remaking) close() {
 	m.r = nil
 	if m.p != nil {
 		m.p.drop(m.part)
+	}
+}
+
+// cramped says whether what the table keeps of DISTINCT and ordered aggregates has no
+// room to grow: that must be known before a batch is begun.
+func (t *aggTable) cramped() bool {
+	if !t.run.CanSpill() {
+		return false
+	}
+	strings := int64(0)
+	for i := range t.spec.Aggs {
+		if g := t.seen[i]; g != nil {
+			if g.ready(vec.Size) != nil {
+				return true
+			}
+			strings += g.rows.nextStrings()
+		}
+		if r := t.rows[i]; r != nil {
+			if r.ready(vec.Size) != nil {
+				return true
+			}
+			strings += r.nextStrings()
+		}
+	}
+	if strings > 0 {
+		if !t.acct.TryReserve(strings) {
+			return true
+		}
+		t.acct.Release(strings)
+	}
+	return false
+}
+
+// nextStrings is how much the columns of strings take when their buffers are full,
+// of those that soon will be.
+func (r *Rows) nextStrings() int64 {
+	if r == nil {
+		return 0
+	}
+	n := int64(0)
+	for i := range r.cols {
+		if c := &r.cols[i]; c.t.Layout == types.LayoutView && (c.cur < 0 || len(c.bufs[c.cur])-c.fill < stringsSoon) {
+			n += heapMax
+		}
+	}
+	return n
+}
+
+// stringsSoon is about what the strings of a batch take.
+const stringsSoon = 1 << 20
+
+// ready makes room for n more groups, strings aside.
+func (g *Groups) ready(n int) error {
+	if g.size > 0 {
+		return nil
+	}
+	if g.rows != nil {
+		if err := g.rows.ready(n); err != nil {
+			return err
+		}
+	}
+	return g.room(n)
+}
+
+// ready makes room for n more rows, strings aside.
+func (r *Rows) ready(n int) error {
+	for i := range r.cols {
+		if err := r.cols[i].reserve(r.N + n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepApart puts values of a DISTINCT aggregate, t.args, into files: rows of one group
+// can only be parted by them. What the table has seen goes there first.
+func (t *aggTable) keepApart(i int, sel []uint16, n int) error {
+	a := &t.spec.Aggs[i]
+	if t.apart[i].Load() == nil {
+		keys := make([]int, len(a.Args))
+		for k := range keys {
+			keys[k] = k
+		}
+		t.apart[i].CompareAndSwap(nil, newUnique(t.run, t.acct, a.Call.Args, keys))
+	}
+	u := t.apart[i].Load()
+	if seen := t.seen[i]; seen.N > 0 {
+		var err error
+		if t.direct {
+			err = u.pass(&t.split, seen, 1)
+		} else {
+			err = eachGroup(seen, func(cols []*vec.Vec, n int) error { return u.add(&t.split, cols[1:], nil, n) })
+		}
+		if err != nil {
+			return err
+		}
+		seen.Free()
+	}
+	return u.add(&t.split, t.args[:len(a.Args)], sel, n)
+}
+
+// passed says whether values of a DISTINCT aggregate that went to the states are
+// known in files only: what is merged then is the state.
+func (t *aggTable) passed(i int) bool {
+	return t.direct && t.apart != nil && t.apart[i].Load() != nil && t.seen[i].N == 0
+}
+
+// finishApart gives the states the values that were put into files.
+func (t *aggTable) finishApart(i int) error {
+	u := t.apart[i].Load()
+	// What this table has seen since is not in the files.
+	if seen := t.seen[i]; seen.N > 0 {
+		if err := u.pass(&t.split, seen, 1); err != nil {
+			return err
+		}
+		seen.Free()
+	}
+	if err := u.finish(); err != nil {
+		return err
+	}
+	r := &uniqueReader{u: u}
+	defer r.close()
+	for {
+		b, err := r.next()
+		if b == nil || err != nil {
+			return err
+		}
+		if err := t.run.Interrupted(); err != nil {
+			return err
+		}
+		if n := b.Rows(); n > 0 {
+			t.gids = grown(t.gids, n)
+			clear(t.gids)
+			if err := t.states[i].Update(b.Cols, b.Sel, n, t.gids); err != nil {
+				return err
+			}
+		}
 	}
 }

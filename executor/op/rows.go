@@ -343,11 +343,14 @@ func (c *rowsCol) appendViews(dst []vec.View, v, src *vec.Vec, sel []uint16) err
 }
 
 // store copies a long string into the column's buffers.
+// heapMax is the size of a buffer of strings among many.
+const heapMax = 8 << 20
+
 func (c *rowsCol) store(b []byte) (vec.View, error) {
 	if c.cur < 0 || c.fill+len(b) > len(c.bufs[c.cur]) {
 		n := 4 << 10
 		if k := len(c.heap); k > 0 {
-			n = min(2*c.heap[k-1].Cap(), 8<<20)
+			n = min(2*c.heap[k-1].Cap(), heapMax)
 		}
 		m := mem.Buffer{Account: c.data.Account}
 		if err := m.Grow(max(n, len(b))); err != nil {
