@@ -47,6 +47,17 @@ type Writer interface {
 	Close() error
 }
 
+// Reserver is the optional ability of a Writer to take room on the disk before it is
+// written to. A write there changes bytes and nothing else of the file, so its sync
+// waits for no journal, nor for other files that the journal has in the same turn.
+type Reserver interface {
+	// Reserve writes n zeros behind all that was written or reserved; Write overwrites
+	// them from the front. Like Write it needs a Sync.
+	Reserve(n int64) error
+	// Trim cuts what was reserved and not written, and makes the file's size durable.
+	Trim() error
+}
+
 // File is an open file for reading, safe for concurrent use. Some files are
 // Mappers too.
 type File interface {

@@ -34,7 +34,7 @@ func (d *Local) Create(name string) (Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return localWriter{f}, nil
+	return &localWriter{f: f}, nil
 }
 
 // Open implements Dir.
@@ -132,12 +132,49 @@ func (d *Local) Lock(name string) (io.Closer, error) {
 	return f, nil
 }
 
-type localWriter struct{ f *os.File }
+type localWriter struct {
+	f        *os.File
+	size     int64 // written
+	reserved int64 // the file's size, if that is more
+}
 
-func (w localWriter) Write(b []byte) (int, error) { return w.f.Write(b) }
-func (w localWriter) Close() error                { return w.f.Close() }
+func (w *localWriter) Write(b []byte) (int, error) {
+	n, err := w.f.Write(b)
+	w.size += int64(n)
+	return n, err
+}
 
-func (w localWriter) Sync() error {
+func (w *localWriter) Close() error { return w.f.Close() }
+
+var zeros [256 << 10]byte
+
+// Reserve implements Reserver.
+func (w *localWriter) Reserve(n int64) error {
+	w.reserved = max(w.reserved, w.size)
+	for n > 0 {
+		k, err := w.f.WriteAt(zeros[:min(n, int64(len(zeros)))], w.reserved)
+		w.reserved += int64(k)
+		n -= int64(k)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Trim implements Reserver.
+func (w *localWriter) Trim() error {
+	if w.reserved <= w.size {
+		return nil
+	}
+	if err := w.f.Truncate(w.size); err != nil {
+		return err
+	}
+	w.reserved = 0
+	return w.f.Sync()
+}
+
+func (w *localWriter) Sync() error {
 	for {
 		err := unix.Fdatasync(int(w.f.Fd()))
 		if err != unix.EINTR {

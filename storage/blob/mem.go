@@ -333,13 +333,12 @@ func (d *memDir) Sub(name string) (Dir, error) {
 	return s, nil
 }
 
-func (f *memFile) write(b []byte) {
-	off := len(f.data)
-	f.data = append(f.data, b...)
+func (f *memFile) write(off int, b []byte) {
+	f.data = append(f.data[:off], b...)[:max(len(f.data), off+len(b))]
 	for len(f.dirty) < (len(f.data)+sector-1)/sector {
 		f.dirty = append(f.dirty, false)
 	}
-	for s := off / sector; s*sector < len(f.data); s++ {
+	for s := off / sector; s*sector < off+len(b); s++ {
 		f.dirty[s] = true
 	}
 }
@@ -360,8 +359,9 @@ func (f *memFile) synced() {
 }
 
 type memWriter struct {
-	m *Mem
-	f *memFile
+	m   *Mem
+	f   *memFile
+	off int // written
 }
 
 func (w *memWriter) Write(b []byte) (int, error) {
@@ -372,11 +372,43 @@ func (w *memWriter) Write(b []byte) (int, error) {
 			return 0, err
 		}
 		n := len(b) / 2
-		w.f.write(b[:n])
+		w.f.write(w.off, b[:n])
+		w.off += n
 		return n, err
 	}
-	w.f.write(b)
+	w.f.write(w.off, b)
+	w.off += len(b)
 	return len(b), nil
+}
+
+// Reserve implements Reserver.
+func (w *memWriter) Reserve(n int64) error {
+	w.m.mu.Lock()
+	defer w.m.mu.Unlock()
+	err := w.m.before(OpWrite, w.f.name)
+	if err != nil {
+		if w.m.crashed {
+			return err
+		}
+		n /= 2
+	}
+	w.f.write(len(w.f.data), make([]byte, n))
+	return err
+}
+
+// Trim implements Reserver.
+func (w *memWriter) Trim() error {
+	w.m.mu.Lock()
+	defer w.m.mu.Unlock()
+	if len(w.f.data) <= w.off {
+		return nil
+	}
+	if err := w.m.before(OpTruncate, w.f.name); err != nil {
+		return err
+	}
+	w.f.data = slices.Clone(w.f.data[:w.off])
+	w.f.synced()
+	return nil
 }
 
 func (w *memWriter) Sync() error {

@@ -33,7 +33,9 @@ func (l *Log) Check(covered storage.CSN, fn func(e *Entry) error) (Tail, error) 
 			if i < len(l.files)-1 || synced > end {
 				return t, &CorruptionError{File: name, Offset: end, Reason: bad.reason}
 			}
-			t.Cut = int64(len(b)) - end
+			if !unwritten(b, end) {
+				t.Cut = int64(len(b)) - end
+			}
 		}
 		if end > 0 {
 			t.Last = max(t.Last, storage.CSN(start)-1)

@@ -87,6 +87,7 @@ type Log struct {
 	out    blob.Writer
 	number uint64
 	offset int64
+	room   int64 // the file is reserved up to here
 	buf    []byte
 
 	written atomic.Int64
@@ -167,7 +168,7 @@ func (l *Log) newFile(start uint64) error {
 	l.mu.Lock()
 	l.files = append(l.files, file{number: n, start: start, bytes: fileHeader})
 	l.mu.Unlock()
-	l.out, l.number, l.offset = w, n, fileHeader
+	l.out, l.number, l.offset, l.room = w, n, fileHeader, fileHeader
 	return nil
 }
 
@@ -300,11 +301,49 @@ func (l *Log) wake() {
 
 const coalesce = 1 << 20
 
+const (
+	// roomBytes is how much of a file is reserved at a time, for batches of at most
+	// roomBatch: syncs of larger ones take longer anyway.
+	roomBytes int64 = 512 << 10
+	roomBatch       = 32 << 10
+)
+
+// reserve sees that a small batch finds room in the file, so that its sync is one of
+// bytes alone.
+func (l *Log) reserve(batch []*Entry) {
+	n := int64(0)
+	for _, e := range batch {
+		n += int64(len(e.Buf))
+	}
+	if n > roomBatch || l.offset+n <= l.room {
+		return
+	}
+	r, ok := l.out.(blob.Reserver)
+	if !ok {
+		return
+	}
+	// Without room, as on a full disk, the writes themselves tell.
+	more := min(roomBytes, max(l.opts.FileBytes/8, 4<<10))
+	if r.Reserve(more) == nil {
+		l.written.Add(more)
+	}
+	l.room = max(l.room, l.offset) + more
+}
+
+// trim cuts the room that is left.
+func (l *Log) trim() error {
+	if r, ok := l.out.(blob.Reserver); ok {
+		return r.Trim()
+	}
+	return nil
+}
+
 // write writes a batch and syncs it; the leader alone is here.
 func (l *Log) write(batch []*Entry) error {
 	if l.out == nil {
 		return ErrClosed
 	}
+	l.reserve(batch)
 	synced := l.offset
 	l.buf = l.buf[:0]
 	flush := func() error {
@@ -365,6 +404,9 @@ func (l *Log) Written() int64 { return l.written.Load() }
 // but the last is corruption, whatever it says.
 func (l *Log) rotate(start uint64) error {
 	if err := l.out.Sync(); err != nil {
+		return err
+	}
+	if err := l.trim(); err != nil {
 		return err
 	}
 	if err := l.out.Close(); err != nil {
@@ -469,6 +511,9 @@ func (l *Log) Close() error {
 		l.err = ErrClosed
 	}
 	if l.out != nil {
+		if err == nil {
+			err = l.trim()
+		}
 		if cerr := l.out.Close(); err == nil {
 			err = cerr
 		}

@@ -111,6 +111,57 @@ func TestGroupCommit(t *testing.T) {
 
 // TestTrimFails has trims fail half way, and run beside each other: the files left
 // are always without a gap.
+// TestRoom has a process end while its file has room left: nothing is lost, nothing
+// counts as torn, and the file is cut to what was written.
+func TestRoom(t *testing.T) {
+	d, err := blob.OpenLocal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := func(n uint64) int64 {
+		b, err := blob.ReadAll(d, fileName(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int64(len(b))
+	}
+	l, _, _ := open(t, d, Options{})
+	for i := range 5 {
+		e := entry(record(i), 1)
+		if err := l.Append(e); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Wait(e.CSN); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end := l.offset
+	if size(1) != fileHeader+roomBytes {
+		t.Fatalf("the file has %d bytes", size(1))
+	}
+	c, err := Open(Options{Dir: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tail, err := c.Check(0, func(*Entry) error { return nil }); err != nil || tail.Cut != 0 {
+		t.Fatal(tail, err)
+	}
+	again, got, tail := open(t, d, Options{})
+	if len(got) != 5 || tail.Cut != 0 || size(1) != end {
+		t.Fatalf("%d records, %d bytes cut, %d bytes left of %d", len(got), tail.Cut, size(1), end)
+	}
+	e := entry(record(7), 1)
+	if err := again.Append(e); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if size(2) != again.offset {
+		t.Fatalf("a closed file has %d bytes, %d were written", size(2), again.offset)
+	}
+}
+
 func TestTrimFails(t *testing.T) {
 	for seed := uint64(0); seed < 40; seed++ {
 		rng := rand.New(rand.NewPCG(seed, 2))

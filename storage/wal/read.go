@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"sort"
@@ -85,12 +86,14 @@ func (l *Log) Recover(covered storage.CSN, fn func(e *Entry) error) (Tail, error
 			if !last {
 				return t, corrupt
 			}
-			synced, highest := laterFrames(b, f.number, end)
-			if synced > end {
-				return t, corrupt
+			if !unwritten(b, end) {
+				synced, highest := laterFrames(b, f.number, end)
+				if synced > end {
+					return t, corrupt
+				}
+				t.MaxNumber = max(t.MaxNumber, highest)
+				t.Cut = int64(len(b)) - end
 			}
-			t.MaxNumber = max(t.MaxNumber, highest)
-			t.Cut = int64(len(b)) - end
 			if end == 0 {
 				// Its header never became durable, so nothing was acknowledged from it.
 				if err := l.opts.Dir.Remove(fileName(f.number)); err != nil {
@@ -155,6 +158,12 @@ func (l *Log) ReadFrom(csn storage.CSN, fn func(e *Entry) error) error {
 		}
 	}
 	return nil
+}
+
+// unwritten says that from the end of the last frame on the file has only zeros: the
+// room that was reserved.
+func unwritten(b []byte, end int64) bool {
+	return end > 0 && len(bytes.TrimLeft(b[end:], "\x00")) == 0
 }
 
 type badFrame struct{ reason string }
