@@ -1,7 +1,6 @@
 package session
 
 import (
-	"fmt"
 	"sort"
 	"strconv"
 	"strings"
@@ -21,7 +20,7 @@ type setting struct {
 	readOnly bool
 	// check normalises a new value; nil takes any text.
 	check func(string) (string, error)
-	unit  string // "ms", "kB" or ""
+	unit  string // of the value as it is kept: "ms", "kB", "8kB", "B" or ""
 	short string
 }
 
@@ -62,23 +61,6 @@ func integer(name string, lo, hi int64) func(string) (string, error) {
 	}
 }
 
-// millis reads a time with PostgreSQL's units; the value is kept in milliseconds.
-func millis(name string) func(string) (string, error) {
-	return func(v string) (string, error) {
-		s := strings.TrimSpace(v)
-		i := len(s)
-		for i > 0 && (s[i-1] < '0' || s[i-1] > '9') {
-			i--
-		}
-		n, err := strconv.ParseFloat(strings.TrimSpace(s[:i]), 64)
-		f, ok := map[string]float64{"": 1, "us": 0.001, "ms": 1, "s": 1000, "min": 60000, "h": 3600000, "d": 86400000}[strings.TrimSpace(s[i:])]
-		if err != nil || !ok {
-			return "", sqlstate.Errorf(sqlstate.InvalidParameterValue, "invalid value for parameter \"%s\": \"%s\"", name, v)
-		}
-		return strconv.FormatInt(int64(n*f+0.5), 10), nil
-	}
-}
-
 // Version is the version of PostgreSQL that Millrace reports, with its own.
 const (
 	versionNum   = "160010"
@@ -92,10 +74,10 @@ var settingList = []setting{
 	{name: "check_function_bodies", def: "on", check: boolean("check_function_bodies")},
 	{name: "client_encoding", def: "UTF8", report: true, check: clientEncoding},
 	{name: "client_min_messages", def: "notice", check: oneOf("client_min_messages", "debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error")},
-	{name: "cursor_tuple_fraction", def: "0.1"},
+	{name: "cursor_tuple_fraction", def: "0.1", check: real("cursor_tuple_fraction", 0, 1)},
 	{name: "datestyle", def: "ISO, MDY", report: true, check: checkDateStyle},
-	{name: "default_table_access_method", def: "heap"},
-	{name: "default_tablespace"},
+	{name: "default_table_access_method", def: "heap", check: heap},
+	{name: "default_tablespace", check: tablespace},
 	{name: "default_text_search_config", def: "pg_catalog.simple"},
 	{name: "default_transaction_deferrable", def: "off", check: boolean("default_transaction_deferrable")},
 	{name: "default_transaction_isolation", def: "read committed", check: isolation("default_transaction_isolation")},
@@ -142,7 +124,7 @@ var settingList = []setting{
 	{name: "statement_timeout", def: "0", check: millis("statement_timeout"), unit: "ms"},
 	{name: "synchronize_seqscans", def: "on", check: boolean("synchronize_seqscans")},
 	{name: "synchronous_commit", def: "on", check: oneOf("synchronous_commit", "on", "off", "local", "remote_write", "remote_apply")},
-	{name: "temp_buffers", def: "8MB"},
+	{name: "temp_buffers", def: "1024", check: quantity("temp_buffers", "8kB", 100, 1<<30-1), unit: "8kB"},
 	{name: "timezone", def: "UTC", report: true, check: checkTimeZone},
 	{name: "transaction_deferrable", def: "off", check: boolean("transaction_deferrable")},
 	{name: "transaction_isolation", def: "read committed", check: isolation("transaction_isolation")},
@@ -150,17 +132,17 @@ var settingList = []setting{
 	{name: "transform_null_equals", def: "off", check: boolean("transform_null_equals")},
 	{name: "wal_level", def: "replica", readOnly: true},
 	{name: "block_size", def: "8192", readOnly: true},
-	{name: "work_mem", def: "4MB"},
-	{name: "maintenance_work_mem", def: "64MB"},
-	{name: "max_parallel_workers_per_gather", def: "2"},
+	{name: "work_mem", def: "4096", check: quantity("work_mem", "kB", 64, 1<<31-1), unit: "kB"},
+	{name: "maintenance_work_mem", def: "65536", check: quantity("maintenance_work_mem", "kB", 1024, 1<<31-1), unit: "kB"},
+	{name: "max_parallel_workers_per_gather", def: "2", check: integer("max_parallel_workers_per_gather", 0, 1024)},
 	{name: "enable_seqscan", def: "on", check: boolean("enable_seqscan")},
 	{name: "enable_hashjoin", def: "on", check: boolean("enable_hashjoin")},
 	{name: "enable_nestloop", def: "on", check: boolean("enable_nestloop")},
 	{name: "enable_mergejoin", def: "on", check: boolean("enable_mergejoin")},
 	{name: "enable_indexscan", def: "on", check: boolean("enable_indexscan")},
 	{name: "enable_bitmapscan", def: "on", check: boolean("enable_bitmapscan")},
-	{name: "xmloption", def: "content"},
-	{name: "xmlbinary", def: "base64"},
+	{name: "xmloption", def: "content", check: oneOf("xmloption", "content", "document")},
+	{name: "xmlbinary", def: "base64", check: oneOf("xmlbinary", "base64", "hex")},
 	{name: "quote_all_identifiers", def: "off", check: boolean("quote_all_identifiers")},
 	{name: "geqo", def: "on", check: boolean("geqo")},
 }
@@ -352,7 +334,16 @@ func known(name string) (*setting, error) {
 	if s := settingByName[name]; s != nil {
 		return s, nil
 	}
-	if strings.Contains(name, ".") || strings.HasPrefix(name, "hg_") {
+	if strings.HasPrefix(name, "hg_") {
+		return &setting{name: name}, nil
+	}
+	if strings.Contains(name, ".") {
+		for _, part := range strings.Split(name, ".") {
+			if !identifier(part) {
+				return nil, sqlstate.Errorf(sqlstate.InvalidName, "invalid configuration parameter name \"%s\"", name).
+					WithDetail("Custom parameter names must be two or more simple identifiers separated by dots.")
+			}
+		}
 		return &setting{name: name}, nil
 	}
 	return nil, sqlstate.Errorf(sqlstate.UndefinedObject, "unrecognized configuration parameter \"%s\"", name)
@@ -488,21 +479,9 @@ func (s *settings) show(name string) (string, error) {
 	if !ok {
 		return "", sqlstate.Errorf(sqlstate.UndefinedObject, "unrecognized configuration parameter \"%s\"", name)
 	}
-	if k := settingByName[name]; k != nil && k.unit == "ms" {
+	if k := settingByName[name]; k != nil && units[k.unit] != nil {
 		n, _ := strconv.ParseInt(v, 10, 64)
-		switch {
-		case n == 0:
-			return "0", nil
-		case n%86400000 == 0:
-			return fmt.Sprintf("%dd", n/86400000), nil
-		case n%3600000 == 0:
-			return fmt.Sprintf("%dh", n/3600000), nil
-		case n%60000 == 0:
-			return fmt.Sprintf("%dmin", n/60000), nil
-		case n%1000 == 0:
-			return fmt.Sprintf("%ds", n/1000), nil
-		}
-		return fmt.Sprintf("%dms", n), nil
+		return inUnits(n, units[k.unit]), nil
 	}
 	return v, nil
 }
