@@ -40,7 +40,7 @@ func TestElle(t *testing.T) {
 		t.Run(strings.ReplaceAll(level, " ", "_"), func(t *testing.T) {
 			s := *seed
 			for end := time.Now().Add(*howLong); time.Now().Before(end) && !t.Failed(); s++ {
-				round(t, url, level, s, min(*howLong, 3*time.Second))
+				t.Run(fmt.Sprint(s), func(t *testing.T) { round(t, url, level, s, min(*howLong, 3*time.Second)) })
 			}
 		})
 	}

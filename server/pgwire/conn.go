@@ -29,6 +29,7 @@ type conn struct {
 
 	sess  Session // set once, under mu
 	known interned
+	notes Notifier // the session, if it is one
 	bind  bind
 	res   results
 	skip  bool // an extended message failed: ignore all until Sync
@@ -45,6 +46,8 @@ type conn struct {
 	copying bool   // it may be reading copy data
 	ending  bool   // terminate was called
 	seq     uint64 // messages begun
+	waiting bool   // for the next command, ready to be woken
+	woken   bool   // by Wake
 	seqSeen uint64 // seq at the watcher's last look
 	fired   bool   // query was cancelled
 	query   context.Context

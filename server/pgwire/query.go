@@ -14,12 +14,15 @@ import (
 // loop serves messages until the client leaves (nil) or the connection fails.
 func (c *conn) loop() error {
 	idler, _ := c.sess.(Idler)
+	c.notes, _ = c.sess.(Notifier)
 	for {
 		var reason *sqlstate.Error
+		var until time.Time
 		if c.idle && idler != nil && c.in.buffered() == 0 {
 			var limit time.Duration
 			if limit, reason = idler.IdleLimit(); limit > 0 {
-				c.setReadDeadline(time.Now().Add(limit))
+				until = time.Now().Add(limit)
+				c.setReadDeadline(until)
 			} else {
 				reason = nil
 			}
@@ -30,8 +33,9 @@ func (c *conn) loop() error {
 				line.await()
 			}
 		}
+		listens := c.idle && c.notes != nil && c.notes.Listening()
 		c.idle = false
-		typ, n, err := c.in.header()
+		typ, n, err := c.header(listens, until)
 		if reason != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return protocolError{reason}
@@ -124,6 +128,9 @@ func (c *conn) message(typ byte, p []byte) error {
 // ready ends a command: the client may send the next one.
 func (c *conn) ready() error {
 	c.idle = true
+	if c.notes != nil && c.notes.Listening() {
+		c.notify()
+	}
 	c.w.ready(c.sess.TxStatus())
 	return c.w.flush()
 }

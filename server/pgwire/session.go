@@ -106,6 +106,26 @@ type Idler interface {
 	IdleLimit() (limit time.Duration, reason *sqlstate.Error)
 }
 
+// Notification is a NotificationResponse: what another session, or this one, sent.
+type Notification struct {
+	PID              int32
+	Channel, Payload string
+}
+
+// Notifier is the optional ability of a Session to have messages for its client that
+// answer nothing. They are taken before each ReadyForQuery and, while Listening, when
+// the client is idle and Wake was called.
+type Notifier interface {
+	Listening() bool
+	Notifications() []Notification
+}
+
+// Waker is a Client that can be told, by any goroutine, that its session has
+// notifications.
+type Waker interface {
+	Wake()
+}
+
 // Results takes the answers to a statement. For each statement: RowDescription,
 // any number of Batch, CommandComplete; or EmptyQuery alone; a statement without
 // rows starts at CommandComplete. Calls return an error when the client is gone;

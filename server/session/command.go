@@ -116,6 +116,7 @@ func (s *Session) command(ctx context.Context, q *portal, u *plan.Session, maxRo
 			}
 			clear(s.stmts)
 			s.forgetSequences()
+			s.listen("", true)
 			return done(s.resetAll())
 		}
 		if strings.EqualFold(u.Name, "sequences") {
@@ -123,10 +124,16 @@ func (s *Session) command(ctx context.Context, q *portal, u *plan.Session, maxRo
 		}
 		return done(nil)
 	case plan.Notify:
-		return false, sqlstate.Unsupported("NOTIFY")
+		return done(s.Notify(u.Name, u.Args[0]))
+	case plan.Listen:
+		s.listen(u.Name, false)
+		return done(nil)
+	case plan.Unlisten:
+		s.listen(u.Name, true)
+		return done(nil)
 	case plan.LockTable:
 		return done(s.lock(ctx, u))
-	case plan.SetConstraints, plan.Listen, plan.Unlisten, plan.Checkpoint, plan.DoNothing:
+	case plan.SetConstraints, plan.Checkpoint, plan.DoNothing:
 		if u.Kind == plan.Checkpoint {
 			return done(s.eng.Store.Flush(ctx))
 		}

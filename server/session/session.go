@@ -58,6 +58,7 @@ type Engine struct {
 
 	mu       sync.Mutex
 	sessions map[int32]*Session
+	mailbox  mailbox
 	// exports are the snapshots that transactions have exported, by identifier.
 	exports map[string]*export
 	// Queries counts statements run, by kind of outcome; for metrics.
@@ -103,7 +104,10 @@ type Session struct {
 	marks    []savepoint
 	queried  bool // a statement of the block has read
 	seqs     sequences
-	exported []string // what the transaction has exported
+	notes    notes
+	// listening says that the session listens to a channel.
+	listening bool
+	exported  []string // what the transaction has exported
 
 	stmts   map[string]*prepared
 	portals map[string]*portal
@@ -133,6 +137,8 @@ type resolvedPath struct {
 type savepoint struct {
 	name string
 	mark int
+	// notes and listens count what the transaction had to say by then.
+	notes, listens int
 }
 
 // Open starts the session of a client that has proved to be start.User.
@@ -238,6 +244,7 @@ var errCanceled = sqlstate.Errorf(sqlstate.QueryCanceled, "canceling statement d
 func (s *Session) Close() error {
 	s.closePortals(true)
 	s.unexport()
+	s.deafen()
 	if s.txn != nil {
 		s.txn.Rollback()
 		s.txn = nil

@@ -64,6 +64,10 @@ func (s *Session) follows(writes bool) error {
 func (s *Session) commit(ctx context.Context) (err error) {
 	ok := !s.failed
 	s.closePortals(false)
+	if ok {
+		err = s.mayNotify()
+		ok = err == nil
+	}
 	if s.txn != nil {
 		if ok {
 			var csn storage.CSN
@@ -94,6 +98,7 @@ func (s *Session) ended(commit bool) {
 	s.txn, s.touched, s.block, s.failed, s.implicit = nil, false, false, false, false
 	s.defines, s.wrote, s.marks, s.queried = false, false, nil, false
 	s.unexport()
+	s.settleNotes(commit)
 	if names := s.set.endTxn(commit); len(names) > 0 {
 		s.changed(names...)
 	}
@@ -203,7 +208,7 @@ func (s *Session) savepoints(u *plan.Session) (string, error) {
 		return "", sqlstate.Errorf(sqlstate.NoActiveSQLTransaction, "%s can only be used in transaction blocks", names[u.Kind])
 	}
 	if u.Kind == plan.Savepoint {
-		s.marks = append(s.marks, savepoint{u.Name, s.txn.Savepoint()})
+		s.marks = append(s.marks, savepoint{u.Name, s.txn.Savepoint(), len(s.notes.pending), len(s.notes.listens)})
 		return "SAVEPOINT", nil
 	}
 	i := len(s.marks) - 1
@@ -221,6 +226,7 @@ func (s *Session) savepoints(u *plan.Session) (string, error) {
 	if err := s.txn.RollbackTo(s.marks[i].mark); err != nil {
 		return "", err
 	}
+	s.notes.backTo(s.marks[i].notes, s.marks[i].listens)
 	s.marks = s.marks[:i+1]
 	s.failed = false
 	return "ROLLBACK", nil

@@ -135,7 +135,7 @@ var systemFuncs = map[string]systemFunc{
 	"pg_advisory_unlock":                 constant(types.NewBool(true)),
 	"pg_advisory_unlock_all":             constant(str("")),
 	"pg_try_advisory_lock":               constant(types.NewBool(true)),
-	"pg_notify":                          constant(str("")),
+	"pg_notify":                          (*Functions).notify,
 	"pg_stat_get_numscans":               constant(types.NewInt(0)),
 	"inet_server_addr":                   constant(types.Null),
 	"inet_client_addr":                   constant(types.Null),
@@ -466,9 +466,23 @@ func (f *Functions) hasTablePrivilege(x *fn.Func, a []types.Datum) (types.Datum,
 	return types.NewBool(false), nil
 }
 
+// notify is pg_notify; it is not strict.
+func (f *Functions) notify(_ *fn.Func, a []types.Datum) (types.Datum, error) {
+	return str(""), f.view.Notify(a[0].S, a[1].S)
+}
+
+func (f *Functions) listeningChannels([]types.Datum) ([][]types.Datum, error) {
+	var out [][]types.Datum
+	for _, c := range f.view.Channels() {
+		out = append(out, []types.Datum{str(c)})
+	}
+	return out, nil
+}
+
 // rowFuncs are the set-returning functions. There are no partitions.
 var rowFuncs = map[string]func(f *Functions, a []types.Datum) ([][]types.Datum, error){
 	"pg_partition_ancestors": func(*Functions, []types.Datum) ([][]types.Datum, error) { return nil, nil },
+	"pg_listening_channels":  (*Functions).listeningChannels,
 	"pg_partition_tree":      func(*Functions, []types.Datum) ([][]types.Datum, error) { return nil, nil },
 }
 

@@ -37,6 +37,9 @@ type View interface {
 	// CancelBackend is pg_cancel_backend and pg_terminate_backend.
 	CancelBackend(pid int32, terminate bool) (bool, error)
 	PID() int32
+	// Notify is pg_notify, Channels are pg_listening_channels.
+	Notify(channel, payload string) error
+	Channels() []string
 	// ExportSnapshot is pg_export_snapshot.
 	ExportSnapshot() (string, error)
 	// Nextval, Currval, Lastval and Setval are the functions of those names.
