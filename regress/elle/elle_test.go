@@ -52,7 +52,6 @@ var clock atomic.Int64
 type world struct {
 	t     *testing.T
 	level string
-	conn  []*pgx.Conn
 	value atomic.Int64
 	base  atomic.Int64 // the lists from here on are in use
 	used  sync.Map     // lists ever used
