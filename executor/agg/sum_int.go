@@ -24,7 +24,7 @@ func init() {
 func newNumericSum(c *Call, avg bool) (State, error) {
 	switch t := c.Args[0]; t.Layout {
 	case types.LayoutI64:
-		return &sumInts[int64]{t: c.T, avg: avg, scale: int(t.Scale), small: t.Prec <= 13}, nil
+		return &sumInts[int64]{t: c.T, avg: avg, scale: int(t.Scale), small: t.Prec <= 14}, nil
 	case types.LayoutI128:
 		return &sumNumeric{t: c.T, avg: avg, wide: true, scale: int(t.Scale)}, nil
 	}
