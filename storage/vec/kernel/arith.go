@@ -156,9 +156,28 @@ func mulWide(a, b int64) (hi int64, lo uint64) {
 	return int64(h) - a>>63&b - b>>63&a, l
 }
 
-// MulI64Over is a * b.
+// narrow says whether all of v fit 32 bits, with sign.
+func narrow(v []int64) bool {
+	var acc, acc2 uint64
+	for len(v) >= 4 {
+		p := (*[4]int64)(v)
+		acc |= uint64(p[0]+1<<31) | uint64(p[1]+1<<31)
+		acc2 |= uint64(p[2]+1<<31) | uint64(p[3]+1<<31)
+		v = v[4:]
+	}
+	for _, x := range v {
+		acc |= uint64(x + 1<<31)
+	}
+	return (acc|acc2)>>32 == 0
+}
+
+// MulI64Over is a * b. Products of narrow values cannot overflow.
 func MulI64Over(dst, a, b []int64) bool {
 	a, b = a[:len(dst)], b[:len(dst)]
+	if narrow(a) && narrow(b) {
+		MulVec(dst, a, b)
+		return false
+	}
 	var acc int64
 	for i := range dst {
 		hi, lo := mulWide(a[i], b[i])
@@ -171,6 +190,10 @@ func MulI64Over(dst, a, b []int64) bool {
 // MulI64ConstOver is a * c.
 func MulI64ConstOver(dst, a []int64, c int64) bool {
 	a = a[:len(dst)]
+	if c == int64(int32(c)) && narrow(a) {
+		MulConst(dst, a, c)
+		return false
+	}
 	var acc int64
 	for i := range dst {
 		hi, lo := mulWide(a[i], c)

@@ -1,6 +1,9 @@
 package kernel
 
-import "github.com/millrace/millrace/catalog/types"
+import (
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage/vec"
+)
 
 // CmpConst sets bit i of out when v[i] op c, for all of v.
 func CmpConst[E Integer](op Op, v []E, c E, out []uint64) {
@@ -302,10 +305,18 @@ func ltFloatVec[E Float](a, b []E, out []uint64) {
 
 func words(n int) int { return (n + 63) >> 6 }
 
+// selWords is a bitmap of a vector's rows.
+type selWords [vec.Size / 64]uint64
+
 // SelConst writes to out the positions of v that are op c, without a branch, and
 // returns how many. out has room for len(v).
 func SelConst[E Integer](op Op, v []E, c E, out []uint16) int {
 	out = out[:len(v)]
+	if accelerated && len(v) <= len(selWords{})*64 {
+		var b selWords
+		CmpConst(op, v, c, b[:])
+		return BitsToSel(b[:], len(v), out)
+	}
 	k := 0
 	switch op {
 	case EQ:

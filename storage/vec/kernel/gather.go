@@ -75,9 +75,20 @@ func ZeroInvalid[E any](v []E, valid []uint64) {
 
 // LookupBits sets bit i of out to bit codes[i] of table; all codes lie in it.
 func LookupBits(codes []uint32, table, out []uint64) {
-	for w := range words(len(codes)) {
+	w := 0
+	for ; len(codes) >= 64; w++ {
+		p := (*[64]uint32)(codes)
 		var x uint64
-		for j, c := range codes[w<<6 : min(w<<6+64, len(codes))] {
+		for j := 0; j < 64; j += 4 {
+			a, b, c, d := p[j], p[j+1], p[j+2], p[j+3]
+			x |= (table[a>>6]>>(a&63)&1 | table[b>>6]>>(b&63)&1<<1 | table[c>>6]>>(c&63)&1<<2 | table[d>>6]>>(d&63)&1<<3) << uint(j)
+		}
+		out[w] = x
+		codes = codes[64:]
+	}
+	if len(codes) > 0 {
+		var x uint64
+		for j, c := range codes {
 			x |= (table[c>>6] >> (c & 63) & 1) << uint(j)
 		}
 		out[w] = x

@@ -116,8 +116,13 @@ func hashDense(dst []uint64, v *vec.Vec, from int) {
 	case types.LayoutView:
 		if !hasOwnHash(v.T.OID) {
 			bufs := v.Bufs
+			views := v.Views[from:to]
 			for k := range dst {
-				dst[k] = hashView(&v.Views[from+k], bufs)
+				if w := &views[k]; w.Len <= vec.InlineMax {
+					dst[k] = hashInline(*w)
+				} else {
+					dst[k] = hashView(w, bufs)
+				}
 			}
 			return
 		}
@@ -146,7 +151,11 @@ func hashAt(dst []uint64, v *vec.Vec, rows []uint32) {
 		if !hasOwnHash(v.T.OID) {
 			bufs := v.Bufs
 			for k, i := range rows {
-				dst[k] = hashView(&v.Views[i], bufs)
+				if w := &v.Views[i]; w.Len <= vec.InlineMax {
+					dst[k] = hashInline(*w)
+				} else {
+					dst[k] = hashView(w, bufs)
+				}
 			}
 			return
 		}
