@@ -25,6 +25,7 @@ type matcher struct {
 	locs   []int
 	runes  []rune // the subject of slow, and the byte offset of each rune
 	offs   []int
+	env    *Env // knows whether the query has ended
 }
 
 // regexTime bounds one match of the backtracking engine.
@@ -570,6 +571,9 @@ func (m *matcher) load(s []byte) {
 // all calls f with every match, one after another, until f returns false. Behind a
 // match there may be an empty one, at its very end.
 func (m *matcher) all(s []byte, from int, f func(loc []int) bool) error {
+	if m.fast == nil && m.re != nil && len(s) >= longSubject && from == 0 && !looksBack(m.re) {
+		return m.allLong(s, f)
+	}
 	if m.fast == nil && m.re != nil {
 		locs := m.re.FindAllSubmatchIndex(s, -1)
 		for k, loc := range locs {
@@ -595,6 +599,9 @@ func (m *matcher) all(s []byte, from int, f func(loc []int) bool) error {
 		return nil
 	}
 	for from <= len(s) {
+		if len(s) >= longSubject && m.env.ended() {
+			return errEnded
+		}
 		loc, err := m.find(s, from)
 		if err != nil {
 			return err
@@ -604,6 +611,39 @@ func (m *matcher) all(s []byte, from int, f func(loc []int) bool) error {
 		}
 		from = loc[1]
 		if loc[1] == loc[0] {
+			if from == len(s) {
+				from++
+			} else {
+				from += charLen(s[from:], false)
+			}
+		}
+		if !f(loc) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// longSubject is the length from which a match looks whether the query has ended.
+const longSubject = 64 << 10
+
+// allLong is all for a long subject and a pattern that does not look back: what is
+// left after each match is searched by itself.
+func (m *matcher) allLong(s []byte, f func(loc []int) bool) error {
+	for from := 0; from <= len(s); {
+		if m.env.ended() {
+			return errEnded
+		}
+		loc := m.re.FindSubmatchIndex(s[from:])
+		if loc == nil {
+			return nil
+		}
+		for i := range loc {
+			if loc[i] >= 0 {
+				loc[i] += from
+			}
+		}
+		if from = loc[1]; loc[0] == loc[1] {
 			if from == len(s) {
 				from++
 			} else {
@@ -635,6 +675,7 @@ func opLooksBack(p *syntax.Regexp) bool {
 type regexCache struct {
 	byKey map[string]*matcher
 	last  *matcher
+	env   *Env
 	pat   string
 	flags string
 }
@@ -653,6 +694,7 @@ func (rc *regexCache) get(pat, flags []byte) (*matcher, error) {
 		if rc.byKey == nil || len(rc.byKey) > 100 {
 			rc.byKey = map[string]*matcher{}
 		}
+		m.env = rc.env
 		rc.byKey[key] = m
 	}
 	rc.last, rc.pat, rc.flags = m, string(pat), string(flags)

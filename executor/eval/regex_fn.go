@@ -12,7 +12,7 @@ import (
 // pattern is compiled with it.
 func withRegex(f func(rc *regexCache, c *Call, i int) error) func(*prepareContext) (Loop, error) {
 	return func(pc *prepareContext) (Loop, error) {
-		rc := &regexCache{}
+		rc := &regexCache{env: pc.env}
 		return each(func(c *Call, i int) error { return f(rc, c, i) }), nil
 	}
 }
@@ -25,7 +25,7 @@ func init() {
 			not   bool
 		}{{"regexeq", "", false}, {"regexne", "", true}, {"icregexeq", "i", false}, {"icregexne", "i", true}} {
 			reg(t+op.name, impl{cost: 100, prepare: func(pc *prepareContext) (Loop, error) {
-				rc := &regexCache{}
+				rc := &regexCache{env: pc.env}
 				if lit, ok := plainSubstring(pc, op.flags); ok {
 					return total(func(c *Call, i int) { c.RetBool(i, bytes.Contains(c.Bytes(0, i), lit) != op.not) }), nil
 				}
