@@ -3,6 +3,7 @@ package ddl
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/catalog"
@@ -112,9 +113,11 @@ func roleOptions(env *Env, r *catalog.Role, opts map[string]string) error {
 			}
 			r.Password = verifier
 		case "connectionlimit":
-			if val != "-1" { // no limit
-				return sqlstate.Unsupported("CONNECTION LIMIT")
+			n, err := strconv.Atoi(val)
+			if err != nil || n < -1 {
+				return sqlstate.Errorf(sqlstate.InvalidParameterValue, "invalid connection limit: %s", val)
 			}
+			r.ConnLimit = n
 		case "validuntil":
 			if val != "" && !strings.EqualFold(val, "infinity") {
 				return sqlstate.Unsupported("VALID UNTIL")

@@ -189,7 +189,20 @@ func (e *Engine) Open(ctx context.Context, start pgwire.Startup, client pgwire.C
 		e.sessions = map[int32]*Session{}
 	}
 	e.sessions[s.pid] = s
+	n := 0
+	for _, o := range e.sessions {
+		if o.auth == s.auth {
+			n++
+		}
+	}
+	full := role.ConnLimit >= 0 && !role.Super && n > role.ConnLimit
+	if full {
+		delete(e.sessions, s.pid)
+	}
 	e.mu.Unlock()
+	if full {
+		return nil, sqlstate.Errorf(sqlstate.TooManyConnections, "too many connections for role \"%s\"", role.Name)
+	}
 	return s, nil
 }
 
