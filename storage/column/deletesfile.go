@@ -115,11 +115,12 @@ func decodeDeletes(name string, b []byte) (f storage.CSN, segs []segDeletes, err
 			at += int(k)
 		}
 		e := editMask(nil, int(rows+vec.BlockRows-1)/vec.BlockRows)
-		if !bm.IsEmpty() && bm.Maximum() >= rows {
-			return 0, nil, corrupt(at, "row beyond the segment")
-		}
 		for it := bm.Iterator(); it.HasNext(); {
-			e.set(it.Next())
+			r := it.Next() // in no order when the bitmap is malformed
+			if r >= rows {
+				return 0, nil, corrupt(at, "row beyond the segment")
+			}
+			e.set(r)
 		}
 		segs = append(segs, segDeletes{file, int(rows), e.m})
 	}
