@@ -37,6 +37,9 @@ func Start(ctx context.Context, root plan.Node, env *Env) (*Query, error) {
 	}
 	q.root = &scope{q: q}
 	b := &builder{scope: q.root, q: q, env: env, joins: map[int]*builtJoin{}, ctes: map[int]*builtCTE{}, needs: needs{}, narrowed: map[*plan.Scan][]plan.RuntimeFilter{}}
+	if env.Eval != nil && env.Eval.Session != nil {
+		env.Eval.Session.Waiting = b.waiting
+	}
 	if err := b.root(root); err != nil {
 		q.Close()
 		return nil, err

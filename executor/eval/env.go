@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
 
@@ -24,6 +25,12 @@ type Session struct {
 	// Sleep waits for pg_sleep, and returns early with an error when the query is
 	// canceled; nil: the provider is asked.
 	Sleep func(d time.Duration) error
+	// Waiting is the query's context for functions that wait for other sessions: a
+	// worker that waits under it is replaced. nil where nothing may wait.
+	Waiting func() context.Context
+	// Advisory answers a function of advisory locks, by its name, for a number or a
+	// pair of int4 in one; nil: there are none.
+	Advisory func(ctx context.Context, name string, id int64, pair bool) (bool, error)
 	// Rand feeds random() and its kin; nil: the process's generator.
 	Rand *rand.Rand
 

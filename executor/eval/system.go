@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/vec"
 )
 
@@ -86,6 +87,9 @@ func init() {
 		return each(func(c *Call, i int) error {
 			c.Out.Views[i] = vec.View{}
 			d := time.Duration(secs(c, i) * float64(time.Second))
+			if w := c.Env.session().Waiting; w != nil {
+				defer storage.BeginWait(w())()
+			}
 			if f := c.Env.session().Sleep; f != nil {
 				return f(d)
 			}
@@ -97,6 +101,7 @@ func init() {
 		v := types.IntervalSpan(c.Fix(0, i))
 		return v.Float64() / 1e6
 	}))})
+	regAdvisory()
 	reg("pg_size_bytes", impl{loop: each(sizeBytes)})
 	reg("pg_input_is_valid", impl{loop: each(func(c *Call, i int) error {
 		info := types.ByName(c.Str(1, i))

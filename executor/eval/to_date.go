@@ -438,10 +438,10 @@ func (d *parsedDate) date(src []byte) (int64, error) {
 		year = 0 // 1 BC, as PostgreSQL
 	}
 	month, day := 1, 1
-	if d.set[fMM] {
+	if d.month != 0 { // as one that is not there
 		month = d.month
 	}
-	if d.set[fDD] {
+	if d.day_ != 0 {
 		day = d.day_
 	}
 	out := func() error {

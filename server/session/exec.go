@@ -461,6 +461,7 @@ func (s *Session) startRoot(ctx context.Context, root plan.Node, snap storage.Sn
 			return sched.Canceled(life)
 		}
 	}
+	env.Eval.Session.Advisory = s.advisoryCall
 	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	defer stop()
 	q, err := build.Start(life, root, env)

@@ -59,6 +59,7 @@ type Engine struct {
 	mu       sync.Mutex
 	sessions map[int32]*Session
 	mailbox  mailbox
+	advisory advisory
 	// exports are the snapshots that transactions have exported, by identifier.
 	exports map[string]*export
 	// Queries counts statements run, by kind of outcome; for metrics.
@@ -105,6 +106,10 @@ type Session struct {
 	queried  bool // a statement of the block has read
 	seqs     sequences
 	notes    notes
+	// advisory and advisoryWaits are under the lock of the engine's table of that name.
+	advisory      []advisoryHold
+	advisoryWaits []*advisoryWait
+	warnings      []*sqlstate.Error // of functions, for the end of the statement
 	// listening says that the session listens to a channel.
 	listening bool
 	exported  []string // what the transaction has exported
@@ -139,6 +144,7 @@ type savepoint struct {
 	mark int
 	// notes and listens count what the transaction had to say by then.
 	notes, listens int
+	advisory       int // locks that the transaction had
 }
 
 // Open starts the session of a client that has proved to be start.User.
@@ -258,6 +264,7 @@ func (s *Session) Close() error {
 	s.closePortals(true)
 	s.unexport()
 	s.deafen()
+	s.eng.advisory.release(s, func(advisoryHold) bool { return true })
 	if s.txn != nil {
 		s.txn.Rollback()
 		s.txn = nil
@@ -296,6 +303,12 @@ func (s *Session) begin(ctx context.Context, query string) context.Context {
 }
 
 func (s *Session) finish(err error) {
+	if len(s.warnings) > 0 {
+		for _, w := range s.warnings {
+			s.notice(w)
+		}
+		s.warnings = nil
+	}
 	if s.unbound != nil {
 		s.unbound()
 		s.unbound = nil

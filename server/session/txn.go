@@ -98,6 +98,7 @@ func (s *Session) ended(commit bool) {
 	s.txn, s.touched, s.block, s.failed, s.implicit = nil, false, false, false, false
 	s.defines, s.wrote, s.marks, s.queried = false, false, nil, false
 	s.unexport()
+	s.releaseAdvisory(0)
 	s.settleNotes(commit)
 	if names := s.set.endTxn(commit); len(names) > 0 {
 		s.changed(names...)
@@ -138,6 +139,7 @@ func (s *Session) failBlock() {
 	s.failed = true
 	if len(s.marks) == 0 {
 		s.unexport()
+		s.releaseAdvisory(0)
 	}
 	if len(s.marks) == 0 && s.txn != nil {
 		s.closePortals(false)
@@ -208,7 +210,7 @@ func (s *Session) savepoints(u *plan.Session) (string, error) {
 		return "", sqlstate.Errorf(sqlstate.NoActiveSQLTransaction, "%s can only be used in transaction blocks", names[u.Kind])
 	}
 	if u.Kind == plan.Savepoint {
-		s.marks = append(s.marks, savepoint{u.Name, s.txn.Savepoint(), len(s.notes.pending), len(s.notes.listens)})
+		s.marks = append(s.marks, savepoint{u.Name, s.txn.Savepoint(), len(s.notes.pending), len(s.notes.listens), s.advisoryOfTx()})
 		return "SAVEPOINT", nil
 	}
 	i := len(s.marks) - 1
@@ -227,6 +229,7 @@ func (s *Session) savepoints(u *plan.Session) (string, error) {
 		return "", err
 	}
 	s.notes.backTo(s.marks[i].notes, s.marks[i].listens)
+	s.releaseAdvisory(s.marks[i].advisory)
 	s.marks = s.marks[:i+1]
 	s.failed = false
 	return "ROLLBACK", nil
