@@ -572,7 +572,7 @@ func (m *matcher) load(s []byte) {
 // match there may be an empty one, at its very end.
 func (m *matcher) all(s []byte, from int, f func(loc []int) bool) error {
 	if m.fast == nil && m.re != nil && len(s) >= longSubject && from == 0 && !looksBack(m.re) {
-		return m.allLong(s, f)
+		return m.each(s, from, m.findRest, f)
 	}
 	if m.fast == nil && m.re != nil {
 		locs := m.re.FindAllSubmatchIndex(s, -1)
@@ -598,11 +598,16 @@ func (m *matcher) all(s []byte, from int, f func(loc []int) bool) error {
 		}
 		return nil
 	}
+	return m.each(s, from, m.find, f)
+}
+
+// each calls f with the matches that find gives from one end to the next.
+func (m *matcher) each(s []byte, from int, find func(s []byte, from int) ([]int, error), f func(loc []int) bool) error {
 	for from <= len(s) {
 		if len(s) >= longSubject && m.env.ended() {
 			return errEnded
 		}
-		loc, err := m.find(s, from)
+		loc, err := find(s, from)
 		if err != nil {
 			return err
 		}
@@ -627,34 +632,17 @@ func (m *matcher) all(s []byte, from int, f func(loc []int) bool) error {
 // longSubject is the length from which a match looks whether the query has ended.
 const longSubject = 64 << 10
 
-// allLong is all for a long subject and a pattern that does not look back: what is
-// left after each match is searched by itself.
-func (m *matcher) allLong(s []byte, f func(loc []int) bool) error {
-	for from := 0; from <= len(s); {
-		if m.env.ended() {
-			return errEnded
-		}
-		loc := m.re.FindSubmatchIndex(s[from:])
-		if loc == nil {
-			return nil
-		}
-		for i := range loc {
-			if loc[i] >= 0 {
-				loc[i] += from
-			}
-		}
-		if from = loc[1]; loc[0] == loc[1] {
-			if from == len(s) {
-				from++
-			} else {
-				from += charLen(s[from:], false)
-			}
-		}
-		if !f(loc) {
-			return nil
+// findRest is find for a long subject and a pattern that does not look back: what is
+// left after a match is searched by itself, so that a query that has ended is noticed
+// between two matches.
+func (m *matcher) findRest(s []byte, from int) ([]int, error) {
+	loc := m.re.FindSubmatchIndex(s[from:])
+	for i := range loc {
+		if loc[i] >= 0 {
+			loc[i] += from
 		}
 	}
-	return nil
+	return loc, nil
 }
 
 // looksBack says whether a pattern's match may depend on what stands before it.

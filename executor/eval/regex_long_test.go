@@ -30,7 +30,7 @@ func TestRegexLong(t *testing.T) {
 			if err := m.all(s, 0, func(loc []int) bool { want += fmt.Sprint(loc); return true }); err != nil {
 				t.Fatal(err)
 			}
-			if err := m.allLong(s, func(loc []int) bool { got += fmt.Sprint(loc); return true }); err != nil {
+			if err := m.each(s, 0, m.findRest, func(loc []int) bool { got += fmt.Sprint(loc); return true }); err != nil {
 				t.Fatal(err)
 			}
 			if got != want {

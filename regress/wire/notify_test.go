@@ -115,6 +115,8 @@ func TestNotify(t *testing.T) {
 	run(c, "22023", "SELECT pg_notify(NULL, 'x')")
 	run(c, "22023", "SELECT pg_notify(repeat('x', 64), 'x')")
 	run(c, "22023", "SELECT pg_notify('x', repeat('x', 8000))")
+	// A transaction sends so much, whether anybody listens or not.
+	run(c, "54000", "SELECT pg_notify('nobody', i || repeat('x', 7900)) FROM generate_series(1, 2000) i")
 	// A listener that takes nothing fills its queue, and no more.
 	run(b, "", "BEGIN")
 	long := strings.Repeat("z", 7900)

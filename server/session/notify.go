@@ -12,7 +12,7 @@ import (
 // What was sent waits in the queue of each session that listens until its client is
 // between two transactions; queues are bounded, and a NOTIFY that finds one full fails.
 
-// notifyBytesMax bounds what waits for one session.
+// notifyBytesMax bounds what waits for one session, and what one transaction sends.
 const notifyBytesMax = 8 << 20
 
 // mailbox is who listens to what, and what waits for them.
@@ -24,11 +24,15 @@ type mailbox struct {
 // note is a channel and a payload.
 type note struct{ channel, payload string }
 
+// bytes is what a note takes in memory, about.
+func (n note) bytes() int { return len(n.channel) + len(n.payload) + 64 }
+
 // notes is what a session has to do with notifications.
 type notes struct {
 	// Of the present transaction; functions of a query may send from several workers.
 	mu      sync.Mutex
 	pending []note
+	sends   int // bytes of pending
 	have    map[note]bool
 	listens []listen
 
@@ -61,6 +65,11 @@ func (s *Session) Notify(channel, payload string) error {
 	if x.have[n] {
 		return nil // one of a kind in a transaction
 	}
+	if x.sends+n.bytes() > notifyBytesMax {
+		return sqlstate.Errorf(sqlstate.ProgramLimitExceeded, "too many notifications in the NOTIFY queue").
+			WithDetail("A transaction sends at most %d bytes.", notifyBytesMax)
+	}
+	x.sends += n.bytes()
 	if x.have == nil {
 		x.have = map[note]bool{}
 	}
@@ -92,6 +101,7 @@ func (x *notes) backTo(pending, listens int) {
 	defer x.mu.Unlock()
 	for _, n := range x.pending[pending:] {
 		delete(x.have, n)
+		x.sends -= n.bytes()
 	}
 	x.pending, x.listens = x.pending[:pending], x.listens[:listens]
 }
@@ -125,7 +135,7 @@ func (s *Session) settleNotes(commit bool) {
 	if commit {
 		s.deliver()
 	}
-	x.pending, x.listens, x.have = nil, nil, nil
+	x.pending, x.sends, x.listens, x.have = nil, 0, nil, nil
 }
 
 func (s *Session) deliver() {
@@ -138,7 +148,7 @@ func (s *Session) deliver() {
 	for _, n := range x.pending {
 		for o := range m.channels[n.channel] {
 			o.notes.inbox = append(o.notes.inbox, pgwire.Notification{PID: s.pid, Channel: n.channel, Payload: n.payload})
-			o.notes.bytes += len(n.channel) + len(n.payload) + 64
+			o.notes.bytes += n.bytes()
 			wake[o] = o != s
 		}
 	}
