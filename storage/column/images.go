@@ -3,6 +3,7 @@ package column
 import (
 	"context"
 
+	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/vec"
 )
@@ -26,12 +27,15 @@ func (t *Tablet) PrepareLogged(ctx context.Context, chunks []storage.Chunk, side
 func (p *Prepared) Logged() []storage.Chunk { return p.logged }
 
 // readImages finds what each logged operation would replace now, the published rows
-// of the active memtable included, and reads those rows.
+// of the active memtable included, and reads those rows: of many chunks at once, so that
+// a block of a file is opened once for all of them.
 func (p *Prepared) readImages(ctx context.Context) error {
 	p.logged = make([]storage.Chunk, len(p.ops))
 	m := p.v.active()
 	rows := m.rows.Load()
 	g := imageReader{s: Snapshot{t: p.t, v: p.v, at: latest, table: p.v.sch.table}}
+	g.begin()
+	var asked []imageRun
 	for i := range p.ops {
 		o := &p.ops[i]
 		p.logged[i] = *o.c
@@ -42,17 +46,23 @@ func (p *Prepared) readImages(ctx context.Context) error {
 		if !o.c.Logged || o.c.Op == storage.OpInsert || ks == nil {
 			continue
 		}
-		if err := context.Cause(ctx); err != nil {
-			return err
+		if len(g.rows)+ks.n > imagesMax {
+			if err := g.share(ctx, asked, p.logged); err != nil {
+				return err
+			}
+			asked = asked[:0]
+			g.begin()
 		}
 		o.img = make([]place, ks.n)
 		if rows > 0 {
 			m.table.Load().touch(ks.hash[:ks.n])
 		}
-		g.begin()
+		run := imageRun{chunk: i}
 		for k := range o.img {
 			pl := &o.img[k]
-			if at != nil && at[k].live() {
+			// A row of a file was live when it was found; should it have died since, the
+			// stage finds that the image is late.
+			if at != nil && (at[k].seg != nil || at[k].live()) {
 				*pl = at[k]
 			}
 			if rows > 0 {
@@ -63,14 +73,64 @@ func (p *Prepared) readImages(ctx context.Context) error {
 				}
 			}
 			if pl.found() {
-				g.want(pl, k)
+				g.want(pl, len(g.rows))
+				run.keys = append(run.keys, uint16(k))
 			}
 		}
-		c := &p.logged[i]
-		var err error
-		if c.Before, c.BeforeOf, err = g.read(); err != nil {
-			return err
+		if len(run.keys) > 0 {
+			asked = append(asked, run)
 		}
+	}
+	return g.share(ctx, asked, p.logged)
+}
+
+// imageRun is the keys of a chunk whose rows were asked for, in order.
+type imageRun struct {
+	chunk int
+	keys  []uint16
+}
+
+// imagesMax bounds the rows that are read at once; a row's number among them has 16 bits.
+const imagesMax = 1 << 15
+
+// share reads the rows that were asked for, and gives each chunk its own.
+func (g *imageReader) share(ctx context.Context, asked []imageRun, chunks []storage.Chunk) error {
+	if len(asked) == 0 {
+		return nil
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	b, of, err := g.read()
+	if err != nil {
+		return err
+	}
+	if len(asked) == 1 {
+		c := &chunks[asked[0].chunk]
+		for i, k := range of {
+			of[i] = asked[0].keys[k]
+		}
+		c.Before, c.BeforeOf = b, of
+		return nil
+	}
+	at := make([]uint16, len(of)) // of each row asked for, in b
+	for i, k := range of {
+		at[k] = uint16(i)
+	}
+	for _, run := range asked {
+		n := len(run.keys)
+		own := &vec.Batch{N: n, Cols: make([]*vec.Vec, len(b.Cols))}
+		for i, v := range b.Cols {
+			own.Cols[i] = vec.New(v.T, n)
+			if v.T.Layout == types.LayoutView {
+				own.Cols[i].CopyLent(v, at[:n], n)
+			} else {
+				own.Cols[i].Copy(v, at[:n], n)
+			}
+		}
+		c := &chunks[run.chunk]
+		c.Before, c.BeforeOf = own, run.keys
+		at = at[n:]
 	}
 	return nil
 }

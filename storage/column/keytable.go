@@ -48,6 +48,15 @@ func (t *keyTable) touch(hashes []uint32) {
 	runtime.KeepAlive(x)
 }
 
+// touchOf is touch of the listed hashes.
+func (t *keyTable) touchOf(hashes, which []uint32) {
+	x := uint64(0)
+	for _, i := range which {
+		x |= atomic.LoadUint64(&t.slots[t.slot(hashes[i])])
+	}
+	runtime.KeepAlive(x)
+}
+
 // put writes slot i.
 func (t *keyTable) put(i, hash, row uint32) {
 	if atomic.LoadUint64(&t.slots[i]) == 0 {

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/vec"
 )
 
 // lookup finds the rows of keys in a version, as a snapshot at s sees them (at
@@ -51,21 +52,24 @@ func (l *lookup) find(ks *keySet, out []place) error {
 		if m.id >= l.below || m.rows.Load() == 0 {
 			continue
 		}
-		m.table.Load().touch(ks.hash[:ks.n])
 		rest := l.todo[:0]
-		for _, i := range l.todo {
-			row := m.findAt(ks, int(i), l.at)
-			if row == noRow {
+		for from := 0; from < len(l.todo); from += vec.Size {
+			todo := l.todo[from:min(from+vec.Size, len(l.todo))]
+			m.table.Load().touchOf(ks.hash, todo)
+			for _, i := range todo {
+				row := m.findAt(ks, int(i), l.at)
+				if row == noRow {
+					rest = append(rest, i)
+					continue
+				}
+				// The memtable's newest row at s decides for it: if it is dead, so are its
+				// older ones. But an adopted file may have a newer row.
+				if d := m.deathOf(row); d == 0 || d > uint64(l.at) {
+					out[i] = place{mem: m, row: row, csn: m.csnOf(row)}
+					continue
+				}
 				rest = append(rest, i)
-				continue
 			}
-			// The memtable's newest row at s decides for it: if it is dead, so are its
-			// older ones. But an adopted file may have a newer row.
-			if d := m.deathOf(row); d == 0 || d > uint64(l.at) {
-				out[i] = place{mem: m, row: row, csn: m.csnOf(row)}
-				continue
-			}
-			rest = append(rest, i)
 		}
 		l.todo = rest
 	}

@@ -28,6 +28,7 @@ type segLookup struct {
 	cands  []candidate
 	sel    []uint16
 	sorted []uint32
+	order  []uint64
 }
 
 // candidate is a row that may have a key.
@@ -118,7 +119,7 @@ func (l *segLookup) search(s *segFile, ks *keySet, todo []uint32, at storage.CSN
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(l.cands, func(a, b candidate) int { return int(int64(a.row) - int64(b.row)) })
+	l.sortCands()
 	touched := 0 // of cands
 	for i := 0; i < len(l.cands); {
 		vi := l.cands[i].row / vec.Size
@@ -140,6 +141,18 @@ func (l *segLookup) search(s *segFile, ks *keySet, todo []uint32, at storage.CSN
 		i = j
 	}
 	return nil
+}
+
+// sortCands sorts by row: as numbers, which is much faster than by a function.
+func (l *segLookup) sortCands() {
+	l.order = l.order[:0]
+	for _, c := range l.cands {
+		l.order = append(l.order, uint64(c.row)<<32|uint64(c.key))
+	}
+	slices.Sort(l.order)
+	for i, x := range l.order {
+		l.cands[i] = candidate{uint32(x >> 32), uint32(x)}
+	}
 }
 
 // touch loads the keys of the candidates from i on that are in i's block, and says where
@@ -356,7 +369,7 @@ func (l *segLookup) searchSorted(s *segFile, ks *keySet, at storage.CSN, out []p
 			l.cands = append(l.cands, candidate{uint32(vi), k})
 		}
 	}
-	slices.SortFunc(l.cands, func(a, b candidate) int { return int(int64(a.row) - int64(b.row)) })
+	l.sortCands()
 	for i := 0; i < len(l.cands); {
 		vi := l.cands[i].row
 		if err := l.load(int(vi)); err != nil {

@@ -110,25 +110,21 @@ func (p *Prepared) resolve(ctx context.Context, v *version) error {
 	p.memID = v.active().id
 	l := p.t.newLookup(v, latest, p.memID)
 	defer l.free()
+	run := keyRun{l: l}
 	for i := range p.ops {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
 		o := &p.ops[i]
 		if o.old != nil {
-			o.oldAt = make([]place, o.old.n)
-			if err := l.find(o.old, o.oldAt); err != nil {
+			if err := run.add(ctx, o.old, &o.oldAt); err != nil {
 				return err
 			}
 		}
 		if o.own != nil && o.own != o.old {
-			o.ownAt = make([]place, o.own.n)
-			if err := l.find(o.own, o.ownAt); err != nil {
+			if err := run.add(ctx, o.own, &o.ownAt); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return run.search(ctx)
 }
 
 // Fresh says whether Stage can work from memory alone. When a flush, compaction
