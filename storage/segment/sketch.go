@@ -19,11 +19,15 @@ type Sketch struct {
 // Add takes note of hashes.
 func (s *Sketch) Add(hashes []uint64) {
 	for _, h := range hashes {
-		i := h >> (64 - sketchBits)
-		r := uint8(bits.LeadingZeros64(h<<sketchBits|1<<(sketchBits-1)) + 1)
-		if r > s.reg[i] {
-			s.reg[i] = r
-		}
+		s.add(h)
+	}
+}
+
+func (s *Sketch) add(h uint64) {
+	i := h >> (64 - sketchBits)
+	r := uint8(bits.LeadingZeros64(h<<sketchBits|1<<(sketchBits-1)) + 1)
+	if r > s.reg[i] {
+		s.reg[i] = r
 	}
 }
 

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"io"
@@ -42,6 +43,13 @@ type Writer struct {
 	wide   []uint64
 	sel    []uint16
 	err    error
+
+	// What keepCodes works with: the codes of a block, which of them it has, and short
+	// strings that came lately.
+	codes  []uint64
+	used   []uint32
+	stamp  []uint8 // by code, 1 for those in used
+	lately [512]lateString
 
 	samples []*vec.Vec // per column, of all blocks
 	sampled []int      // rows of each block in samples
@@ -180,12 +188,19 @@ func (w *Writer) flush() {
 	w.wide = slices.Grow(w.wide[:0], w.n)[:w.n]
 	w.sampleRows()
 	for _, c := range w.cols {
-		z := zoneOf(c.v)
-		w.sketch(c, &z)
+		kernel.HashVec(w.wide, c.v, nil)
+		c.blocks = append(c.blocks, section{})
+		kept := c.strs != nil && w.keepCodes(c, block)
+		var z Zone
+		if kept && textual(c.T) {
+			z = w.zoneOfCodes(c)
+		} else {
+			z = zoneOf(c.v)
+			w.sketch(c, &z)
+		}
 		c.zones = append(c.zones, z)
 		c.zone.merge(c.T, &z)
-		c.blocks = append(c.blocks, section{})
-		if c.strs != nil && w.keepCodes(c, block) {
+		if kept {
 			continue
 		}
 		o := encoding.Options{Codec: w.o.Codec, Points: c.isKey}
@@ -208,9 +223,9 @@ func (w *Writer) flush() {
 	w.n, w.bytes = 0, 0
 }
 
-// sketch notes the block's values, and how many are distinct in it.
+// sketch notes the block's values, whose hashes are in w.wide, and how many are distinct
+// in it.
 func (w *Writer) sketch(c *columnWriter, z *Zone) {
-	kernel.HashVec(w.wide, c.v, nil)
 	var s Sketch
 	if z.Nulls == 0 {
 		s.Add(w.wide)
@@ -256,19 +271,41 @@ func (w *Writer) keepCodes(c *columnWriter, block int) bool {
 		}
 		c.strs.Truncate(0)
 	}
-	codes := make([]uint64, w.n)
+	codes := slices.Grow(w.codes[:0], w.n)[:w.n]
+	w.codes = codes
+	w.used = w.used[:0]
+	// Short strings that came lately are known by their views.
+	clear(w.lately[:])
 	for i := range codes {
 		if c.v.IsNull(i) {
+			codes[i] = 0
 			continue
 		}
-		codes[i] = uint64(c.strs.Add(c.v.Bytes(i), w.wide[i]))
+		view := c.v.Views[i]
+		at := &w.lately[w.wide[i]>>8%uint64(len(w.lately))]
+		if at.is && at.view == view {
+			codes[i] = uint64(at.code)
+			continue
+		}
+		code := c.strs.Add(c.v.Bytes(i), w.wide[i])
+		codes[i] = uint64(code)
+		w.use(code)
+		if view.Len <= vec.InlineMax {
+			*at = lateString{view, code, true}
+		}
 		if c.strs.Len()-had > w.n/4+16 || c.strs.Len() > segmentDictMax || c.strs.Bytes() > segmentDictBytesMax {
+			for _, code := range w.used {
+				w.stamp[code] = 0
+			}
 			c.strs.Truncate(had)
 			if had == 0 {
 				c.strs = nil
 			}
 			return false
 		}
+	}
+	for _, code := range w.used {
+		w.stamp[code] = 0
 	}
 	p := pendingBlock{block: block, nulls: &vec.Vec{N: w.n}}
 	if c.v.Valid != nil {
@@ -282,6 +319,56 @@ func (w *Writer) keepCodes(c *columnWriter, block int) bool {
 	}
 	c.pending = append(c.pending, p)
 	return true
+}
+
+// lateString is a string of at most vec.InlineMax bytes and its code.
+type lateString struct {
+	view vec.View
+	code uint32
+	is   bool
+}
+
+// use notes a code of the block that fills.
+func (w *Writer) use(code uint32) {
+	if int(code) >= len(w.stamp) {
+		w.stamp = append(w.stamp, make([]uint8, max(int(code)+1-len(w.stamp), 256))...)
+	}
+	if w.stamp[code] == 0 {
+		w.stamp[code] = 1
+		w.used = append(w.used, code)
+	}
+}
+
+// textual says whether a type's values are in the order of their bytes and have the
+// hashes of those, so that what is known of a dictionary's strings is known of rows.
+func textual(t types.T) bool { return t.OID == types.TextOID || t.OID == types.VarcharOID }
+
+// zoneOfCodes is zoneOf and sketch for a block whose codes were just kept: each of its
+// strings is looked at once.
+func (w *Writer) zoneOfCodes(c *columnWriter) Zone {
+	z := Zone{Rows: w.n, MinExact: true, MaxExact: true}
+	if c.v.Valid != nil {
+		z.Nulls = w.n - vec.Count(c.v.Valid, w.n)
+	}
+	var s Sketch
+	if z.Nulls < w.n {
+		lo, hi := c.strs.At(int(w.used[0])), c.strs.At(int(w.used[0]))
+		for _, code := range w.used {
+			b := c.strs.At(int(code))
+			if bytes.Compare(b, lo) < 0 {
+				lo = b
+			}
+			if bytes.Compare(b, hi) > 0 {
+				hi = b
+			}
+			s.add(c.strs.Hash(int(code)))
+		}
+		z.Min, z.Max = types.NewString(string(lo)), types.NewString(string(hi))
+		z.cut(c.T)
+	}
+	z.Distinct = s.Estimate()
+	c.sketch.Merge(&s)
+	return z
 }
 
 // writeCodes writes the dictionary and the blocks that wait for it.

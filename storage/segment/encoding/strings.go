@@ -32,6 +32,9 @@ func (d *Strings) At(i int) []byte {
 	return d.heap[from:d.ends[i]]
 }
 
+// Hash is the hash that string number i was added with.
+func (d *Strings) Hash(i int) uint64 { return uint64(d.hashes[2*i])<<32 | uint64(d.hashes[2*i+1]) }
+
 // Reset empties the set, keeping its memory.
 func (d *Strings) Reset() {
 	d.heap, d.ends, d.hashes = d.heap[:0], d.ends[:0], d.hashes[:0]
