@@ -170,6 +170,9 @@ func alter(ctx context.Context, env *Env, v *catalog.Version, t *catalog.Table, 
 		if r == nil {
 			return noRole(a.NewName)
 		}
+		if err := mayGive(env, v, r, t.Schema); err != nil {
+			return err
+		}
 		t.Owner = r.OID
 	case plan.SetDefault:
 		o, err := at()

@@ -302,3 +302,17 @@ func Granted(v *catalog.Version, role *catalog.Role, acl []catalog.ACLItem, lett
 func Owns(v *catalog.Version, role *catalog.Role, owner uint32) bool {
 	return role.Super || role.OID == owner || memberOf(v, role, owner, 0)
 }
+
+// mayGive says whether the user may make a role the owner of what is in a schema.
+func mayGive(env *Env, v *catalog.Version, role *catalog.Role, schema uint32) error {
+	if env.User.Super {
+		return nil
+	}
+	if !Owns(v, env.User, role.OID) {
+		return sqlstate.Errorf(sqlstate.InsufficientPrivilege, "must be able to SET ROLE \"%s\"", role.Name)
+	}
+	if s := v.Schema(schema); s != nil && !Owns(v, role, s.Owner) && !Granted(v, role, s.ACL, 'C') {
+		return sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied for schema %s", s.Name)
+	}
+	return nil
+}

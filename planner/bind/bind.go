@@ -67,7 +67,7 @@ type Slot struct {
 func Bind(stmt parser.Stmt, env *Env) (*plan.Statement, error) {
 	b := &binder{
 		env: env, text: env.Text, cols: map[int]*colInfo{}, at: map[*expr.Column]int32{}, literals: map[*expr.Const]int32{},
-		objIndex: map[uint32]int{}, assumed: map[[2]int]int{},
+		objIndex: map[[2]uint32]int{}, assumed: map[[2]int]int{},
 	}
 	b.binlog = env.Text == "" || namesBinlog(env.Text)
 	for _, oid := range env.ParamTypes {
@@ -116,7 +116,7 @@ type binder struct {
 
 	assumed  map[[2]int]int
 	objects  []plan.Object
-	objIndex map[uint32]int
+	objIndex map[[2]uint32]int
 	views    []uint32 // being expanded, outermost first
 	noCache  bool
 	// modifies: a part of WITH writes.
@@ -212,14 +212,15 @@ func (b *binder) use(t *catalog.Table, need string) {
 	if t.Kind == catalog.KindSystem {
 		return
 	}
-	if len(b.views) > 0 {
-		need = "" // the view's owner's concern
+	view := uint32(0)
+	if n := len(b.views); n > 0 {
+		view = b.views[n-1]
 	}
-	i, ok := b.objIndex[t.OID]
+	i, ok := b.objIndex[[2]uint32{t.OID, view}]
 	if !ok {
 		i = len(b.objects)
-		b.objIndex[t.OID] = i
-		b.objects = append(b.objects, plan.Object{Table: t.OID, SchemaVersion: t.SchemaVersion})
+		b.objIndex[[2]uint32{t.OID, view}] = i
+		b.objects = append(b.objects, plan.Object{Table: t.OID, SchemaVersion: t.SchemaVersion, View: view})
 	}
 	for _, p := range need {
 		if !containsRune(b.objects[i].Need, p) {

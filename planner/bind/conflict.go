@@ -16,6 +16,7 @@ func (b *binder) conflict(q *query, t *catalog.Table, name string, c *pg.OnConfl
 		if err := b.arbiter(q, t, inf); err != nil {
 			return nil, err
 		}
+		b.use(t, "r") // it tells which keys there are
 	} else if !out.DoNothing {
 		return nil, b.errf(c.Location, sqlstate.SyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name").
 			WithHint("For example, ON CONFLICT (column_name).")

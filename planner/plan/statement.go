@@ -50,6 +50,9 @@ type Object struct {
 	Table         uint32
 	SchemaVersion uint64
 	Need          string
+	// View is the view whose text names the relation: its owner needs the privileges.
+	// 0 is who runs the statement.
+	View uint32
 }
 
 // Utility is a bound utility statement, run by executor/ddl or server/session.

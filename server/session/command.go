@@ -135,6 +135,10 @@ func (s *Session) command(ctx context.Context, q *portal, u *plan.Session, maxRo
 		return done(s.lock(ctx, u))
 	case plan.SetConstraints, plan.Checkpoint, plan.DoNothing:
 		if u.Kind == plan.Checkpoint {
+			if !s.user.Super {
+				return done(sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied to execute CHECKPOINT command").
+					WithDetail("Only roles with privileges of the \"pg_checkpoint\" role may execute this command."))
+			}
 			return done(s.eng.Store.Flush(ctx))
 		}
 		if u.Kind == plan.DoNothing && u.Text != "" {

@@ -574,22 +574,37 @@ func (x *execution) slice(rows int) *vec.Batch {
 	return &x.part
 }
 
-// mayUse checks the privileges that a plan needs.
+// mayUse checks the privileges that a plan needs: those of the user, and what a view
+// reads, those of its owner.
 func (s *Session) mayUse(st *plan.Statement) error {
-	if s.user.Super {
-		return nil
-	}
-	cat := s.catalog()
-	for _, o := range st.Objects {
-		t := cat.Table(o.Table)
-		if t == nil || ddl.Owns(cat, s.user, t.Owner) {
+	for i := range st.Objects {
+		o := &st.Objects[i]
+		user := s.user
+		if o.View == 0 && user.Super {
 			continue
 		}
-		if sch := cat.Schema(t.Schema); sch != nil && sch.OID != catalog.PublicSchemaOID && !ddl.Owns(cat, s.user, sch.Owner) && !ddl.Granted(cat, s.user, sch.ACL, 'U') {
+		cat := s.catalog()
+		if o.View != 0 {
+			user = nil
+			if v := cat.Table(o.View); v != nil {
+				user = cat.Role(v.Owner)
+			}
+			if user == nil {
+				continue // the view is gone: the plan does not run as it is
+			}
+		}
+		if user.Super {
+			continue
+		}
+		t := cat.Table(o.Table)
+		if t == nil || ddl.Owns(cat, user, t.Owner) {
+			continue
+		}
+		if sch := cat.Schema(t.Schema); o.View == 0 && sch != nil && sch.OID != catalog.PublicSchemaOID && !ddl.Owns(cat, s.user, sch.Owner) && !ddl.Granted(cat, s.user, sch.ACL, 'U') {
 			return sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied for schema %s", sch.Name)
 		}
-		for i := 0; i < len(o.Need); i++ {
-			if !ddl.Granted(cat, s.user, t.ACL, o.Need[i]) {
+		for k := 0; k < len(o.Need); k++ {
+			if !ddl.Granted(cat, user, t.ACL, o.Need[k]) {
 				kind := "table"
 				if t.Kind == catalog.KindView {
 					kind = "view"
@@ -656,10 +671,12 @@ func (s *Session) define(ctx context.Context, p *prepared) (made *catalog.Table,
 		if u, ok := p.plan.Utility.(*plan.CreateView); ok {
 			u.Table.DependsOn = nil
 			for _, o := range p.plan.Objects {
-				if o.Table >= catalog.FirstUserOID {
+				if o.Table >= catalog.FirstUserOID && !slices.Contains(u.Table.DependsOn, o.Table) {
 					u.Table.DependsOn = append(u.Table.DependsOn, o.Table)
 				}
 			}
+		} else if err := s.mayUse(p.plan); err != nil { // a view's owner needs them when it is read
+			return nil, err
 		}
 		var notices []*sqlstate.Error // of the try that counts
 		env := &ddl.Env{Txn: s.txn, User: s.user, Verifier: s.eng.Verifier, Database: s.db, Store: s.eng.Store, Slots: s.eng.Slots, Seal: s.eng.Seal, Unseal: s.eng.Unseal,
@@ -702,12 +719,12 @@ func (s *Session) analyze(ctx context.Context, p *prepared, u *plan.Analyze, out
 		if s.block {
 			return sqlstate.Errorf(sqlstate.ActiveSQLTransaction, "VACUUM cannot run inside a transaction block")
 		}
+		tables := s.mayVacuum(u.Tables)
+		if len(tables) == 0 {
+			return out.CommandComplete(p.plan.Tag)
+		}
 		if err := s.eng.Store.Flush(ctx); err != nil {
 			return err
-		}
-		tables := u.Tables
-		if len(tables) == 0 {
-			tables = []uint32{0}
 		}
 		for _, t := range tables {
 			if err := s.eng.Store.Compact(ctx, t); err != nil {
@@ -717,4 +734,33 @@ func (s *Session) analyze(ctx context.Context, p *prepared, u *plan.Analyze, out
 	}
 	// Statistics come with the data: there is nothing to refresh.
 	return out.CommandComplete(p.plan.Tag)
+}
+
+// mayVacuum leaves out the tables that are others', with a warning where they were
+// named; 0 is all there are.
+func (s *Session) mayVacuum(named []uint32) []uint32 {
+	if s.user.Super {
+		if len(named) == 0 {
+			return []uint32{0}
+		}
+		return named
+	}
+	cat := s.catalog()
+	var own []uint32
+	if len(named) == 0 {
+		for _, t := range cat.Tables() {
+			if t.Kind == catalog.KindTable && ddl.Owns(cat, s.user, t.Owner) {
+				own = append(own, t.OID)
+			}
+		}
+	}
+	for _, oid := range named {
+		t := cat.Table(oid)
+		if t == nil || ddl.Owns(cat, s.user, t.Owner) {
+			own = append(own, oid)
+			continue
+		}
+		s.notice(sqlstate.Errorf(sqlstate.Warning, "permission denied to vacuum \"%s\", skipping it", t.Name))
+	}
+	return own
 }

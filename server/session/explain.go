@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -22,6 +23,10 @@ func (s *Session) explain(ctx context.Context, p *prepared, u *plan.Explain, q *
 	if u.Format != "" && u.Format != "text" && !inJSON {
 		return sqlstate.Unsupported("EXPLAIN (FORMAT %s)", u.Format)
 	}
+	// The objects and what else was assumed of them are with the whole statement.
+	if err := s.mayUse(p.plan); err != nil {
+		return err
+	}
 	if u.Stmt.Root == nil {
 		if inJSON {
 			return sendJSON(out, q, "[\n  \"Utility Statement\"\n]")
@@ -36,17 +41,20 @@ func (s *Session) explain(ctx context.Context, p *prepared, u *plan.Explain, q *
 		lines := plan.Format(u.Stmt.Root, opts)
 		return sendLines(out, q, lines)
 	}
+	if u.Stmt.Writes && s.set.quick().readOnly {
+		return sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", strings.Fields(u.Stmt.Tag)[0])
+	}
 	s.open(s.block || s.implicit)
-	inner := &prepared{sql: p.sql, stmt: p.stmt, plan: u.Stmt}
-	started := time.Now()
-	if err := s.mayUse(u.Stmt); err != nil {
+	if err := s.follows(u.Stmt.Writes); err != nil {
 		return err
 	}
+	inner := &prepared{sql: p.sql, stmt: p.stmt, plan: u.Stmt}
+	started := time.Now()
 	snap, err := s.txn.Snapshot()
 	if err != nil {
 		return err
 	}
-	if !holds(u.Stmt, snap) {
+	if !holds(p.plan, snap) {
 		st, err := s.plan(p, true)
 		if err != nil {
 			snap.Close()
