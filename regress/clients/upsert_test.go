@@ -262,3 +262,35 @@ func TestConcurrentUpserts(t *testing.T) {
 		t.Errorf("%s; want %s", got, want)
 	}
 }
+
+// TestCopyAgain has COPY replace the same rows of a file many times in one commit: the
+// binlog's before images are what was there, for each of them.
+func TestCopyAgain(t *testing.T) {
+	n := node.ForTest(t)
+	for _, o := range orientations {
+		t.Run(o, func(t *testing.T) {
+			c := node.Connect(t, n.DSN)
+			run(t, c, "drop table if exists again")
+			run(t, c, fmt.Sprintf("create table again (id int primary key, n int, s text) with (orientation = '%s', binlog_level = 'replica')", o))
+			run(t, c, "insert into again select g, g, case when g % 3 > 0 then 'row ' || g end from generate_series(1, 9000) g")
+			run(t, c, "vacuum")
+			for _, step := range []int{1, 3} {
+				var b strings.Builder
+				for r := range 9 {
+					for id := 1 + r%step; id < 2400*step; id += step {
+						fmt.Fprintf(&b, "%d\t%d\tcopy %d of %d\n", id, r*10000+id, r, id)
+					}
+				}
+				if _, err := c.PgConn().CopyFrom(context.Background(), strings.NewReader(b.String()), "copy again from stdin with (on_conflict update)"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := rowsOf(t, c, `with x as (select *, lag(row(n, s)::text) over w as was, lag(t) over w as of
+				from (select hg_binlog_lsn as l, hg_binlog_event_type as t, id, n, s from again) b window w as (partition by id order by l, t))
+				select count(*) > 9000, count(*) filter (where coalesce(of not in (5, 7), true) or was is distinct from row(n, s)::text) from x where t in (2, 3)`)
+			if got != "true 0" {
+				t.Error("before images, and wrong ones: ", got)
+			}
+		})
+	}
+}

@@ -155,7 +155,7 @@ func (s *Snapshot) fetch(at []found, cols []int, out *vec.Batch, idx []uint16) (
 }
 
 // sortFound sorts by part and row: as numbers, which is much faster than by a
-// function. No two are of one row.
+// function.
 func sortFound(at []found) {
 	keys := make([]uint64, len(at))
 	for i, f := range at {

@@ -101,11 +101,11 @@ func (g *imageReader) share(ctx context.Context, asked []imageRun, chunks []stor
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	b, of, err := g.read()
-	if err != nil {
-		return err
-	}
 	if len(asked) == 1 {
+		b, of, err := g.read()
+		if err != nil {
+			return err
+		}
 		c := &chunks[asked[0].chunk]
 		for i, k := range of {
 			of[i] = asked[0].keys[k]
@@ -113,9 +113,10 @@ func (g *imageReader) share(ctx context.Context, asked []imageRun, chunks []stor
 		c.Before, c.BeforeOf = b, of
 		return nil
 	}
-	at := make([]uint16, len(of)) // of each row asked for, in b
-	for i, k := range of {
-		at[k] = uint16(i)
+	at := g.once()
+	b, _, err := g.read()
+	if err != nil {
+		return err
 	}
 	for _, run := range asked {
 		n := len(run.keys)
@@ -172,7 +173,25 @@ func (g *imageReader) want(pl *place, key int) {
 	g.rows = append(g.rows, found{uint32(g.last), pl.row, uint16(key)})
 }
 
-// read reads the rows that were asked for; of says which key each belongs to.
+// once leaves one of each row that was asked for, several chunks having the same key,
+// in the order in which they are read; at says which of them each key's is.
+func (g *imageReader) once() (at []uint16) {
+	sortFound(g.rows)
+	at = make([]uint16, len(g.rows))
+	n := 0
+	for _, f := range g.rows {
+		if n == 0 || g.rows[n-1].part != f.part || g.rows[n-1].row != f.row {
+			g.rows[n] = found{f.part, f.row, uint16(n)}
+			n++
+		}
+		at[f.key] = uint16(n - 1)
+	}
+	g.rows = g.rows[:n]
+	return at
+}
+
+// read reads the rows that were asked for, no row twice; of says which key each belongs
+// to.
 func (g *imageReader) read() (b *vec.Batch, of []uint16, err error) {
 	if len(g.rows) == 0 {
 		return nil, nil, nil

@@ -1,7 +1,9 @@
 package tablet
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -16,6 +18,7 @@ import (
 	"github.com/millrace/millrace/storage/blob"
 	"github.com/millrace/millrace/storage/column"
 	"github.com/millrace/millrace/storage/vec"
+	"github.com/millrace/millrace/storage/wal"
 )
 
 var bg = context.Background()
@@ -214,8 +217,8 @@ func TestSmoke(t *testing.T) {
 	s.Close()
 }
 
-// FuzzManifest reads manifests of any bytes: an error, or a state that can be
-// written again and says the same.
+// FuzzManifest reads manifests of any bytes, with checksums that would be right: an
+// error, or a state that can be written again and says the same.
 func FuzzManifest(f *testing.F) {
 	frame := func(edits ...*edit) []byte {
 		b := []byte(manifestHeader)
@@ -234,6 +237,15 @@ func FuzzManifest(f *testing.F) {
 	f.Add(whole[:len(whole)-3])
 	f.Add([]byte(manifestHeader))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		b = bytes.Clone(b)
+		for off := len(manifestHeader); off+8 <= len(b); {
+			n := int(binary.LittleEndian.Uint32(b[off:]))
+			if n > len(b)-off-8 {
+				break
+			}
+			binary.LittleEndian.PutUint32(b[off+4:], wal.Checksum(b[off+8:off+8+n]))
+			off += 8 + n
+		}
 		m := &manifest{state: manifestState{}}
 		if m.read(b) != nil {
 			return
