@@ -18,11 +18,14 @@ type Env struct {
 	Sample stats.Sampler
 	// PassesOff names optimizer passes to leave out (a test setting).
 	PassesOff map[string]bool
+	// Ended is an error once nobody waits for the plan any more: it is then not made. May
+	// be nil.
+	Ended func() error
 }
 
 // Optimize runs the passes over every plan in the statement, in place.
 func Optimize(s *plan.Statement, env *Env) error {
-	c := &pass.Context{Stats: env.Stats, Fold: env.Fold, Sample: env.Sample, Off: env.PassesOff, NextID: s.MaxID}
+	c := &pass.Context{Stats: env.Stats, Fold: env.Fold, Sample: env.Sample, Off: env.PassesOff, Ended: env.Ended, NextID: s.MaxID}
 	var err error
 	opt := func(n plan.Node) plan.Node {
 		if n == nil || err != nil {

@@ -44,7 +44,15 @@ type Call struct {
 	// Order is the order of a hypothetical-set aggregate's arguments.
 	Order []SortOrder
 	Env   *types.Env
+	// Ended says whether the query has ended: long results are then given up. nil: never.
+	Ended func() bool
 }
+
+// lookRows is how often loops over the rows of a group look whether the query has ended.
+const lookRows = 1 << 14
+
+// errEnded is only for those who no longer listen: the query has its error.
+var errEnded = sqlstate.Errorf(sqlstate.QueryCanceled, "canceling statement due to user request")
 
 // SortOrder is how one argument is sorted.
 type SortOrder struct{ Desc, NullsFirst bool }

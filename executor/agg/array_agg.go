@@ -20,7 +20,7 @@ type rows struct {
 }
 
 func newRows(c *Call, f func(s *rows, g uint32, dst []byte) ([]byte, error)) State {
-	return &rows{c: newCollector(c.Args), make: f, call: c}
+	return &rows{c: newCollector(c), make: f, call: c}
 }
 
 func (s *rows) Grow(n int) { s.c.grow(n) }
@@ -31,8 +31,7 @@ func (s *rows) Update(args []*vec.Vec, sel []uint16, n int, groups []uint32) err
 }
 
 func (s *rows) Merge(from State, src, dst []uint32) error {
-	s.c.merge(&from.(*rows).c, src, dst)
-	return nil
+	return s.c.merge(&from.(*rows).c, src, dst)
 }
 
 func (s *rows) Result(groups []uint32, out *vec.Vec) error {
@@ -58,10 +57,12 @@ func arrayOf(s *rows, g uint32, dst []byte) ([]byte, error) {
 	v := s.c.cols[0]
 	var b types.ArrayBuilder
 	b.Reset(v.T.OID)
-	_ = s.c.each(g, func(r int) error {
+	if err := s.c.each(g, func(r int) error {
 		b.Append(recast(v.Datum(r), v.T, b.T()))
 		return nil
-	})
+	}); err != nil {
+		return nil, err
+	}
 	return b.Finish(dst), nil
 }
 

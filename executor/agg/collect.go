@@ -1,7 +1,6 @@
 package agg
 
 import (
-	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
 )
 
@@ -12,13 +11,15 @@ type collector struct {
 	next []int32 // row after this one in its group, plus 1
 	list []chain
 	sel  []uint16
+	// ended says whether the query has ended; nil: never.
+	ended func() bool
 }
 
 type chain struct{ head, tail, n int32 } // rows plus 1
 
-func newCollector(ts []types.T) collector {
-	c := collector{cols: make([]*vec.Vec, len(ts))}
-	for i, t := range ts {
+func newCollector(call *Call) collector {
+	c := collector{cols: make([]*vec.Vec, len(call.Args)), ended: call.Ended}
+	for i, t := range call.Args {
 		c.cols[i] = vec.New(t, 0)
 	}
 	return c
@@ -71,7 +72,15 @@ func (c *collector) add(args []*vec.Vec, sel []uint16, n int, groups []uint32, k
 	}
 }
 
-func (c *collector) merge(from *collector, src, dst []uint32) {
+// look is an error when the query has ended; it is asked with each row's number.
+func (c *collector) look(r int) error {
+	if r&(lookRows-1) == lookRows-1 && c.ended != nil && c.ended() {
+		return errEnded
+	}
+	return nil
+}
+
+func (c *collector) merge(from *collector, src, dst []uint32) error {
 	for k, g := range src {
 		for r := from.list[g].head; r != 0; r = from.next[r-1] {
 			for j, v := range c.cols {
@@ -79,16 +88,25 @@ func (c *collector) merge(from *collector, src, dst []uint32) {
 			}
 			c.next = append(c.next, 0)
 			c.link(dst[k], len(c.next)-1)
+			if err := c.look(len(c.next)); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // each calls f for the rows of a group in order.
 func (c *collector) each(g uint32, f func(r int) error) error {
+	n := 0
 	for r := c.list[g].head; r != 0; r = c.next[r-1] {
 		if err := f(int(r - 1)); err != nil {
 			return err
 		}
+		if err := c.look(n); err != nil {
+			return err
+		}
+		n++
 	}
 	return nil
 }
@@ -116,7 +134,7 @@ type stringAgg struct {
 	buf []byte
 }
 
-func newStringAgg(c *Call) (State, error) { return &stringAgg{c: newCollector(c.Args)}, nil }
+func newStringAgg(c *Call) (State, error) { return &stringAgg{c: newCollector(c)}, nil }
 
 func (s *stringAgg) Grow(n int) { s.c.grow(n) }
 
@@ -130,8 +148,7 @@ func (s *stringAgg) Update(args []*vec.Vec, sel []uint16, n int, groups []uint32
 }
 
 func (s *stringAgg) Merge(from State, src, dst []uint32) error {
-	s.c.merge(&from.(*stringAgg).c, src, dst)
-	return nil
+	return s.c.merge(&from.(*stringAgg).c, src, dst)
 }
 
 func (s *stringAgg) Result(groups []uint32, out *vec.Vec) error {
@@ -142,25 +159,29 @@ func (s *stringAgg) Result(groups []uint32, out *vec.Vec) error {
 			continue
 		}
 		size := 0
-		_ = s.c.each(g, func(r int) error {
+		if err := s.c.each(g, func(r int) error {
 			size += int(v.Views[r].Len)
 			if !d.IsNull(r) {
 				size += int(d.Views[r].Len)
 			}
 			return nil
-		})
+		}); err != nil {
+			return err
+		}
 		if s.buf = s.buf[:0]; size > cap(s.buf) {
 			s.buf = make([]byte, 0, size) // in one piece, however long
 		}
 		first := true
-		_ = s.c.each(g, func(r int) error {
+		if err := s.c.each(g, func(r int) error {
 			if !first && !d.IsNull(r) {
 				s.buf = append(s.buf, d.Bytes(r)...)
 			}
 			first = false
 			s.buf = append(s.buf, v.Bytes(r)...)
 			return nil
-		})
+		}); err != nil {
+			return err
+		}
 		out.AppendBytes(s.buf)
 	}
 	return nil

@@ -8,7 +8,7 @@ import (
 func init() {
 	for _, name := range []string{"rank", "dense_rank", "percent_rank", "cume_dist"} {
 		reg(name+"(any)", func(c *Call) (State, error) {
-			return &hypothetical{c: newCollector(c.Args), call: c, name: name}, nil
+			return &hypothetical{c: newCollector(c), call: c, name: name}, nil
 		})
 	}
 }
@@ -29,8 +29,7 @@ func (s *hypothetical) Update(args []*vec.Vec, sel []uint16, n int, groups []uin
 }
 
 func (s *hypothetical) Merge(from State, src, dst []uint32) error {
-	s.c.merge(&from.(*hypothetical).c, src, dst)
-	return nil
+	return s.c.merge(&from.(*hypothetical).c, src, dst)
 }
 
 func (s *hypothetical) Bytes() int64 { return s.c.bytes() }
@@ -81,7 +80,7 @@ func (s *hypothetical) Result(groups []uint32, out *vec.Vec) error {
 	for _, g := range groups {
 		var below, peers, distinct, all int64
 		last := -1
-		_ = s.c.each(g, func(r int) error {
+		if err := s.c.each(g, func(r int) error {
 			all++
 			switch c := s.against(r); {
 			case c < 0:
@@ -94,7 +93,9 @@ func (s *hypothetical) Result(groups []uint32, out *vec.Vec) error {
 				peers++
 			}
 			return nil
-		})
+		}); err != nil {
+			return err
+		}
 		switch s.name {
 		case "rank":
 			out.AppendDatum(types.NewInt(below + 1))

@@ -19,7 +19,7 @@ func jsonArray(s *rows, g uint32, dst []byte) ([]byte, error) {
 	lines := v.T.OID == types.RecordOID || types.IsArray(v.T.OID)
 	dst = append(dst, '[')
 	first := true
-	_ = s.c.each(g, func(r int) error {
+	err := s.c.each(g, func(r int) error {
 		if !first {
 			dst = append(dst, ", "...)
 			if lines && !v.IsNull(r) {
@@ -30,7 +30,7 @@ func jsonArray(s *rows, g uint32, dst []byte) ([]byte, error) {
 		dst = eval.AppendJSON(dst, v.T, v.Datum(r), nil, s.call.Env)
 		return nil
 	})
-	return append(dst, ']'), nil
+	return append(dst, ']'), err
 }
 
 func jsonbArray(s *rows, g uint32, dst []byte) ([]byte, error) {

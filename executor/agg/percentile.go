@@ -29,7 +29,7 @@ type sorted struct {
 }
 
 func newSorted(c *Call, f func(s *sorted, rows []int, out *vec.Vec) error) State {
-	return &sorted{c: newCollector(c.Args), call: c, make: f}
+	return &sorted{c: newCollector(c), call: c, make: f}
 }
 
 func (s *sorted) Grow(n int) { s.c.grow(n) }
@@ -40,17 +40,18 @@ func (s *sorted) Update(args []*vec.Vec, sel []uint16, n int, groups []uint32) e
 }
 
 func (s *sorted) Merge(from State, src, dst []uint32) error {
-	s.c.merge(&from.(*sorted).c, src, dst)
-	return nil
+	return s.c.merge(&from.(*sorted).c, src, dst)
 }
 
 func (s *sorted) Result(groups []uint32, out *vec.Vec) error {
 	for _, g := range groups {
 		s.rows = s.rows[:0]
-		_ = s.c.each(g, func(r int) error {
+		if err := s.c.each(g, func(r int) error {
 			s.rows = append(s.rows, r)
 			return nil
-		})
+		}); err != nil {
+			return err
+		}
 		if len(s.rows) == 0 {
 			out.AppendNull()
 			continue

@@ -18,6 +18,7 @@ type compiler struct {
 	p     *Program
 	nodes map[string]*node
 	ids   map[*node]int
+	seen  int // expressions compiled
 }
 
 func newCompiler(p *Program) *compiler {
@@ -98,6 +99,9 @@ func (c *compiler) constant(t types.T, d types.Datum) *node {
 }
 
 func (c *compiler) compile(e expr.Expr) (*node, error) {
+	if c.seen++; c.seen&1023 == 0 && c.p.env.ended() {
+		return nil, errEnded
+	}
 	switch x := e.(type) {
 	case *expr.Column:
 		ord := x.ID

@@ -81,6 +81,13 @@ type Env struct {
 // cost as much as the compilation of a pattern.
 const lookMask = 31
 
+func (e *Env) endedFunc() func() bool {
+	if e == nil {
+		return nil
+	}
+	return e.Ended
+}
+
 func (e *Env) ended() bool { return e != nil && e.Ended != nil && e.Ended() }
 
 // errEnded is only for those who no longer listen: the query has its error.

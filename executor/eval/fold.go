@@ -17,7 +17,10 @@ func Fold(e expr.Expr, env *Env) (expr.Expr, error) {
 			return prune(e)
 		}
 		// What is large is not kept in a plan.
-		c := Env{Session: env.session(), Reserve: smallOnly}
+		if env.ended() {
+			return e
+		}
+		c := Env{Session: env.session(), Reserve: smallOnly, Ended: env.endedFunc()}
 		p, err := Compile(e, &c)
 		if err != nil || !p.roots[0].isConst {
 			return prune(e)

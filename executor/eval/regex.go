@@ -502,7 +502,7 @@ func (m *matcher) match(s []byte) (bool, error) {
 		}
 	}
 	if m.re != nil {
-		return m.re.Match(s), nil
+		return m.search(s)
 	}
 	ok, err := m.slow.MatchString(string(s))
 	if err != nil {
@@ -525,7 +525,7 @@ func (m *matcher) find(s []byte, from int) ([]int, error) {
 	}
 	if m.re != nil {
 		if from == 0 {
-			return m.re.FindSubmatchIndex(s), nil
+			return m.firstIn(s)
 		}
 		// Anchors must not match at from: search all of s.
 		for _, loc := range m.re.FindAllSubmatchIndex(s, -1) {
@@ -636,7 +636,10 @@ const longSubject = 64 << 10
 // left after a match is searched by itself, so that a query that has ended is noticed
 // between two matches.
 func (m *matcher) findRest(s []byte, from int) ([]int, error) {
-	loc := m.re.FindSubmatchIndex(s[from:])
+	loc, err := m.firstIn(s[from:])
+	if err != nil {
+		return nil, err
+	}
 	for i := range loc {
 		if loc[i] >= 0 {
 			loc[i] += from

@@ -68,6 +68,62 @@ func TrimSpare() {
 	}
 }
 
+// behind are mappings on their way back to the system: that takes most of a second a
+// gigabyte on some machines, which the end of a query need not wait for. They count in
+// Mapped until they are gone. One goroutine works them off and ends with the last.
+type behind struct {
+	mu      sync.Mutex
+	list    [][]byte
+	bytes   int
+	working bool
+}
+
+var later behind
+
+// releaseLater gives a mapping back to the system soon, or at once when twice as much
+// waits as is kept at most of spare ones.
+func releaseLater(b []byte) {
+	spare.mu.Lock()
+	most := 2 * spare.max
+	spare.mu.Unlock()
+	l := &later
+	l.mu.Lock()
+	if l.bytes+len(b) > most {
+		l.mu.Unlock()
+		release(b)
+		return
+	}
+	l.list = append(l.list, b)
+	l.bytes += len(b)
+	start := !l.working
+	l.working = true
+	l.mu.Unlock()
+	if start {
+		go l.work()
+	}
+}
+
+// releasePiece is how much is given back between two chances for others.
+const releasePiece = 8 << 20
+
+func (l *behind) work() {
+	l.mu.Lock()
+	for len(l.list) > 0 {
+		b := l.list[len(l.list)-1]
+		l.list = l.list[:len(l.list)-1]
+		l.mu.Unlock()
+		// By pieces: nobody else can map while one is unmapped.
+		for p := b; len(p) > 0; p = p[min(len(p), releasePiece):] {
+			_ = unix.Madvise(p[:min(len(p), releasePiece)], unix.MADV_DONTNEED)
+		}
+		release(b)
+		l.mu.Lock()
+		l.bytes -= len(b)
+	}
+	l.list, l.working = nil, false
+	l.mu.Unlock()
+}
+
 // release gives a mapping back to the system.
 func release(b []byte) {
 	mapped.Add(-int64(len(b)))
@@ -102,6 +158,6 @@ func (s *spares) give(b []byte) {
 	}
 	s.mu.Unlock()
 	if !keep {
-		release(b)
+		releaseLater(b)
 	}
 }

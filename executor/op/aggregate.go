@@ -78,6 +78,9 @@ func NewAggregate(run *Run, spec *AggSpec) *Aggregate {
 	for k := range s.apart {
 		s.apart[k] = make([]atomic.Pointer[unique], len(spec.Aggs))
 	}
+	for i := range spec.Aggs {
+		spec.Aggs[i].Call.Ended = s.acct.Ended
+	}
 	return s
 }
 
@@ -543,7 +546,10 @@ func (l *aggLane) partition() {
 			t.groups.partition(of, l.s.lazy[k].Load() || l.s.mixed[k])
 		}
 		bounds := make([]int, mergeParts+1)
-		for _, p := range of {
+		for i, p := range of {
+			if i&lookMask == 0 && l.s.acct.Ended() {
+				return
+			}
 			bounds[p+1]++
 		}
 		for p := range mergeParts {
@@ -552,6 +558,9 @@ func (l *aggLane) partition() {
 		order := make([]uint32, n)
 		at := append([]int(nil), bounds...)
 		for i, p := range of {
+			if i&lookMask == 0 && l.s.acct.Ended() {
+				return
+			}
 			order[at[p]] = uint32(i)
 			at[p]++
 		}

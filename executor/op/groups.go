@@ -283,7 +283,7 @@ func (g *Groups) room(n int) error {
 	g.mask = uint64(size - 1)
 	slots, mask := g.slots.Slice(size), g.mask
 	for i, h := range g.hash.Slice(g.N) {
-		if i&lookMask == 0 && g.acct.Ended() {
+		if i&touchMask == 0 && g.acct.Ended() {
 			return errClosed
 		}
 		at := h & mask
@@ -504,10 +504,16 @@ func (g *Groups) partition(out []uint8, free bool) {
 	case g.size > 0:
 		per := (g.size + mergeParts - 1) / mergeParts
 		for i, w := range g.words.Slice(g.N + 1)[1:] {
+			if i&lookMask == 0 && g.acct.Ended() {
+				return
+			}
 			out[i] = uint8(w / per)
 		}
 	default:
 		for i, h := range g.hash.Slice(g.N) {
+			if i&lookMask == 0 && g.acct.Ended() {
+				return
+			}
 			out[i] = uint8(h >> groupShift)
 		}
 	}

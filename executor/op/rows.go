@@ -124,6 +124,9 @@ func (r *Rows) AppendCols(cols []*vec.Vec, sel []uint16, n int) error {
 		return nil
 	}
 	for i := range r.cols {
+		if i > 0 && r.acct.Ended() { // each column may be about to touch new memory
+			return errClosed
+		}
 		if err := r.cols[i].append(r.N, cols[i], sel, n); err != nil {
 			return err
 		}
@@ -410,6 +413,9 @@ func (r *Rows) Absorb(o *Rows) error {
 			if base := uint64(len(c.bufs)) << 32; base != 0 {
 				views := mem.As[vec.View](c.data.Bytes(), r.N+o.N)[r.N:]
 				for k := range views {
+					if k&lookMask == 0 && r.acct.Ended() {
+						return errClosed
+					}
 					if views[k].Len > vec.InlineMax {
 						views[k].Tail += base
 					}

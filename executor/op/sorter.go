@@ -351,13 +351,14 @@ func (s *sorter) sort(from, to int, acct *mem.Account, run *Run) (*mem.Array[uin
 			w = radixWords(w, b.Slice(n), idxBits, idxBits+s.width, run)
 		}
 		mask := uint64(1)<<idxBits - 1
-		for k, x := range w {
-			idx[k] = uint32(x&mask) + uint32(from)
-		}
-		if !s.exact && run.Interrupted() == nil {
+		if inPieces(n, run, func(lo, hi int) {
+			for k, x := range w[lo:hi] {
+				idx[lo+k] = uint32(x&mask) + uint32(from)
+			}
+		}) == nil && !s.exact {
 			s.ties(idx, func(k int) uint64 { return w[k] >> idxBits })
 		}
-		return out, run.Interrupted()
+		return s.sorted(out, run)
 	}
 	a := mem.Array[pair]{Buffer: mem.Buffer{Account: acct}}
 	defer a.Free()
@@ -394,13 +395,23 @@ func (s *sorter) sort(from, to int, acct *mem.Account, run *Run) (*mem.Array[uin
 		}
 		ps = radixPairs(ps, b.Slice(n), s.width, run)
 	}
-	for k := range ps {
-		idx[k] = uint32(ps[k].i)
-	}
-	if !s.exact && run.Interrupted() == nil {
+	if inPieces(n, run, func(lo, hi int) {
+		for k := lo; k < hi; k++ {
+			idx[k] = uint32(ps[k].i)
+		}
+	}) == nil && !s.exact {
 		s.ties(idx, func(k int) uint64 { return ps[k].w })
 	}
-	return out, run.Interrupted()
+	return s.sorted(out, run)
+}
+
+// sorted is what sort returns: the order, unless the query has ended.
+func (s *sorter) sorted(out *mem.Array[uint32], run *Run) (*mem.Array[uint32], error) {
+	if err := run.Interrupted(); err != nil {
+		out.Free()
+		return nil, err
+	}
+	return out, nil
 }
 
 // ties orders the runs of equal words by the full keys.
@@ -408,7 +419,9 @@ func (s *sorter) ties(idx []uint32, word func(int) uint64) {
 	for i := 0; i < len(idx); {
 		j, w := i+1, word(i)
 		for j < len(idx) && word(j) == w {
-			j++
+			if j++; j&lookMask == 0 && s.rows.acct.Ended() {
+				return
+			}
 		}
 		if j-i > 1 {
 			sortLong(idx[i:j], func(a, b uint32) int {

@@ -77,6 +77,11 @@ const taskRows = 32 * vec.Size
 // NewWindow makes the sink for input columns of types ts.
 func NewWindow(run *Run, spec WindowSpec, ts []types.T) *Window {
 	w := newWindow(run, spec, run.Account.Child("window", 0), nil)
+	for i := range spec.Funcs {
+		if c := spec.Funcs[i].Agg; c != nil {
+			c.Ended = w.acct.Ended
+		}
+	}
 	keys := make([]SortCol, 0, len(spec.Partition)+len(spec.Order))
 	for _, c := range spec.Partition {
 		keys = append(keys, SortCol{Col: c})
@@ -243,11 +248,12 @@ func (w *Window) partition() error {
 	}
 	order := w.order.Slice(n)
 	if len(w.spec.Partition) == 0 {
-		for i := range order {
-			order[i] = uint32(i)
-		}
 		w.start = []uint32{0, uint32(n)}
-		return nil
+		return inPieces(n, w.run, func(from, to int) {
+			for i := range order[from:to] {
+				order[from+i] = uint32(from + i)
+			}
+		})
 	}
 	ids := mem.Array[uint32]{Buffer: mem.Buffer{Account: w.acct}}
 	defer ids.Free()
@@ -306,6 +312,9 @@ func (w *Window) partition() error {
 	w.start = append(w.start, pos)
 	return inPieces(n, w.run, func(from, to int) {
 		for i, x := range id[from:to] {
+			if i&touchMask == 0 && w.acct.Ended() {
+				return
+			}
 			order[at[x]] = uint32(from + i)
 			at[x]++
 		}

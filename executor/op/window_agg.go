@@ -162,9 +162,11 @@ func (c *wholeCall) values(out *vec.Vec) error {
 	}
 	c.one.Recycle(out.T)
 	c.one.AppendDatum(c.vals.Datum(at))
-	c.one.Form, c.one.N = vec.Const, c.t.n
-	out.Copy(&c.one, nil, c.t.n)
-	return nil
+	c.one.Form = vec.Const
+	return inPieces(c.t.n, c.t.w.run, func(from, to int) {
+		c.one.N = to - from
+		out.Copy(&c.one, nil, to-from)
+	})
 }
 
 // numbers is 0..n-1.
@@ -342,8 +344,12 @@ func (c *movingCall) values(out *vec.Vec) error {
 		return err
 	}
 	total := int64(0)
-	for i := range c.start {
-		total += int64(max(c.end[i]-c.start[i], 0))
+	if err := inPieces(t.n, t.w.run, func(from, to int) {
+		for i := from; i < to; i++ {
+			total += int64(max(c.end[i]-c.start[i], 0))
+		}
+	}); err != nil {
+		return err
 	}
 	useTree := c.f.Merges && total > treeRows*int64(t.n)
 	if useTree {

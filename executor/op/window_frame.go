@@ -116,16 +116,20 @@ func (t *windowTask) bound(f *Frame, b *Bound, start bool, out []int32) error {
 	case b.Kind == plan.UnboundedPreceding:
 		clear(out)
 	case b.Kind == plan.UnboundedFollowing:
-		for i := range out {
-			out[i] = n
-		}
+		return inPieces(t.n, t.w.run, func(from, to int) {
+			for i := from; i < to; i++ {
+				out[i] = n
+			}
+		})
 	case f.Mode == plan.Rows:
 		if !start {
 			off++
 		}
-		for i := range out {
-			out[i] = clamp(int64(i) + off)
-		}
+		return inPieces(t.n, t.w.run, func(from, to int) {
+			for i := from; i < to; i++ {
+				out[i] = clamp(int64(i) + off)
+			}
+		})
 	case b.Kind == plan.CurrentRow && start:
 		copy(out, t.peerStart)
 	case b.Kind == plan.CurrentRow:
@@ -142,12 +146,14 @@ func (t *windowTask) bound(f *Frame, b *Bound, start bool, out []int32) error {
 			off++
 		}
 		g := int64(-1)
-		for i := range out {
-			if int(t.peerStart[i]) == i {
-				g++
+		return inPieces(t.n, t.w.run, func(from, to int) {
+			for i := from; i < to; i++ {
+				if int(t.peerStart[i]) == i {
+					g++
+				}
+				out[i] = t.groups[min(max(g+off, 0), k)]
 			}
-			out[i] = t.groups[min(max(g+off, 0), k)]
-		}
+		})
 	default:
 		return t.rangeBound(b, start, out)
 	}
@@ -166,11 +172,15 @@ func (t *windowTask) rangeBound(b *Bound, start bool, out []int32) error {
 	for lo < hi && rows.IsNull(key.Col, int(t.idx[hi-1])) {
 		hi--
 	}
-	for i := range out {
-		if i < lo || i >= hi {
-			if out[i] = t.peerStart[i]; !start {
-				out[i] = t.peerEnd[i]
-			}
+	for i := 0; i < len(out); i++ {
+		if i == lo {
+			i = hi
+		}
+		if i == len(out) {
+			break
+		}
+		if out[i] = t.peerStart[i]; !start {
+			out[i] = t.peerEnd[i]
 		}
 	}
 	if lo == hi {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"unsafe"
 
+	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/agg"
 	"github.com/millrace/millrace/executor/mem"
 	"github.com/millrace/millrace/storage/vec"
@@ -84,6 +85,9 @@ func (t *windowTask) run() error {
 			return err
 		}
 		for i, c := range t.calls {
+			if t.n > lookRows {
+				t.out[i].Grow(t.out[i].N + t.n) // once, and not by doubling
+			}
 			if err := c.values(t.out[i]); err != nil {
 				return err
 			}
@@ -99,7 +103,7 @@ func (t *windowTask) run() error {
 		if len(t.out) == 0 {
 			t.res.N += t.n
 		} else if t.out[0].N >= resultRows || p == t.end-1 {
-			if err := t.res.AppendCols(t.out, nil, t.out[0].N); err != nil {
+			if err := t.store(); err != nil {
 				return err
 			}
 			for i, v := range t.out {
@@ -108,6 +112,63 @@ func (t *windowTask) run() error {
 		}
 	}
 	return nil
+}
+
+// store appends the values gathered to the task's rows.
+func (t *windowTask) store() error {
+	n := t.out[0].N
+	if n <= lookRows {
+		return t.res.AppendCols(t.out, nil, n)
+	}
+	if err := t.res.ready(n); err != nil {
+		return err
+	}
+	part := make([]*vec.Vec, len(t.out))
+	for i := range part {
+		part[i] = &vec.Vec{}
+	}
+	for from := 0; from < n; from += lookRows {
+		if err := t.w.run.Interrupted(); err != nil {
+			return err
+		}
+		m := min(lookRows, n-from)
+		for i, v := range t.out {
+			piece(v, from, m, part[i])
+		}
+		if err := t.res.AppendCols(part, nil, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// piece makes out a vector over rows from..from+n-1 of the flat v, without a copy.
+// from is a multiple of 64.
+func piece(v *vec.Vec, from, n int, out *vec.Vec) {
+	out.T, out.Form, out.N, out.Valid, out.Bufs = v.T, vec.Flat, n, nil, v.Bufs
+	switch v.T.Layout {
+	case types.LayoutBool:
+		out.Bits = v.Bits[from>>6:]
+	case types.LayoutI16:
+		out.I16 = v.I16[from : from+n]
+	case types.LayoutI32:
+		out.I32 = v.I32[from : from+n]
+	case types.LayoutI64:
+		out.I64 = v.I64[from : from+n]
+	case types.LayoutI128:
+		out.I128 = v.I128[from : from+n]
+	case types.LayoutF32:
+		out.F32 = v.F32[from : from+n]
+	case types.LayoutF64:
+		out.F64 = v.F64[from : from+n]
+	case types.LayoutFixed16:
+		out.Fix = v.Fix[from : from+n]
+	default:
+		out.Views = v.Views[from : from+n]
+	}
+	if v.Valid != nil {
+		out.Valid = v.Valid[from>>6:]
+	}
 }
 
 // hold charges the memory that a partition of n rows takes besides rows: arguments
@@ -146,11 +207,12 @@ func (t *windowTask) sortPart() error {
 	w := t.w
 	t.peerStart, t.peerEnd = grown(t.peerStart, t.n), grown(t.peerEnd, t.n)
 	if len(w.spec.Order) == 0 {
-		clear(t.peerStart)
-		for i := range t.peerEnd {
-			t.peerEnd[i] = int32(t.n)
-		}
-		return nil
+		return inPieces(t.n, w.run, func(from, to int) {
+			clear(t.peerStart[from:to])
+			for i := range t.peerEnd[from:to] {
+				t.peerEnd[from+i] = int32(t.n)
+			}
+		})
 	}
 	if err := t.items.Grow(t.n); err != nil {
 		return err
@@ -179,8 +241,12 @@ func (t *windowTask) sortPart() error {
 	if err := w.run.Interrupted(); err != nil {
 		return err
 	}
-	for i := range items {
-		t.idx[i] = items[i].row
+	if err := inPieces(t.n, w.run, func(from, to int) {
+		for i := range items[from:to] {
+			t.idx[from+i] = items[from+i].row
+		}
+	}); err != nil {
+		return err
 	}
 	from := 0
 	for i := 1; i <= t.n; i++ {
@@ -195,6 +261,9 @@ func (t *windowTask) sortPart() error {
 		}
 		for k := from; k < i; k++ {
 			t.peerStart[k], t.peerEnd[k] = int32(from), int32(i)
+			if (k-from)&lookMask == lookMask && w.acct.Ended() {
+				break // the next look at the query finds out why
+			}
 		}
 		from = i
 	}

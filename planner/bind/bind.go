@@ -48,6 +48,9 @@ type Env struct {
 	// Slots are the literals that may become parameters, by byte offset in Text;
 	// see Slot. Nil when the statement is not to be shared.
 	Slots map[int]*Slot
+	// Ended is an error once nobody waits for the statement any more; long statements
+	// are then given up. May be nil.
+	Ended func() error
 }
 
 // Slot is a literal of the text that a cached plan may take as a parameter.
@@ -93,6 +96,9 @@ func Bind(stmt parser.Stmt, env *Env) (*plan.Statement, error) {
 	return s, nil
 }
 
+// lookEvery is after how many expressions the binder asks whether it should go on.
+const lookEvery = 256
+
 // maxDepth bounds the nesting of expressions and queries, as PostgreSQL's stack does.
 const maxDepth = 6000
 
@@ -101,8 +107,9 @@ type binder struct {
 	env  *Env
 	text string // the text that locations count in; "" inside views and defaults
 
-	lastID int
-	depth  int
+	lastID  int
+	depth   int
+	entered int // how often depth grew
 	// cols knows every column made so far, by id.
 	cols map[int]*colInfo
 	// at is where a column was referred to, for errors found later.
@@ -175,6 +182,9 @@ func (b *binder) enter() error {
 	if b.depth > maxDepth {
 		return sqlstate.Errorf(sqlstate.StatementTooComplex, "stack depth limit exceeded").
 			WithHint("The statement nests too deeply.")
+	}
+	if b.entered++; b.entered%lookEvery == 0 && b.env.Ended != nil {
+		return b.env.Ended()
 	}
 	return nil
 }

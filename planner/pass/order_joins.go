@@ -366,6 +366,7 @@ func (g *graph) connected(a, b relset) bool {
 // join makes the join of two solved subsets. A row built into a hash table costs
 // about three probes, and a probe into a table beyond the caches twice one inside.
 func (g *graph) join(a, b *entry, sa, sb relset) *entry {
+	g.c.look()
 	l, r := a, b
 	if g.est.Of(r.n).Rows > g.est.Of(l.n).Rows {
 		l, r = r, l
@@ -399,6 +400,7 @@ func (g *graph) dp() *entry {
 		if bits.OnesCount64(s) < 2 {
 			continue
 		}
+		g.c.look()
 		for pass := 0; pass < 2 && best[s] == nil; pass++ {
 			// First joins with a condition; a cross product only if there are none.
 			for a := (s - 1) & s; a > s>>1; a = (a - 1) & s {
@@ -468,6 +470,7 @@ func (g *graph) greedy() *entry {
 		var best *entry
 		score := math.Inf(1)
 		for i := range parts {
+			g.c.look()
 			for k := i + 1; k < len(parts); k++ {
 				if p := of(parts[i], parts[k]); p.score < score {
 					score, best, bi, bk = p.score, p.e, i, k

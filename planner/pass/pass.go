@@ -27,8 +27,23 @@ type Context struct {
 	Sample stats.Sampler
 	// Off names passes that are switched off.
 	Off map[string]bool
+	// Ended is an error once nobody waits for the plan any more; may be nil.
+	Ended func() error
 	// NextID is the last id handed out.
 	NextID int
+}
+
+// ended leaves the optimizer from wherever it is.
+type ended struct{ err error }
+
+// look leaves the optimizer when nobody waits for the plan any more. What may take long
+// calls it now and then.
+func (c *Context) look() {
+	if c.Ended != nil {
+		if err := c.Ended(); err != nil {
+			panic(ended{err})
+		}
+	}
 }
 
 // ID hands out a fresh id for a column, join or CTE.
@@ -71,9 +86,18 @@ var Passes = []Pass{
 }
 
 // Run applies all passes that are not switched off.
-func Run(c *Context, n plan.Node) (plan.Node, error) {
-	var err error
+func Run(c *Context, n plan.Node) (_ plan.Node, err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case ended:
+			err = r.err
+		default:
+			panic(r)
+		}
+	}()
 	for _, p := range Passes {
+		c.look()
 		if c.Off[p.Name] && !p.Required {
 			continue
 		}

@@ -16,6 +16,7 @@ func foldConstants(c *Context, n plan.Node) (plan.Node, error) {
 		return n, nil
 	}
 	fold := func(e expr.Expr) expr.Expr {
+		c.look()
 		return expr.Rewrite(e, func(e expr.Expr) expr.Expr {
 			switch x := e.(type) {
 			case *plan.Subquery:

@@ -5,7 +5,7 @@
 // MILLRACE_LIMITS_DSN they use a running server that has the tpch and hits tables
 // loaded, MILLRACE_LIMITS_HTTP being the address of its metrics; MILLRACE_LIMITS_ROUNDS
 // is how often each statement is cancelled, and MILLRACE_LIMITS_STACKS a directory for
-// what the server did 70 ms after a cancel that had not ended its statement.
+// what the server did 40 ms after a cancel that had not ended its statement.
 package limits
 
 import (

@@ -82,6 +82,8 @@ func (s *Session) Bind(ctx context.Context, name, stmt string, paramFormats []in
 	}
 	s.closePortal(name)
 	s.touch()
+	s.asks = ctx
+	defer func() { s.asks = nil }()
 	if !p.empty {
 		if _, err := s.plannedFor(p); err != nil {
 			return s.fail(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/build"
 	"github.com/millrace/millrace/executor/eval"
+	"github.com/millrace/millrace/executor/sched"
 	"github.com/millrace/millrace/parser"
 	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/planner/bind"
@@ -310,7 +311,8 @@ func (s *Session) bound(p *prepared, slots map[int]*bind.Slot, declaredBounds bo
 			}
 			return s.eng.Store.Stats(oid)
 		},
-		Fold: func(e expr.Expr) (expr.Expr, error) { return eval.Fold(e, &eval.Env{Session: ev}) },
+		Fold:  func(e expr.Expr) (expr.Expr, error) { return eval.Fold(e, s.foldEnv(ev)) },
+		Ended: s.givenUp,
 	})
 }
 
@@ -328,16 +330,30 @@ func (s *Session) optimize(st *plan.Statement) error {
 			}
 			return st
 		},
-		Fold:      func(e expr.Expr) expr.Expr { return folded(e, ev) },
-		Sample:    sampler(ev),
+		Fold:      func(e expr.Expr) expr.Expr { return folded(e, s.foldEnv(ev)) },
+		Sample:    sampler(s.foldEnv(ev)),
 		PassesOff: off,
+		Ended:     s.givenUp,
 	})
+}
+
+// foldEnv is what constants are folded with: what takes long ends with the message.
+func (s *Session) foldEnv(ev *eval.Session) *eval.Env {
+	return &eval.Env{Session: ev, Ended: func() bool { return s.givenUp() != nil }}
+}
+
+// givenUp is the error of a message that was cancelled while its statement is planned.
+func (s *Session) givenUp() error {
+	if s.asks == nil || s.asks.Err() == nil {
+		return nil
+	}
+	return sched.Canceled(s.asks)
 }
 
 // folded evaluates an expression without columns or parameters; one that fails stays,
 // to fail when it runs.
-func folded(e expr.Expr, ev *eval.Session) expr.Expr {
-	f, err := eval.Fold(e, &eval.Env{Session: ev})
+func folded(e expr.Expr, env *eval.Env) expr.Expr {
+	f, err := eval.Fold(e, env)
 	if err != nil {
 		return e
 	}
@@ -345,7 +361,7 @@ func folded(e expr.Expr, ev *eval.Session) expr.Expr {
 }
 
 // sampler runs predicates over a table's sample.
-func sampler(ev *eval.Session) stats.Sampler {
+func sampler(env *eval.Env) stats.Sampler {
 	return func(t *stats.Table, pred expr.Expr) (float64, bool) {
 		if len(t.Sample) == 0 {
 			return 0, false
@@ -373,7 +389,7 @@ func sampler(ev *eval.Session) stats.Sampler {
 			b.Cols[o] = v
 		}
 		b.N = n
-		f, err := eval.CompileFilter(pred, &eval.Env{Session: ev})
+		f, err := eval.CompileFilter(pred, env)
 		if err != nil {
 			return 0, false
 		}
@@ -435,6 +451,8 @@ func (s *Session) Parse(ctx context.Context, name, sql string, oids []uint32) (e
 		return s.fail(sqlstate.Errorf(sqlstate.DuplicatePreparedStatement, "prepared statement \"%s\" already exists", name))
 	}
 	s.touch()
+	s.asks = ctx
+	defer func() { s.asks = nil }()
 	p, err := s.prepare(name, sql, slices.Clone(oids))
 	if err != nil {
 		return s.fail(err)

@@ -124,6 +124,7 @@ type Session struct {
 	path     resolvedPath
 	userAt   *catalog.Version // where user was looked up
 	unbound  func()           // ends the time limit of the running call
+	asks     context.Context  // of the running call, for planning to look up; nil: none
 
 	mu  sync.Mutex // guards what Activity reads
 	act Activity
@@ -290,6 +291,7 @@ func (s *Session) begin(ctx context.Context, query string) context.Context {
 			cancel(nil)
 		}
 	}
+	s.asks = ctx
 	now := micros(time.Now())
 	s.stmtTime = now
 	s.mu.Lock()
@@ -303,6 +305,7 @@ func (s *Session) begin(ctx context.Context, query string) context.Context {
 }
 
 func (s *Session) finish(err error) {
+	s.asks = nil
 	if len(s.warnings) > 0 {
 		for _, w := range s.warnings {
 			s.notice(w)

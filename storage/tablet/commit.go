@@ -407,7 +407,7 @@ func (c *commit) prepare(ctx context.Context) error {
 		return err
 	}
 	if c.hasSides() {
-		return c.x.s.data.Sync()
+		return c.x.s.aside(ctx, func(context.Context) error { return c.x.s.data.Sync() })
 	}
 	return nil
 }

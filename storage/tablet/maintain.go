@@ -340,7 +340,9 @@ func (s *Store) compactShard(ctx context.Context, sh *shard, aim column.Aim, pac
 }
 
 // Flush implements storage.Store.
-func (s *Store) Flush(ctx context.Context) error {
+func (s *Store) Flush(ctx context.Context) error { return s.aside(ctx, s.flushAll) }
+
+func (s *Store) flushAll(ctx context.Context) error {
 	for _, sh := range s.allShards() {
 		if err := s.flushShard(ctx, sh); err != nil {
 			return err
@@ -357,6 +359,10 @@ func (s *Store) Flush(ctx context.Context) error {
 
 // Compact implements storage.Store.
 func (s *Store) Compact(ctx context.Context, oid uint32) error {
+	return s.aside(ctx, func(ctx context.Context) error { return s.compactAll(ctx, oid) })
+}
+
+func (s *Store) compactAll(ctx context.Context, oid uint32) error {
 	shards := s.allShards()
 	if oid != 0 {
 		t := s.table(oid)

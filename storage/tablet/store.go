@@ -163,6 +163,7 @@ type Store struct {
 	failed  atomic.Pointer[error]
 	ctx     context.Context // ends with Close
 	cancel  context.CancelCauseFunc
+	asides  sync.WaitGroup
 	closing sync.Once
 }
 
@@ -264,6 +265,7 @@ func (s *Store) Close() error {
 		}
 		s.cancel(errClosed)
 		s.maintainer.wait()
+		s.asides.Wait()
 		err = s.log.Close()
 		if errors.Is(err, wal.ErrClosed) {
 			err = nil

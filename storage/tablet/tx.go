@@ -366,13 +366,14 @@ func (x *tx) Rollback() {
 
 // discard releases what the transaction made and no commit took over.
 func (x *tx) discard() {
+	all := x.past
 	for _, o := range x.own {
-		o.discard()
-	}
-	for _, o := range x.past {
-		o.discard()
+		all = append(all, o)
 	}
 	x.past = nil
+	if len(all) > 0 {
+		x.s.discardAll(all)
+	}
 }
 
 // end gives up locks and the snapshot.
