@@ -353,6 +353,7 @@ func (m *merging) write(ctx context.Context, order []segment.SortColumn, oldest 
 	}
 	m.w = m.t.newSegWriter(m.sch, order, codec)
 	m.w.settled = !m.hot
+	m.w.pace(ctx, m.pace)
 	if m.t.cfg.Written != nil {
 		m.w.written = &m.t.cfg.Written.Merge
 	}

@@ -2,6 +2,7 @@ package column
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/storage"
@@ -30,6 +31,8 @@ type Config struct {
 	Cache *segment.HeapCache
 	// Written counts what goes to files; nil for nobody.
 	Written *Written
+	// Scans is told of reading; nil for nobody.
+	Scans *Scans
 	// Filters bounds the memory for key filters; nil for no bound.
 	Filters *FilterBudget
 
@@ -37,6 +40,19 @@ type Config struct {
 	// provisional, and nothing is ever dead for everyone.
 	own bool
 }
+
+// Scans is when tablets were last read by a query, look-ups by key apart.
+type Scans struct{ last atomic.Int64 }
+
+// note is called at each split of a scan.
+func (s *Scans) note() {
+	if s != nil {
+		s.last.Store(time.Now().UnixNano())
+	}
+}
+
+// Since is for how long nothing has been read.
+func (s *Scans) Since(now time.Time) time.Duration { return now.Sub(time.Unix(0, s.last.Load())) }
 
 // Written counts the bytes that tablets have written to files, by reason.
 type Written struct {

@@ -14,17 +14,22 @@ import (
 // commit durable: no file may cover more than that. The edit is the tablet's
 // checkpoint; nil when there is nothing to flush.
 func (t *Tablet) Flush(ctx context.Context, durable func(storage.CSN) error) (*Edit, error) {
+	return t.FlushPaced(ctx, durable, nil)
+}
+
+// FlushPaced is Flush that calls pace between pieces of the work; nil for none.
+func (t *Tablet) FlushPaced(ctx context.Context, durable func(storage.CSN) error, pace func(context.Context) error) (*Edit, error) {
 	if err := t.acquireMaint(ctx); err != nil {
 		return nil, err
 	}
-	e, err := t.flush(ctx, durable)
+	e, err := t.flush(ctx, durable, pace)
 	if e == nil || err != nil {
 		t.releaseMaint()
 	}
 	return e, err
 }
 
-func (t *Tablet) flush(ctx context.Context, durable func(storage.CSN) error) (*Edit, error) {
+func (t *Tablet) flush(ctx context.Context, durable func(storage.CSN) error, pace func(context.Context) error) (*Edit, error) {
 	t.wmu.Lock()
 	t.freeze(t.cur.sch)
 	v := t.pin() // a commit with side files may replace it meanwhile
@@ -51,7 +56,7 @@ func (t *Tablet) flush(ctx context.Context, durable func(storage.CSN) error) (*E
 			return nil, err
 		}
 	}
-	fl := &flushing{sortedWriter: sortedWriter{t: t, sch: v.sch}, mems: frozen, f: f}
+	fl := &flushing{sortedWriter: sortedWriter{t: t, sch: v.sch, pace: pace}, mems: frozen, f: f}
 	if err := fl.write(ctx); err != nil {
 		fl.abort()
 		return nil, err

@@ -95,6 +95,7 @@ func (r *Reader) Open(split storage.Split) error {
 	if split.Part >= len(r.s.parts) {
 		return sqlstate.Errorf(sqlstate.InternalError, "split of another snapshot")
 	}
+	r.s.t.cfg.Scans.note()
 	r.p = r.s.parts[split.Part]
 	r.pos = split.Block * vec.BlockRows
 	r.end = min(r.pos+vec.BlockRows, int(r.p.rows))

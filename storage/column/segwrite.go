@@ -2,6 +2,7 @@ package column
 
 import (
 	"bufio"
+	"context"
 	"sync/atomic"
 
 	"github.com/millrace/millrace/storage/blob"
@@ -53,6 +54,13 @@ func (t *Tablet) newSegWriter(sch *schema, sort []segment.SortColumn, codec enco
 		}
 	}
 	return w
+}
+
+// pace has the writer call f between pieces of its work.
+func (w *segWriter) pace(ctx context.Context, f func(context.Context) error) {
+	if f != nil {
+		w.opts.Pace = func() error { return f(ctx) }
+	}
 }
 
 // append adds the rows of b with their commits; it starts and ends files as needed.

@@ -18,6 +18,7 @@ type sortedWriter struct {
 	born    func(rowRef) uint64
 	// ordinals says that the row id column already has what private files hold.
 	ordinals bool
+	pace     func(context.Context) error // nil for none
 	w        *segWriter
 	segs     []*segFile
 }
@@ -28,6 +29,7 @@ func (sw *sortedWriter) write(ctx context.Context) error {
 	order := sw.order(func() bool { return ctx.Err() != nil })
 	sw.w = t.newSegWriter(sw.sch, order, encoding.NoCodec)
 	sw.w.opts.Lent = true // the sources outlive the writer
+	sw.w.pace(ctx, sw.pace)
 	b := vec.NewBatch(sw.sch.cols)
 	csns := make([]uint64, vec.Size)
 	for from := 0; from < len(sw.rows); from += vec.Size {

@@ -87,6 +87,9 @@ type Options struct {
 	// segment has a key and is not sorted by it. There is a key filter unless it is
 	// forbidden.
 	KeyIndex int
+	// Pace, if there is one, is called between pieces of the work, the encoding of a
+	// block of one column being one; what it returns ends the writing.
+	Pace func() error
 }
 
 // File is what a reader needs of a file; blob.File has it. One with a Map

@@ -188,6 +188,9 @@ func (w *Writer) flush() {
 	w.wide = slices.Grow(w.wide[:0], w.n)[:w.n]
 	w.sampleRows()
 	for _, c := range w.cols {
+		if !w.pace() {
+			return
+		}
 		kernel.HashVec(w.wide, c.v, nil)
 		c.blocks = append(c.blocks, section{})
 		kept := c.strs != nil && w.keepCodes(c, block)
@@ -221,6 +224,14 @@ func (w *Writer) flush() {
 	}
 	w.rows += w.n
 	w.n, w.bytes = 0, 0
+}
+
+// pace calls the options' Pace, and is false when that ends the writing.
+func (w *Writer) pace() bool {
+	if w.o.Pace != nil && w.err == nil {
+		w.err = w.o.Pace()
+	}
+	return w.err == nil
 }
 
 // sketch notes the block's values, whose hashes are in w.wide, and how many are distinct
@@ -484,6 +495,9 @@ func (w *Writer) Finish() (Meta, error) {
 	}
 	f := footer{rows: w.rows, relativeCSN: w.o.RelativeCSN, sort: w.schema.Sort, key: w.schema.Key}
 	for _, c := range w.cols {
+		if !w.pace() {
+			return Meta{}, w.err
+		}
 		w.writeCodes(c)
 	}
 	if w.index {

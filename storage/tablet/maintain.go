@@ -55,6 +55,7 @@ func (m *maintainer) flushes() {
 	defer m.wg.Done()
 	t := time.NewTicker(maintainEvery)
 	defer t.Stop()
+	p := &pacer{idle: m.s.scans.Since, calm: m.s.calm, wait: flushWait, eager: true}
 	for {
 		select {
 		case <-m.s.ctx.Done():
@@ -64,7 +65,7 @@ func (m *maintainer) flushes() {
 		case <-m.kick:
 		}
 		began := time.Now()
-		err := m.s.maintain(m.s.ctx)
+		err := m.s.maintain(m.s.ctx, p)
 		// Very many tables take their time even if nothing is to be done.
 		t.Reset(max(maintainEvery, min(20*time.Since(began), 5*maintainEvery)))
 		if err != nil && m.s.ctx.Err() == nil {
@@ -79,7 +80,7 @@ func (m *maintainer) compactions() {
 	t := time.NewTicker(10 * maintainEvery)
 	defer t.Stop()
 	quiet := map[*shard]quietness{}
-	p := new(pacer)
+	p := &pacer{idle: m.s.scans.Since, calm: m.s.calm, wait: mergeWait}
 	var rows rowQuiet
 	for {
 		select {
@@ -107,6 +108,7 @@ func (m *maintainer) compactions() {
 			if !sh.col.CompactionDue(aim) {
 				continue
 			}
+			p.begin()
 			did, err := m.s.compactShard(m.s.ctx, sh, aim, p.pace)
 			switch {
 			case err != nil && m.s.ctx.Err() == nil:
@@ -204,8 +206,15 @@ func (s *Store) allShards() []*shard {
 	return out
 }
 
-// maintain is one round of flushing, trimming and dropping.
-func (s *Store) maintain(ctx context.Context) error {
+// calm says whether there is so much room that background work may wait for queries.
+func (s *Store) calm() bool { return s.pressure() < 0.25 }
+
+// maintain is one round of flushing, trimming and dropping. The pacer may be nil.
+func (s *Store) maintain(ctx context.Context, p *pacer) error {
+	pace := (func(context.Context) error)(nil)
+	if p != nil {
+		pace = p.pace
+	}
 	hold := s.holdback()
 	shards := s.allShards()
 	for _, sh := range shards {
@@ -216,7 +225,10 @@ func (s *Store) maintain(ctx context.Context) error {
 		if !sh.col.Full() && !sh.col.Adopted() && (o == 0 || o >= hold) {
 			continue
 		}
-		if err := s.flushShard(ctx, sh); err != nil {
+		if p != nil {
+			p.begin()
+		}
+		if err := s.flushShard(ctx, sh, pace); err != nil {
 			return err
 		}
 		signal(s.maintainer.merge)
@@ -282,10 +294,10 @@ func (s *Store) holdback() storage.CSN {
 }
 
 // flushShard writes a tablet's memtables to files.
-func (s *Store) flushShard(ctx context.Context, sh *shard) error {
+func (s *Store) flushShard(ctx context.Context, sh *shard, pace func(context.Context) error) error {
 	ctx, cancel := s.until(ctx)
 	defer cancel()
-	e, err := sh.col.Flush(ctx, s.log.Wait)
+	e, err := sh.col.FlushPaced(ctx, s.log.Wait, pace)
 	if err != nil || e == nil {
 		return err
 	}
@@ -344,7 +356,7 @@ func (s *Store) Flush(ctx context.Context) error { return s.aside(ctx, s.flushAl
 
 func (s *Store) flushAll(ctx context.Context) error {
 	for _, sh := range s.allShards() {
-		if err := s.flushShard(ctx, sh); err != nil {
+		if err := s.flushShard(ctx, sh, nil); err != nil {
 			return err
 		}
 	}
@@ -375,7 +387,7 @@ func (s *Store) compactAll(ctx context.Context, oid uint32) error {
 		}
 	}
 	for _, sh := range shards {
-		if err := s.flushShard(ctx, sh); err != nil {
+		if err := s.flushShard(ctx, sh, nil); err != nil {
 			return err
 		}
 		for {

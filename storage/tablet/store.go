@@ -127,6 +127,7 @@ type Store struct {
 	cache   *segment.HeapCache
 	filters column.FilterBudget
 	written column.Written
+	scans   column.Scans
 	locks   *txn.Locks
 	marks   txn.Watermarks
 	hist    history

@@ -92,7 +92,7 @@ func (s *Store) newGeneration(def *catalog.Table, state *tableState) (*generatio
 	n := max(def.Shards, 1)
 	for i := 0; i < n; i++ {
 		cfg := column.Config{Table: def, Shard: i, Files: s.data, NextFile: s.newFile, Watermark: s.marks.Live, Limits: s.opts.Limits,
-			Cache: s.cache, Filters: &s.filters, Written: &s.written}
+			Cache: s.cache, Filters: &s.filters, Written: &s.written, Scans: &s.scans}
 		if state != nil {
 			if st := state.shards[i]; st != nil {
 				cfg.State = *st

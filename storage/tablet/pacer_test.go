@@ -1,0 +1,61 @@
+package tablet
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// Work waits while there are scans, until they end, until it has waited for long
+// enough, or until there is no room to wait any more.
+func TestPacerYields(t *testing.T) {
+	scanning, calm := true, true
+	ends := time.Time{}
+	p := &pacer{wait: 60 * time.Millisecond, eager: true, calm: func() bool { return calm }}
+	p.idle = func(now time.Time) time.Duration {
+		if scanning && (ends.IsZero() || now.Before(ends)) {
+			return 0
+		}
+		return time.Hour
+	}
+	pace := func() time.Duration {
+		p.from = time.Now().Add(-scanStretch)
+		began := time.Now()
+		if err := p.pace(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(began)
+	}
+	p.begin()
+	if d := pace(); d < 50*time.Millisecond {
+		t.Fatalf("waited %v for scans", d)
+	}
+	for range 3 {
+		pace()
+	}
+	if p.left > 0 {
+		t.Fatalf("may still wait for %v", p.left)
+	}
+	p.begin()
+	ends = time.Now().Add(10 * time.Millisecond)
+	if pace(); p.left < 20*time.Millisecond || p.left > 55*time.Millisecond {
+		t.Fatalf("of 60ms %v are left after scans of 10ms", p.left)
+	}
+	ends = time.Time{}
+	p.begin()
+	left := p.left
+	if scanning = false; p.pace(context.Background()) != nil || p.left != left {
+		t.Fatal("waited for nothing")
+	}
+	scanning, calm = true, false
+	if pace(); p.left != left {
+		t.Fatal("waited with no room")
+	}
+	calm = true
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	p.from = time.Now().Add(-scanStretch)
+	if err := p.pace(ctx); err != context.Canceled {
+		t.Fatal(err)
+	}
+}
