@@ -81,13 +81,14 @@ func CompareFixed16(oid uint32, a, b Fixed16) int {
 
 // CompareView orders values of LayoutView in their forms.
 func CompareView(oid uint32, a, b []byte) int {
+	if oid == BPCharOID { // an empty one equals blanks
+		return bytes.Compare(TrimBPChar(a), TrimBPChar(b))
+	}
 	if len(a) == 0 || len(b) == 0 {
 		// An empty string, or what lies under a null: no other form is empty.
 		return cmp.Compare(len(a), len(b))
 	}
 	switch oid {
-	case BPCharOID:
-		return bytes.Compare(TrimBPChar(a), TrimBPChar(b))
 	case NumericOID:
 		return CompareNumeric(a, b)
 	case JSONBOID:
