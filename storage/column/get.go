@@ -122,7 +122,8 @@ func (s *Snapshot) find(keys *vec.Batch) (at []found, err error) {
 	return at, nil
 }
 
-// fetch appends the rows' columns to out, part by part in the order of their rows.
+// fetch appends the rows' columns to out, part by part in the order of their rows. The
+// same row may be asked for again and again.
 func (s *Snapshot) fetch(at []found, cols []int, out *vec.Batch, idx []uint16) ([]uint16, error) {
 	sortFound(at)
 	if err := s.checkSpec(&catalog.ScanSpec{Cols: cols}); err != nil {
@@ -134,6 +135,47 @@ func (s *Snapshot) fetch(at []found, cols []int, out *vec.Batch, idx []uint16) (
 	for i := range at {
 		idx = append(idx, at[i].key)
 	}
+	rows, of := once(at)
+	if of == nil {
+		return idx, s.fetchRows(r, rows, out)
+	}
+	b := &vec.Batch{Cols: make([]*vec.Vec, len(out.Cols))}
+	for i, v := range out.Cols {
+		b.Cols[i] = vec.New(v.T, len(rows))
+	}
+	if err := s.fetchRows(r, rows, b); err != nil {
+		return idx, err
+	}
+	for i, v := range b.Cols {
+		out.Cols[i].Copy(v, of, b.N)
+	}
+	out.N += len(of)
+	return idx, nil
+}
+
+// once is each row of at, which is sorted, once; of says which of them every one of at
+// is. It is nil, and all is as it was, when no row is there twice.
+func once(at []found) (rows []found, of []uint16) {
+	same := func(i int) bool { return at[i].part == at[i-1].part && at[i].row == at[i-1].row }
+	i := 1
+	for i < len(at) && !same(i) {
+		i++
+	}
+	if i >= len(at) {
+		return at, nil
+	}
+	of = make([]uint16, len(at))
+	for i := range at {
+		if i == 0 || !same(i) {
+			rows = append(rows, at[i])
+		}
+		of[i] = uint16(len(rows) - 1)
+	}
+	return rows, of
+}
+
+// fetchRows appends rows, sorted and no two the same.
+func (s *Snapshot) fetchRows(r *Reader, at []found, out *vec.Batch) error {
 	sel := make([]uint16, 0, len(at))
 	for i := 0; i < len(at); {
 		p := s.parts[at[i].part]
@@ -147,11 +189,11 @@ func (s *Snapshot) fetch(at []found, cols []int, out *vec.Batch, idx []uint16) (
 			sel = append(sel, uint16(at[j].row-base))
 		}
 		if err := r.rows(p, base, sel, out); err != nil {
-			return idx, err
+			return err
 		}
 		i = j
 	}
-	return idx, nil
+	return nil
 }
 
 // sortFound sorts by part and row: as numbers, which is much faster than by a
