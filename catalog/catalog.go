@@ -45,6 +45,10 @@ type Table struct {
 	Shards int
 	Group  string // name of the table group
 	Checks []Check
+	// Unique are UNIQUE constraints and indexes besides the primary key.
+	Unique []UniqueKey `json:",omitempty"`
+	// IndexOf is the table whose unique key this one is behind; 0 for other relations.
+	IndexOf uint32 `json:",omitempty"`
 	// Foreign are FOREIGN KEY constraints: recorded, shown, and not enforced.
 	Foreign []ForeignKey
 	// Seq is what a sequence generates; nil for other relations.

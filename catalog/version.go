@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"maps"
+	"slices"
 	"sort"
 )
 
@@ -183,8 +184,14 @@ func (v *Version) Subscriptions() []*Subscription { return sorted(v.subs) }
 // Schemas, Tables, Roles and Databases list all objects by OID.
 func (v *Version) Schemas() []*Schema { return sorted(v.schemas) }
 
-// Tables lists all stored relations by OID (system relations are not stored).
-func (v *Version) Tables() []*Table { return sorted(v.tables) }
+// Tables lists all stored relations by OID (system relations are not stored), but for
+// those behind unique keys.
+func (v *Version) Tables() []*Table {
+	return slices.DeleteFunc(sorted(v.tables), (*Table).IsIndex)
+}
+
+// AllTables lists all stored relations by OID, those behind unique keys among them.
+func (v *Version) AllTables() []*Table { return sorted(v.tables) }
 
 // Roles lists all roles by OID.
 func (v *Version) Roles() []*Role { return sorted(v.roles) }

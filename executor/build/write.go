@@ -41,7 +41,31 @@ func (b *builder) insert(n *plan.Insert) (*chain, error) {
 	return b.written(in, s, n.Returning), nil
 }
 
-// conflict builds ON CONFLICT. The primary key is the only unique constraint there is.
+// arbiters are the unique keys that decide an ON CONFLICT, nil for the primary key.
+func (b *builder) arbiters(t *catalog.Table, k *plan.Conflict) ([]op.Arbiter, error) {
+	var out []op.Arbiter
+	if k.Any {
+		out = append(out, op.Arbiter{Name: t.PKName, Key: t.PK})
+	}
+	for i := range t.Unique {
+		u := &t.Unique[i]
+		if !k.Any && (k.Unique == nil || k.Unique.OID != u.OID) {
+			continue
+		}
+		a := op.Arbiter{Name: u.Name, Key: t.Ordinals(u), Index: b.env.Snapshot.Catalog().Table(u.OID)}
+		if a.Index == nil {
+			return nil, sqlstate.Errorf(sqlstate.InternalError, "the index of unique key %s is not there", u.Name)
+		}
+		cols := t.IndexColumns(u)
+		for _, o := range t.PK {
+			a.PK = append(a.PK, slices.Index(cols, o))
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// conflict builds ON CONFLICT.
 func (b *builder) conflict(n *plan.Insert, s *op.Write) error {
 	k := n.Conflict
 	c := &op.Conflict{DoNothing: k.DoNothing, First: b.env.KeepFirst, Last: b.env.KeepLast || k.LastWins}
@@ -54,6 +78,11 @@ func (b *builder) conflict(n *plan.Insert, s *op.Write) error {
 		return sqlstate.Errorf(sqlstate.InternalError, "ON CONFLICT on %s without a snapshot", n.Table.Name)
 	}
 	var err error
+	if k.Unique != nil || k.Any {
+		if c.Arbiters, err = b.arbiters(n.Table, k); err != nil {
+			return err
+		}
+	}
 	if c.Rel, err = b.env.Snapshot.Relation(n.Table); err != nil || k.DoNothing {
 		return err
 	}
@@ -78,7 +107,7 @@ func (b *builder) conflict(n *plan.Insert, s *op.Write) error {
 
 // blind says whether DO UPDATE makes the existing row the proposed one.
 func blind(n *plan.Insert) bool {
-	if n.Conflict.Where != nil {
+	if n.Conflict.Where != nil || n.Conflict.Unique != nil {
 		return false
 	}
 	for i, e := range n.Conflict.Set {

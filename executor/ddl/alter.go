@@ -63,7 +63,10 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 		d.Truncated = append(d.Truncated, t.OID)
 		return env.Rewrite(ctx, old, t, func() error { return env.change(ctx, v, d) })
 	}
-	return env.change(ctx, v, d)
+	if err := env.change(ctx, v, d); err != nil {
+		return err
+	}
+	return env.fillUnique(ctx, old, t)
 }
 
 func alter(ctx context.Context, env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction, d *catalog.Delta) error {
@@ -241,7 +244,15 @@ func alter(ctx context.Context, env *Env, v *catalog.Version, t *catalog.Table, 
 		if len(t.Distribution) == 0 {
 			t.Distribution = slices.Clone(t.PK)
 		}
+	case plan.AddUnique:
+		return env.addUnique(v, t, a)
+	case plan.RenameConstraint:
+		return renameConstraint(v, t, a.Text, a.NewName)
 	case plan.DropConstraint:
+		if u := slices.IndexFunc(t.Unique, func(k catalog.UniqueKey) bool { return k.Name == a.NewName && !k.IndexOnly }); u >= 0 {
+			t.Unique = slices.Delete(slices.Clone(t.Unique), u, u+1)
+			return nil
+		}
 		if f := slices.IndexFunc(t.Foreign, func(k catalog.ForeignKey) bool { return k.Name == a.NewName }); f >= 0 {
 			t.Foreign = slices.Delete(slices.Clone(t.Foreign), f, f+1)
 			return nil
@@ -357,6 +368,7 @@ func dropColumn(env *Env, v *catalog.Version, t *catalog.Table, o int, a *plan.A
 		return err
 	}
 	t.Foreign = slices.DeleteFunc(slices.Clone(t.Foreign), func(k catalog.ForeignKey) bool { return slices.Contains(k.Columns, id) })
+	t.Unique = slices.DeleteFunc(slices.Clone(t.Unique), func(k catalog.UniqueKey) bool { return slices.Contains(k.Columns, id) })
 	t.Columns = slices.Delete(slices.Clone(t.Columns), o, o+1)
 	down := func(i int) int {
 		if i > o {
@@ -392,6 +404,9 @@ func setProperty(env *Env, t *catalog.Table, key, val string) error {
 	}
 	if layoutProps[key] && t.StoresRows() && key != "orientation" && env.Store.Catalog().Table(t.OID) != nil {
 		return sqlstate.Unsupported("changing property \"%s\" of a table of orientation \"%s\"", key, t.Orientation())
+	}
+	if key == "orientation" && len(t.Unique) > 0 {
+		return sqlstate.Unsupported("changing property \"%s\" of a table with UNIQUE constraints", key)
 	}
 	if layoutProps[key] && env.hasRows(t) {
 		return sqlstate.Unsupported("changing property \"%s\" of a table that has rows", key)

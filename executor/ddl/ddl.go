@@ -39,6 +39,9 @@ type Env struct {
 	// Violated says whether a row of a table fails a condition.
 	Violated func(ctx context.Context, t *catalog.Table, cond string) (bool, error)
 
+	// FillUnique makes the entries of a unique key that was just added.
+	FillUnique func(ctx context.Context, t *catalog.Table, k *catalog.UniqueKey) error
+
 	rewrites bool // the ALTER at hand
 }
 

@@ -43,6 +43,10 @@ func createTable(ctx context.Context, env *Env, x *plan.CreateTable) (*catalog.T
 		t.PKName = t.Name + "_pkey"
 	}
 	t.SchemaVersion = 1
+	t.Unique = slices.Clone(t.Unique)
+	if err := env.nameUnique(v, &t, 0); err != nil {
+		return nil, err
+	}
 	d := tableDelta(&t)
 	if len(x.Sequences) > 0 {
 		t.Columns = slices.Clone(t.Columns)
@@ -156,6 +160,10 @@ func drop(ctx context.Context, env *Env, x *plan.Drop) error {
 				return notOwner(map[bool]string{true: "view", false: "table"}[t.Kind == catalog.KindView], t.Name)
 			}
 			if err := dropTable(env, v, t, x.Cascade, x.OIDs, d); err != nil {
+				return err
+			}
+		case plan.DropIndex:
+			if err := dropUnique(env, v, oid, d); err != nil {
 				return err
 			}
 		case plan.DropSequence:

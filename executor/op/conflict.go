@@ -23,6 +23,8 @@ type Conflict struct {
 	Blind bool
 	// Rel is the table in the statement's snapshot.
 	Rel storage.Relation
+	// Arbiters are the unique keys that decide, where it is not the primary key alone.
+	Arbiters []Arbiter
 	// Extra columns follow the row's in the input, for Set and Where.
 	Extra int
 	// Set computes the new row over the existing row's columns followed by the
@@ -79,6 +81,9 @@ func (s *Write) conflictHeld() error {
 // conflictOnce writes rows of which the first of each key counts.
 func (s *Write) conflictOnce(rows *vec.Batch) error {
 	c := s.Conflict
+	if len(c.Arbiters) > 0 {
+		return s.conflictUnique(rows)
+	}
 	c.key = c.key[:0]
 	for _, o := range s.Table.PK {
 		c.key = append(c.key, rows.Cols[o])
@@ -107,6 +112,9 @@ func (s *Write) conflictOnce(rows *vec.Batch) error {
 		}
 		if sqlstate.CodeOf(err) != sqlstate.UniqueViolation || left == nil {
 			return err
+		}
+		if len(s.Table.Unique) > 0 && sqlstate.From(err).Constraint != s.Table.PKName {
+			return err // of a key that ON CONFLICT is not about
 		}
 		// Somebody was faster: the newest rows are needed.
 		snap, e := s.Txn.Snapshot()
@@ -167,29 +175,35 @@ func (s *Write) settle(rel storage.Relation, rows *vec.Batch) (left *vec.Batch, 
 	if c.DoNothing || len(c.idx) == 0 {
 		return nil, nil
 	}
-	// The existing rows, the proposed ones beside them.
 	prop := make([]uint16, len(c.idx))
 	for i, k := range c.idx {
 		prop[i] = at[k]
 	}
+	return nil, s.updateOld(rows, prop)
+}
+
+// updateOld updates the existing rows in c.old, beside which stand the proposed ones.
+func (s *Write) updateOld(rows *vec.Batch, prop []uint16) error {
+	c, t := s.Conflict, s.Table
+	n := len(t.Columns)
 	proposed := compact(&vec.Batch{Cols: rows.Cols, Sel: prop, N: rows.N})
-	both := &vec.Batch{Cols: append(append([]*vec.Vec(nil), c.old.Cols[:n]...), proposed.Cols...), N: len(c.idx)}
+	both := &vec.Batch{Cols: append(append([]*vec.Vec(nil), c.old.Cols[:n]...), proposed.Cols...), N: len(prop)}
 	if c.Where != nil {
 		if err := c.Where.Filter(both); err != nil {
-			return nil, err
+			return err
 		}
 		if both.Rows() == 0 {
-			return nil, nil
+			return nil
 		}
 	}
 	vs, err := c.Set.EvalAll(both)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.both = vec.Batch{Cols: append(s.both.Cols[:0], vs...), Sel: both.Sel, N: both.N}
 	if s.Checks != nil {
 		if err := s.Checks.Test(&s.both); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	s.keys = vec.Batch{Cols: s.keys.Cols[:0], Sel: both.Sel, N: both.N}
@@ -201,5 +215,5 @@ func (s *Write) settle(rel storage.Relation, rows *vec.Batch) (left *vec.Batch, 
 	if c.Resolve != nil {
 		s.mut.Resolve = s.keeping(c.Resolve(proposed))
 	}
-	return nil, s.changed(&s.both)
+	return s.changed(&s.both)
 }

@@ -26,6 +26,9 @@ func (b *binder) altered(rv *pg.RangeVar, missingOK bool) (*catalog.Table, error
 		_, err := b.relation(rv.Schemaname, rv.Relname, rv.Location)
 		return nil, err
 	}
+	if t.IsIndex() {
+		return nil, b.cannotOpen(rv.Location, t.Name)
+	}
 	if t.Kind == catalog.KindSystem {
 		return nil, sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied: \"%s\" is a system catalog", t.Name)
 	}
@@ -91,6 +94,13 @@ func (b *binder) alterTable(s *pg.AlterTableStmt) (*plan.Statement, error) {
 			return nil, err
 		}
 		a.Actions = append(a.Actions, act)
+		if c := n.GetAlterTableCmd(); act.Op == plan.AddColumn && act.Column.ID != 0 {
+			more, err := b.addedUnique(&work, c.Def.GetColumnDef())
+			if err != nil {
+				return nil, err
+			}
+			a.Actions = append(a.Actions, more...)
+		}
 	}
 	return &plan.Statement{Tag: tag, Writes: true, Utility: a}, nil
 }
@@ -193,6 +203,11 @@ func (b *binder) alterAction(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterA
 		for _, k := range t.Foreign {
 			if k.Name == c.Name {
 				act.Foreign = k
+				return act, nil
+			}
+		}
+		for _, k := range t.Unique {
+			if k.Name == c.Name && !k.IndexOnly {
 				return act, nil
 			}
 		}
@@ -311,6 +326,8 @@ func (b *binder) addColumn(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterAct
 		k := n.GetConstraint()
 		switch k.Contype {
 		case pg.ConstrType_CONSTR_NULL, pg.ConstrType_CONSTR_NOTNULL, pg.ConstrType_CONSTR_DEFAULT, pg.ConstrType_CONSTR_IDENTITY:
+		case pg.ConstrType_CONSTR_UNIQUE:
+			continue // see addedUnique
 		default:
 			return act, b.unsupported(k.Location, "ADD COLUMN with a constraint other than NOT NULL and DEFAULT")
 		}
@@ -413,7 +430,7 @@ func (b *binder) addConstraint(t *catalog.Table, c *pg.Constraint) (plan.AlterAc
 		act.Op, act.Key, act.NewName = plan.AddPrimaryKey, names(c.Keys), c.Conname
 		return act, nil
 	case pg.ConstrType_CONSTR_UNIQUE:
-		return act, b.unsupported(c.Location, "a UNIQUE constraint")
+		return b.addUnique(t, c, names(c.Keys))
 	case pg.ConstrType_CONSTR_FOREIGN:
 		d := &tableDef{b: b, t: t, names: constraintNames(t)}
 		t.Foreign = append([]catalog.ForeignKey(nil), t.Foreign...)
@@ -431,6 +448,8 @@ func (b *binder) rename(s *pg.RenameStmt) (*plan.Statement, error) {
 	switch s.RenameType {
 	case pg.ObjectType_OBJECT_SUBSCRIPTION:
 		return b.renameSubscription(s)
+	case pg.ObjectType_OBJECT_TABCONSTRAINT, pg.ObjectType_OBJECT_INDEX:
+		return b.renameConstraint(s)
 	case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_VIEW, pg.ObjectType_OBJECT_COLUMN, pg.ObjectType_OBJECT_SEQUENCE:
 	default:
 		return nil, b.unsupported(-1, "ALTER %s ... RENAME", objectName(s.RenameType))

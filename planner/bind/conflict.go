@@ -13,7 +13,8 @@ import (
 func (b *binder) conflict(q *query, t *catalog.Table, name string, c *pg.OnConflictClause, ins *plan.Insert) (*plan.Conflict, error) {
 	out := &plan.Conflict{DoNothing: c.Action == pg.OnConflictAction_ONCONFLICT_NOTHING}
 	if inf := c.Infer; inf != nil {
-		if err := b.arbiter(q, t, inf); err != nil {
+		var err error
+		if out.Unique, err = b.arbiter(t, inf); err != nil {
 			return nil, err
 		}
 		b.use(t, "r") // it tells which keys there are
@@ -21,6 +22,7 @@ func (b *binder) conflict(q *query, t *catalog.Table, name string, c *pg.OnConfl
 		return nil, b.errf(c.Location, sqlstate.SyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name").
 			WithHint("For example, ON CONFLICT (column_name).")
 	}
+	out.Any = c.Infer == nil && len(t.Unique) > 0
 	if out.DoNothing {
 		return out, nil
 	}
@@ -88,32 +90,42 @@ func (q *query) hoistConflict(k *plan.Conflict, ins *plan.Insert, loc int32) err
 	return nil
 }
 
-// arbiter checks that ON CONFLICT names the primary key, the only unique constraint.
-func (b *binder) arbiter(q *query, t *catalog.Table, inf *pg.InferClause) error {
+// arbiter finds the key that ON CONFLICT names, nil for the primary key.
+func (b *binder) arbiter(t *catalog.Table, inf *pg.InferClause) (*catalog.UniqueKey, error) {
 	if inf.Conname != "" {
-		if t.PKName == "" || inf.Conname != t.PKName {
-			return b.errf(inf.Location, sqlstate.UndefinedObject, "constraint \"%s\" for table \"%s\" does not exist", inf.Conname, t.Name)
+		if t.PKName != "" && inf.Conname == t.PKName {
+			return nil, nil
 		}
-		return nil
+		for i := range t.Unique {
+			if k := &t.Unique[i]; k.Name == inf.Conname && !k.IndexOnly {
+				return k, nil
+			}
+		}
+		return nil, b.errf(inf.Location, sqlstate.UndefinedObject, "constraint \"%s\" for table \"%s\" does not exist", inf.Conname, t.Name)
 	}
-	want := map[int]bool{}
+	want := map[int32]bool{}
 	for _, n := range inf.IndexElems {
 		e := n.GetIndexElem()
 		if e.Name == "" {
-			return b.errf(inf.Location, sqlstate.InvalidColumnReference, "there is no unique or exclusion constraint matching the ON CONFLICT specification")
+			return nil, b.errf(inf.Location, sqlstate.InvalidColumnReference, "there is no unique or exclusion constraint matching the ON CONFLICT specification")
 		}
 		o := t.Ordinal(e.Name)
 		if o < 0 {
-			return b.errf(inf.Location, sqlstate.UndefinedColumn, "column \"%s\" does not exist", e.Name)
+			return nil, b.errf(inf.Location, sqlstate.UndefinedColumn, "column \"%s\" does not exist", e.Name)
 		}
-		want[o] = true
+		want[t.Columns[o].ID] = true
 	}
-	match := len(want) == len(t.PK) && len(t.PK) > 0
+	var pk []int32
 	for _, o := range t.PK {
-		match = match && want[o]
+		pk = append(pk, t.Columns[o].ID)
 	}
-	if !match {
-		return sqlstate.Errorf(sqlstate.InvalidColumnReference, "there is no unique or exclusion constraint matching the ON CONFLICT specification")
+	if len(pk) > 0 && sameSet(pk, want) {
+		return nil, nil
 	}
-	return nil
+	for i := range t.Unique {
+		if sameSet(t.Unique[i].Columns, want) {
+			return &t.Unique[i], nil
+		}
+	}
+	return nil, sqlstate.Errorf(sqlstate.InvalidColumnReference, "there is no unique or exclusion constraint matching the ON CONFLICT specification")
 }

@@ -103,6 +103,11 @@ func (b *binder) createTable(s *pg.CreateStmt) (*plan.Statement, error) {
 	if len(t.Distribution) == 0 && len(t.PK) > 0 {
 		t.Distribution = append([]int(nil), t.PK...)
 	}
+	if len(t.Unique) > 0 {
+		if err := b.takesUnique(t, d.uniqueAt); err != nil {
+			return nil, err
+		}
+	}
 	return &plan.Statement{Tag: "CREATE TABLE", Writes: true,
 		Utility: &plan.CreateTable{Table: t, SchemaName: sc.Name, IfNotExists: s.IfNotExists, Sequences: d.seqs}}, nil
 }
@@ -112,9 +117,10 @@ type tableDef struct {
 	b *binder
 	t *catalog.Table
 	// exprs are what can be bound only when all columns are known.
-	exprs []func() error
-	names map[string]bool // of constraints
-	seqs  []plan.ColumnSequence
+	exprs    []func() error
+	names    map[string]bool // of constraints
+	seqs     []plan.ColumnSequence
+	uniqueAt int32 // where a UNIQUE constraint stands
 	// lastForeign: the constraint before was a FOREIGN KEY.
 	lastForeign bool
 }
@@ -243,6 +249,15 @@ func (d *tableDef) like(l *pg.TableLikeClause) error {
 			d.t.PK = append(d.t.PK, base+o)
 		}
 	}
+	if l.Options&indexes != 0 {
+		for i := range src.Unique {
+			k := catalog.UniqueKey{IndexOnly: src.Unique[i].IndexOnly}
+			for _, o := range src.Ordinals(&src.Unique[i]) {
+				k.Columns = append(k.Columns, d.t.Columns[base+o].ID)
+			}
+			d.t.Unique = append(d.t.Unique, k)
+		}
+	}
 	return nil
 }
 
@@ -320,7 +335,11 @@ func (d *tableDef) constraint(c *pg.Constraint, column string) error {
 			t.Columns[o].NotNull = true
 		}
 	case pg.ConstrType_CONSTR_UNIQUE:
-		return b.unsupported(c.Location, "a UNIQUE constraint")
+		cols := names(c.Keys)
+		if column != "" {
+			cols = []string{column}
+		}
+		return d.unique(c, cols)
 	case pg.ConstrType_CONSTR_FOREIGN:
 		cols := names(c.FkAttrs)
 		if column != "" {
@@ -400,6 +419,7 @@ func (d *tableDef) finish() error {
 	if len(d.t.PK) > 0 && d.t.PKName == "" {
 		d.t.PKName = d.t.Name + "_pkey"
 	}
+	d.finishUnique()
 	for _, o := range d.t.PK {
 		if d.t.Columns[o].GeneratedText != "" {
 			return d.b.unsupported(-1, "a generated column in a primary key")

@@ -18,6 +18,11 @@ func constraintNames(t *catalog.Table) map[string]bool {
 	if t.PKName != "" {
 		out[t.PKName] = true
 	}
+	for _, k := range t.Unique {
+		if !k.IndexOnly {
+			out[k.Name] = true
+		}
+	}
 	for _, k := range t.Checks {
 		out[k.Name] = true
 	}
@@ -80,6 +85,13 @@ func (d *tableDef) foreign(c *pg.Constraint, cols []string) error {
 		match := len(key) == len(ref.PK) && len(their) == len(ref.PK) && len(ref.PK) > 0
 		for _, o := range ref.PK {
 			match = match && key[o]
+		}
+		ids := map[int32]bool{}
+		for o := range key {
+			ids[ref.Columns[o].ID] = true
+		}
+		for i := range ref.Unique {
+			match = match || len(their) == len(key) && sameSet(ref.Unique[i].Columns, ids)
 		}
 		if !match {
 			return b.errf(-1, invalidForeignKey, "there is no unique constraint matching given keys for referenced table \"%s\"", ref.Name)

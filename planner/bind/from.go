@@ -191,7 +191,11 @@ func (q *query) scan(t *catalog.Table, alias *pg.Alias) (*plan.Scan, *rel, error
 
 // relation finds a relation by name.
 func (b *binder) relation(schema, name string, loc int32) (*catalog.Table, error) {
-	if t, err := b.lookup(schema, name, loc); t != nil || err != nil {
+	t, err := b.lookup(schema, name, loc)
+	if err == nil && t != nil && t.IsIndex() {
+		return nil, b.cannotOpen(loc, name)
+	}
+	if t != nil || err != nil {
 		return t, err
 	}
 	if schema != "" {

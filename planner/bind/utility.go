@@ -61,17 +61,7 @@ func (b *binder) utility(st parser.Stmt) (*plan.Statement, error) {
 	case *pg.Node_VacuumStmt:
 		return b.vacuum(x.VacuumStmt)
 	case *pg.Node_IndexStmt:
-		rv := x.IndexStmt.Relation
-		if _, err := b.relation(rv.Schemaname, rv.Relname, -1); err != nil {
-			return nil, err
-		}
-		if x.IndexStmt.Unique {
-			return nil, b.unsupported(-1, "CREATE UNIQUE INDEX")
-		}
-		// A column table finds rows by zone maps and its key: an index that only makes
-		// queries faster changes no answer.
-		return &plan.Statement{Tag: "CREATE INDEX", Utility: &plan.Session{Kind: plan.DoNothing,
-			Text: "index \"" + x.IndexStmt.Idxname + "\" is not kept: column tables have none besides the primary key's"}}, nil
+		return b.createIndex(x.IndexStmt)
 	case *pg.Node_CreateSubscriptionStmt:
 		return b.createSubscription(x.CreateSubscriptionStmt)
 	case *pg.Node_AlterSubscriptionStmt:
@@ -194,6 +184,13 @@ func (b *binder) dropOne(d *plan.Drop, s *pg.DropStmt, ns []string) error {
 		}
 	}
 	kind := strings.ToLower(objectName(s.RemoveType))
+	if d.Kind == plan.DropIndex {
+		if found, err := b.dropIndex(d, schema, name); found || err != nil {
+			return err
+		}
+	} else if x, _ := b.indexNamed(schema, name); x != nil {
+		return b.errf(-1, sqlstate.WrongObjectType, "\"%s\" is not a %s", name, kind).WithHint("Use DROP INDEX to remove an index.")
+	}
 	t, err := b.lookup(schema, name, -1)
 	if err != nil {
 		return err

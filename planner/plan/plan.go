@@ -392,9 +392,12 @@ type Conflict struct {
 	DoNothing bool
 	// LastWins: of rows with one key the last is meant; no error.
 	LastWins bool
-	Old      []Column
-	Set      []expr.Expr
-	Where    expr.Expr
+	// Unique is the key that decides, nil for the primary key; Any: all unique keys do.
+	Unique *catalog.UniqueKey
+	Any    bool
+	Old    []Column
+	Set    []expr.Expr
+	Where  expr.Expr
 	// Extra are columns of the input behind the row's, for Set and Where.
 	Extra []Column
 }

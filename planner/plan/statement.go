@@ -173,6 +173,8 @@ const (
 	SetIdentity // Column.Identity, 0 leaves it, and Sequence.Seq; Restart
 	DropIdentity
 	AddForeign
+	AddUnique        // Key, NewName ("" for the usual one), IndexOnly
+	RenameConstraint // Text to NewName
 )
 
 // AlterAction is one change.
@@ -190,6 +192,8 @@ type AlterAction struct {
 	Sequence *ColumnSequence
 	Restart  *int64
 	Foreign  catalog.ForeignKey
+	// IndexOnly: CREATE UNIQUE INDEX, which makes no constraint.
+	IndexOnly bool
 }
 
 // Truncate empties tables. Restart begins the sequences of their columns anew.

@@ -91,6 +91,9 @@ func (t *tx) create() error {
 			def.Props = map[string]string{}
 		}
 		def.Props["orientation"] = orientations[t.w.rng.IntN(len(orientations))]
+		if def.StoresRows() && t.w.rng.IntN(2) == 0 {
+			def.Unique = []catalog.UniqueKey{{OID: t.x.AllocOIDs(2), Name: def.Name + "_key", Columns: []int32{2, 1}}}
+		}
 	}
 	t.s[def.Name] = &model{pk: pk, cols: 2, rows: map[int64]string{}}
 	return t.ddl(&catalog.Delta{Tables: map[uint32]*catalog.Table{def.OID: def}})

@@ -125,6 +125,11 @@ func (w *worker) readSnapshot(n storage.Snapshot, published bool) (state, error)
 				return nil, err
 			}
 		}
+		for i := range t.Unique {
+			if err := checkIndex(n, t, &t.Unique[i], m.rows); err != nil {
+				return nil, err
+			}
+		}
 		r, err := n.Relation(t)
 		if err != nil {
 			return nil, err
@@ -140,6 +145,22 @@ func (w *worker) readSnapshot(n storage.Snapshot, published bool) (state, error)
 		s[t.Name] = m
 	}
 	return s, nil
+}
+
+// checkIndex reads the index over (v, k), which must have an entry for each row.
+func checkIndex(n storage.Snapshot, t *catalog.Table, u *catalog.UniqueKey, want map[int64]string) error {
+	seen := 0
+	err := scanSpec(n, n.Catalog().Table(u.OID), &catalog.ScanSpec{Cols: []int{1, 0, catalog.ColCSN}, Limit: -1}, func(k int64, v string, _, csn int64) error {
+		if w, ok := want[k]; !ok || w != v {
+			return fmt.Errorf("table %s, snapshot %d: an entry has %d, %.30q (csn %d), the row %.30q (%v)", t.Name, n.CSN(), k, v, csn, w, ok)
+		}
+		seen++
+		return nil
+	})
+	if err == nil && seen != len(want) {
+		err = fmt.Errorf("table %s, snapshot %d: %d entries for %d rows", t.Name, n.CSN(), seen, len(want))
+	}
+	return err
 }
 
 // checkCopy reads a hybrid table from its row tablets, by range and by key: they must

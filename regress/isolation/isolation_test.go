@@ -115,7 +115,7 @@ func TestIsolation(t *testing.T) {
 	}
 }
 
-func run(t *testing.T, file, dsn string) {
+func run(t *testing.T, file, at string) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func run(t *testing.T, file, dsn string) {
 		if s := sessions[name]; s != nil {
 			return s
 		}
-		c, err := pgconn.Connect(t.Context(), dsn)
+		c, err := pgconn.Connect(t.Context(), at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +150,11 @@ func run(t *testing.T, file, dsn string) {
 		if s.done != nil {
 			t.Fatalf("%s: a step for %s, which waits", st.sql, st.session)
 		}
-		s.start(st.sql)
+		sql := st.sql
+		if *dsn == "" && strings.HasPrefix(sql, "CREATE TABLE") && strings.Contains(sql, "UNIQUE") {
+			sql += " WITH (orientation = 'row')" // column tables take none
+		}
+		s.start(sql)
 		var got []string
 		expect := func(line string) bool { return *rewrite || slices.Contains(st.want, line) }
 		take := func(s *session, waits bool) ([]string, bool) {

@@ -141,15 +141,58 @@ func (s *Session) keyFits(ctx context.Context, old, new *catalog.Table) error {
 	if err != nil || twice == nil {
 		return err
 	}
-	vals := []byte(nil)
-	for i, o := range new.PK {
-		if i > 0 {
-			vals = append(vals, ", "...)
-		}
-		vals = types.AppendText(vals, new.Columns[o].T, twice[i], s.Env())
+	return s.duplicated(new, new.PKName, new.PK, twice)
+}
+
+// fillUnique makes the entries of a unique key that the transaction has just added to
+// a table.
+func (s *Session) fillUnique(ctx context.Context, t *catalog.Table, k *catalog.UniqueKey) error {
+	if s.set.quick().repeatable {
+		return sqlstate.Unsupported("a change of a table with rows in a transaction that reads an older state")
 	}
-	return sqlstate.Errorf(sqlstate.UniqueViolation, "could not create unique index \"%s\"", new.PKName).
-		WithDetail("Key (%s)=(%s) is duplicated.", strings.ReplaceAll(list, `"`, ""), vals)
+	if err := s.txn.Lock(ctx, t.OID); err != nil {
+		return err
+	}
+	var cols, keys, there []string
+	for i, o := range t.IndexColumns(k) {
+		name := quoteName(t.Columns[o].Name)
+		cols = append(cols, name)
+		if i < len(k.Columns) {
+			keys = append(keys, name)
+			there = append(there, name+" IS NOT NULL")
+		}
+	}
+	list, where := strings.Join(keys, ", "), " FROM "+s.qualified(t)+" WHERE "+strings.Join(there, " AND ")
+	twice, err := s.first(ctx, "SELECT "+list+where+" GROUP BY "+list+" HAVING count(*) > 1 LIMIT 1")
+	if err != nil {
+		return err
+	}
+	if twice != nil {
+		return s.duplicated(t, k.Name, t.Ordinals(k), twice)
+	}
+	st, err := s.plan(&prepared{sql: "SELECT " + strings.Join(cols, ", ") + where}, false)
+	if err != nil {
+		return err
+	}
+	_, err = s.fill(ctx, s.catalog().Table(k.OID), st.Root, st.MaxID, nil)
+	return err
+}
+
+// duplicated is the error of rows that have one key, for an index that was to be made.
+func (s *Session) duplicated(t *catalog.Table, index string, cols []int, vals []types.Datum) error {
+	var names []string
+	text := []byte(nil)
+	for i, o := range cols {
+		if i > 0 {
+			text = append(text, ", "...)
+		}
+		names = append(names, t.Columns[o].Name)
+		text = types.AppendText(text, t.Columns[o].T, vals[i], s.Env())
+	}
+	err := sqlstate.Errorf(sqlstate.UniqueViolation, "could not create unique index \"%s\"", index).
+		WithDetail("Key (%s)=(%s) is duplicated.", strings.Join(names, ", "), text)
+	err.Table, err.Constraint = t.Name, index
+	return err
 }
 
 // violated says whether a row of the table fails a condition.

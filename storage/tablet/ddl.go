@@ -80,7 +80,11 @@ func (x *tx) stale(d *catalog.Delta, before, now *catalog.Version) bool {
 		own = &catalog.Delta{}
 	}
 	for _, oid := range d.Truncated {
-		if _, is := own.Tables[oid]; !is && (now.Table(oid) == nil) != (before.Table(oid) == nil) {
+		if _, is := own.Tables[oid]; is {
+			continue
+		}
+		was, is := before.Table(oid), now.Table(oid)
+		if (is == nil) != (was == nil) || is != nil && !slices.EqualFunc(is.Unique, was.Unique, func(a, b catalog.UniqueKey) bool { return a.OID == b.OID }) {
 			return true
 		}
 	}

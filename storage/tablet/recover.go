@@ -207,7 +207,7 @@ type recovery struct {
 
 // openTables opens the tablets of the tables that Pebble's catalog has.
 func (r *recovery) openTables() error {
-	for _, t := range r.version.Tables() {
+	for _, t := range r.version.AllTables() {
 		if t.Kind != catalog.KindTable {
 			continue
 		}

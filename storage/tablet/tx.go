@@ -164,6 +164,7 @@ func (x *tx) Change(ctx context.Context, d *catalog.Delta) error {
 	if before == nil {
 		before = x.Catalog()
 	}
+	d = d.WithIndexes(before)
 	if err := x.lockObjects(ctx, d, before); err != nil {
 		return err
 	}

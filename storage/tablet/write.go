@@ -51,6 +51,9 @@ func (x *tx) Write(ctx context.Context, m *storage.Mutation) (int64, error) {
 			return 0, err
 		}
 	}
+	if len(t.Unique) > 0 {
+		return x.writeUnique(ctx, o, m)
+	}
 	switch m.Op {
 	case storage.OpInsert, storage.OpUpsert:
 		return x.insert(ctx, o, m)
@@ -144,8 +147,11 @@ func (x *tx) lock(ctx context.Context, table uint32, keys *vec.Batch, mode txn.M
 
 // newest is the table with everything that is staged by now, the transaction's
 // own rows over it.
-func (x *tx) newest(o *ownTable) (*snapshot, *relation, error) {
-	if !o.fresh {
+func (x *tx) newest(o *ownTable, also ...*ownTable) (*snapshot, *relation, error) {
+	for _, o := range append(also, o) {
+		if o.fresh {
+			continue
+		}
 		if tt := x.s.table(o.t.OID); tt != nil {
 			for _, sh := range tt.current() {
 				sh.latch.Lock() // whoever staged before us stamps before it unlatches
@@ -197,7 +203,18 @@ func (x *tx) change(ctx context.Context, o *ownTable, m *storage.Mutation) (int6
 			return 0, err
 		}
 	}
-	return x.addChanges(ctx, o, src, c)
+	if len(o.t.Unique) == 0 {
+		return x.addChanges(ctx, o, src, c)
+	}
+	es, err := x.entriesOfChange(ctx, o, c)
+	if err != nil {
+		return 0, err
+	}
+	count, err := x.addChanges(ctx, o, src, c)
+	if err != nil {
+		return 0, err
+	}
+	return count, x.writeEntries(ctx, es)
 }
 
 // changeSet is rows to replace or delete: their keys, the commits they were read

@@ -183,10 +183,8 @@ func (f *Functions) inPath(t *catalog.Table) bool {
 func (f *Functions) tableVisible(_ *fn.Func, a []types.Datum) (types.Datum, error) {
 	t := f.table(uint32(a[0].I))
 	if t == nil {
-		for _, x := range f.view.Catalog().Tables() {
-			if len(x.PK) > 0 && x.PKOID == uint32(a[0].I) {
-				return types.NewBool(f.inPath(x)), nil
-			}
+		if of, _ := f.indexByOID(uint32(a[0].I)); of != nil {
+			return types.NewBool(f.inPath(of)), nil
 		}
 		return types.Null, nil
 	}
@@ -230,12 +228,15 @@ func (f *Functions) formatType(_ *fn.Func, a []types.Datum) (types.Datum, error)
 func (f *Functions) constraintDef(_ *fn.Func, a []types.Datum) (types.Datum, error) {
 	oid := uint32(a[0].I)
 	for _, t := range f.view.Catalog().Tables() {
-		if len(t.PK) > 0 && t.PKOID+1 == oid {
+		for _, x := range indexesOf(t) {
+			if x.constraint != oid {
+				continue
+			}
 			var cols []string
-			for _, o := range t.PK {
+			for _, o := range x.cols {
 				cols = append(cols, quoteIdent(t.Columns[o].Name))
 			}
-			return str("PRIMARY KEY (" + strings.Join(cols, ", ") + ")"), nil
+			return str(map[bool]string{true: "PRIMARY KEY (", false: "UNIQUE ("}[x.primary] + strings.Join(cols, ", ") + ")"), nil
 		}
 		for _, c := range t.Checks {
 			if c.OID == oid {
@@ -252,19 +253,17 @@ func (f *Functions) constraintDef(_ *fn.Func, a []types.Datum) (types.Datum, err
 }
 
 func (f *Functions) indexDef(_ *fn.Func, a []types.Datum) (types.Datum, error) {
-	for _, t := range f.view.Catalog().Tables() {
-		if len(t.PK) == 0 || t.PKOID != uint32(a[0].I) {
-			continue
-		}
-		if len(a) > 1 && a[1].Valid && a[1].I > 0 {
-			if int(a[1].I) <= len(t.PK) {
-				return str(quoteIdent(t.Columns[t.PK[a[1].I-1]].Name)), nil
-			}
-			return types.Null, nil
-		}
-		return str(indexDef(f.view, t)), nil
+	t, x := f.indexByOID(uint32(a[0].I))
+	if x == nil {
+		return types.Null, nil
 	}
-	return types.Null, nil
+	if len(a) > 1 && a[1].Valid && a[1].I > 0 {
+		if int(a[1].I) <= len(x.cols) {
+			return str(quoteIdent(t.Columns[x.cols[a[1].I-1]].Name)), nil
+		}
+		return types.Null, nil
+	}
+	return str(indexDef(f.view, t, x)), nil
 }
 
 func (f *Functions) viewDef(x *fn.Func, a []types.Datum) (types.Datum, error) {

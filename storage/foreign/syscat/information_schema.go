@@ -146,8 +146,10 @@ func isConstraints(s *Source, v View) []row {
 			return row{"constraint_catalog": v.Database(), "constraint_schema": schemaName(v, t.Schema), "constraint_name": name, "table_catalog": v.Database(),
 				"table_schema": schemaName(v, t.Schema), "table_name": t.Name, "constraint_type": typ, "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}
 		}
-		if len(t.PK) > 0 {
-			out = append(out, base(t.PKName, "PRIMARY KEY"))
+		for _, x := range indexesOf(t) {
+			if x.constraint != 0 {
+				out = append(out, base(x.name, map[bool]string{true: "PRIMARY KEY", false: "UNIQUE"}[x.primary]))
+			}
 		}
 		for _, c := range t.Checks {
 			out = append(out, base(c.Name, "CHECK"))
@@ -169,9 +171,14 @@ func isChecks(s *Source, v View) []row {
 func isKeyColumns(s *Source, v View) []row {
 	var out []row
 	for _, t := range v.Catalog().Tables() {
-		for i, o := range t.PK {
-			out = append(out, row{"constraint_catalog": v.Database(), "constraint_schema": schemaName(v, t.Schema), "constraint_name": t.PKName,
-				"table_catalog": v.Database(), "table_schema": schemaName(v, t.Schema), "table_name": t.Name, "column_name": t.Columns[o].Name, "ordinal_position": i + 1})
+		for _, x := range indexesOf(t) {
+			for i, o := range x.cols {
+				if x.constraint == 0 {
+					break
+				}
+				out = append(out, row{"constraint_catalog": v.Database(), "constraint_schema": schemaName(v, t.Schema), "constraint_name": x.name,
+					"table_catalog": v.Database(), "table_schema": schemaName(v, t.Schema), "table_name": t.Name, "column_name": t.Columns[o].Name, "ordinal_position": i + 1})
+			}
 		}
 	}
 	return out

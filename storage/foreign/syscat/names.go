@@ -52,10 +52,8 @@ func (n names) RegName(kind, oid uint32) (string, bool) {
 			}
 			return quoteIdent(schemaName(f.view, t.Schema)) + "." + quoteIdent(t.Name), true
 		}
-		for _, t := range f.view.Catalog().Tables() {
-			if len(t.PK) > 0 && t.PKOID == oid {
-				return quoteIdent(t.PKName), true
-			}
+		if _, x := f.indexByOID(oid); x != nil {
+			return quoteIdent(x.name), true
 		}
 	case types.RegtypeOID:
 		if types.Lookup(oid) != nil {

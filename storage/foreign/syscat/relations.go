@@ -1,6 +1,7 @@
 package syscat
 
 import (
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -160,10 +161,10 @@ func pgClass(s *Source, v View) []row {
 			}
 		}
 		out = append(out, r)
-		if len(t.PK) > 0 {
-			out = append(out, row{"oid": t.PKOID, "relname": t.PKName, "relnamespace": t.Schema, "reltype": 0, "reloftype": 0, "relowner": t.Owner,
-				"relam": btreeAM, "relfilenode": t.PKOID, "reltablespace": 0, "relpages": 0, "reltuples": 0.0, "relallvisible": 0, "reltoastrelid": 0,
-				"relhasindex": false, "relisshared": false, "relpersistence": "p", "relkind": "i", "relnatts": len(t.PK), "relchecks": 0,
+		for _, x := range indexesOf(t) {
+			out = append(out, row{"oid": x.oid, "relname": x.name, "relnamespace": t.Schema, "reltype": 0, "reloftype": 0, "relowner": t.Owner,
+				"relam": btreeAM, "relfilenode": x.oid, "reltablespace": 0, "relpages": 0, "reltuples": 0.0, "relallvisible": 0, "reltoastrelid": 0,
+				"relhasindex": false, "relisshared": false, "relpersistence": "p", "relkind": "i", "relnatts": len(x.cols), "relchecks": 0,
 				"relhasrules": false, "relhastriggers": false, "relhassubclass": false, "relrowsecurity": false, "relforcerowsecurity": false,
 				"relispopulated": true, "relreplident": "n", "relispartition": false, "relrewrite": 0, "relfrozenxid": 0, "relminmxid": 0})
 		}
@@ -198,10 +199,12 @@ func pgAttribute(s *Source, v View) []row {
 		for i := range t.Columns {
 			out = append(out, attribute(t.OID, &t.Columns[i], t.Columns[i].Attr))
 		}
-		for i, o := range t.PK {
-			c := t.Columns[o]
-			c.DefaultText, c.NotNull, c.Identity = "", false, 0
-			out = append(out, attribute(t.PKOID, &c, int16(i+1)))
+		for _, x := range indexesOf(t) {
+			for i, o := range x.cols {
+				c := t.Columns[o]
+				c.DefaultText, c.GeneratedText, c.NotNull, c.Identity = "", "", false, 0
+				out = append(out, attribute(x.oid, &c, int16(i+1)))
+			}
 		}
 	}
 	return out
@@ -322,24 +325,23 @@ func opclassOf(typ uint32) uint32 {
 func pgIndex(s *Source, v View) []row {
 	var out []row
 	for _, t := range v.Catalog().Tables() {
-		if len(t.PK) == 0 {
-			continue
-		}
-		var keys []int16
-		var coll, class []uint32
-		var opt []int16
-		for _, o := range t.PK {
-			c := &t.Columns[o]
-			keys = append(keys, c.Attr)
-			n := uint32(0)
-			if i := types.Lookup(c.T.OID); i != nil {
-				n = i.Collation
+		for _, x := range indexesOf(t) {
+			var keys []int16
+			var coll, class []uint32
+			var opt []int16
+			for _, o := range x.cols {
+				c := &t.Columns[o]
+				keys = append(keys, c.Attr)
+				n := uint32(0)
+				if i := types.Lookup(c.T.OID); i != nil {
+					n = i.Collation
+				}
+				coll, class, opt = append(coll, n), append(class, opclassOf(c.T.OID)), append(opt, 0)
 			}
-			coll, class, opt = append(coll, n), append(class, opclassOf(c.T.OID)), append(opt, 0)
+			out = append(out, row{"indexrelid": x.oid, "indrelid": t.OID, "indnatts": len(keys), "indnkeyatts": len(keys), "indisunique": true,
+				"indnullsnotdistinct": false, "indisprimary": x.primary, "indisexclusion": false, "indimmediate": true, "indisclustered": false, "indisvalid": true,
+				"indcheckxmin": false, "indisready": true, "indislive": true, "indisreplident": false, "indkey": keys, "indcollation": coll, "indclass": class, "indoption": opt})
 		}
-		out = append(out, row{"indexrelid": t.PKOID, "indrelid": t.OID, "indnatts": len(keys), "indnkeyatts": len(keys), "indisunique": true,
-			"indnullsnotdistinct": false, "indisprimary": true, "indisexclusion": false, "indimmediate": true, "indisclustered": false, "indisvalid": true,
-			"indcheckxmin": false, "indisready": true, "indislive": true, "indisreplident": false, "indkey": keys, "indcollation": coll, "indclass": class, "indoption": opt})
 	}
 	return out
 }
@@ -349,15 +351,18 @@ func pgConstraint(s *Source, v View) []row {
 	add := func(t *catalog.Table, oid uint32, name, typ string, keys []int16, index uint32, bin any) {
 		out = append(out, row{"oid": oid, "conname": name, "connamespace": t.Schema, "contype": typ, "condeferrable": false, "condeferred": false,
 			"convalidated": true, "conrelid": t.OID, "contypid": 0, "conindid": index, "conparentid": 0, "confrelid": 0, "confupdtype": " ", "confdeltype": " ",
-			"confmatchtype": " ", "conislocal": true, "coninhcount": 0, "connoinherit": typ == "p", "conkey": keys, "conbin": bin})
+			"confmatchtype": " ", "conislocal": true, "coninhcount": 0, "connoinherit": typ == "p" || typ == "u", "conkey": keys, "conbin": bin})
 	}
 	for _, t := range v.Catalog().Tables() {
-		if len(t.PK) > 0 {
+		for _, x := range indexesOf(t) {
+			if x.constraint == 0 {
+				continue
+			}
 			var keys []int16
-			for _, o := range t.PK {
+			for _, o := range x.cols {
 				keys = append(keys, t.Columns[o].Attr)
 			}
-			add(t, t.PKOID+1, t.PKName, "p", keys, t.PKOID, nil)
+			add(t, x.constraint, x.name, x.kind(), keys, x.oid, nil)
 		}
 		for _, c := range t.Checks {
 			add(t, c.OID, c.Name, "c", []int16{}, 0, c.Text)
@@ -370,6 +375,11 @@ func pgConstraint(s *Source, v View) []row {
 			r["convalidated"], r["condeferrable"], r["condeferred"], r["connoinherit"] = false, k.Deferrable, k.Deferred, true
 			if ref := v.Catalog().Table(k.RefTable); ref != nil {
 				r["confkey"], r["conindid"] = attrs(ref, k.RefColumns), ref.PKOID
+				for _, u := range ref.Unique {
+					if slices.Equal(u.Columns, k.RefColumns) {
+						r["conindid"] = u.OID
+					}
+				}
 			}
 		}
 	}
@@ -563,19 +573,19 @@ func pgViews(s *Source, v View) []row {
 func pgIndexes(s *Source, v View) []row {
 	var out []row
 	for _, t := range v.Catalog().Tables() {
-		if len(t.PK) > 0 {
-			out = append(out, row{"schemaname": schemaName(v, t.Schema), "tablename": t.Name, "indexname": t.PKName, "indexdef": indexDef(v, t)})
+		for _, x := range indexesOf(t) {
+			out = append(out, row{"schemaname": schemaName(v, t.Schema), "tablename": t.Name, "indexname": x.name, "indexdef": indexDef(v, t, &x)})
 		}
 	}
 	return out
 }
 
-func indexDef(v View, t *catalog.Table) string {
+func indexDef(v View, t *catalog.Table, x *index) string {
 	var cols []string
-	for _, o := range t.PK {
+	for _, o := range x.cols {
 		cols = append(cols, quoteIdent(t.Columns[o].Name))
 	}
-	return "CREATE UNIQUE INDEX " + quoteIdent(t.PKName) + " ON " + quoteIdent(schemaName(v, t.Schema)) + "." + quoteIdent(t.Name) + " USING btree (" + strings.Join(cols, ", ") + ")"
+	return "CREATE UNIQUE INDEX " + quoteIdent(x.name) + " ON " + quoteIdent(schemaName(v, t.Schema)) + "." + quoteIdent(t.Name) + " USING btree (" + strings.Join(cols, ", ") + ")"
 }
 
 func pgSettings(s *Source, v View) []row {
