@@ -33,15 +33,15 @@ func contextTimeout(d time.Duration) (context.Context, context.CancelFunc) {
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(twice{m}) }
 
-// twice runs the tests as connections usually are, and with all that leave the
-// runtime's poller as soon as they may.
+// twice runs the tests as connections usually are, and with all that join the loop as
+// soon as they may.
 type twice struct{ m *testing.M }
 
-var alone int // Config.Alone
+var settle int // Config.Settle
 
 func (t twice) Run() int {
 	failed := t.m.Run()
-	alone = 1
+	settle = 1
 	return max(failed, t.m.Run())
 }
 

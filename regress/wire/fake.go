@@ -79,6 +79,23 @@ type fakeSession struct {
 	portals map[string]*fakePortal
 	batch   *vec.Batch
 	idle    time.Duration
+	prompt  bool
+}
+
+// Prompt implements pgwire.Prompter.
+func (s *fakeSession) Prompt(on bool) { s.prompt = on }
+
+// waits says that a statement is none for the server's loop.
+func (s *fakeSession) waits(sql string) bool {
+	verb, arg, _ := strings.Cut(sql, " ")
+	switch verb {
+	case "rows":
+		n, _ := strconv.Atoi(arg)
+		return s.prompt && n > 1000
+	case "echo", "error", "notice", "panic":
+		return false
+	}
+	return s.prompt
 }
 
 var rowCols = []pgwire.Column{{Name: "n", T: types.Int4, TableOID: 1, Attr: 1}, {Name: "t", T: types.Text}}
@@ -88,6 +105,9 @@ const rowsPerBatch = 100
 func (s *fakeSession) Simple(ctx context.Context, sql string, out pgwire.Results) error {
 	if strings.Trim(sql, "; \n") == "" {
 		return out.EmptyQuery()
+	}
+	if s.waits(sql) || s.prompt && strings.Contains(sql, ";") {
+		return pgwire.ErrNotPrompt
 	}
 	for _, q := range strings.Split(sql, ";") {
 		if q = strings.TrimSpace(q); q == "" {
@@ -332,6 +352,9 @@ func (s *fakeSession) Execute(ctx context.Context, portal string, maxRows int, o
 	}
 	if p.stmt.sql == "" {
 		return false, out.EmptyQuery()
+	}
+	if s.waits(p.stmt.sql) {
+		return false, pgwire.ErrNotPrompt
 	}
 	suspended, err := s.run(ctx, p, maxRows, out)
 	if err != nil {

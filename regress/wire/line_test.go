@@ -16,17 +16,17 @@ import (
 	"github.com/millrace/millrace/server/pgwire"
 )
 
-// directly starts a server whose connections leave the poller after one command.
-func directly(t *testing.T) (*Fake, *pgwire.Server, string) {
+// looping starts a server whose connections join the loop after one command.
+func looping(t *testing.T) (*Fake, *pgwire.Server, string) {
 	t.Helper()
 	if runtime.GOMAXPROCS(0) < 2 {
 		t.Cleanup(func() { runtime.GOMAXPROCS(1) })
 		runtime.GOMAXPROCS(2)
 	}
-	return start(t, func(c *pgwire.Config) { c.Alone = 1 })
+	return start(t, func(c *pgwire.Config) { c.Settle = 1 })
 }
 
-// ping runs small queries, and says whether the connection waits in the kernel.
+// ping runs small queries, and says whether a connection is in the loop.
 func ping(t *testing.T, srv *pgwire.Server, nc net.Conn, n int) bool {
 	t.Helper()
 	q, _ := message(`Q "rows 1"`)
@@ -38,19 +38,29 @@ func ping(t *testing.T, srv *pgwire.Server, nc net.Conn, n int) bool {
 			t.Fatalf("got %s", got)
 		}
 	}
-	now, _ := srv.Direct()
+	now, _ := srv.Looped()
 	return now > 0
 }
 
-// settles waits until no connection waits in the kernel.
-func settles(t *testing.T, srv *pgwire.Server) {
+// command runs a command that is none for the loop.
+func command(t *testing.T, nc net.Conn) {
+	t.Helper()
+	q, _ := message(`Q "set a b"`)
+	_, _ = nc.Write(q)
+	if got := until(nc, 'Z', 1); !strings.HasSuffix(got, "C SET\nZ I\n") {
+		t.Fatalf("got %s", got)
+	}
+}
+
+// leaves waits until no connection is in the loop.
+func leaves(t *testing.T, srv *pgwire.Server) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-		if now, _ := srv.Direct(); now == 0 {
+		if now, _ := srv.Looped(); now == 0 {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("a silent connection still waits in the kernel")
+			t.Fatal("a connection is still in the loop")
 		}
 	}
 }
@@ -64,17 +74,18 @@ func openFiles(t *testing.T) int {
 }
 
 func TestLineComesAndGoes(t *testing.T) {
-	_, srv, addr := directly(t)
+	_, srv, addr := looping(t)
 	nc := dialRaw(t, addr)
 	defer nc.Close()
 	ping(t, srv, nc, 100)
 	files := openFiles(t)
 	for range 8 {
 		ping(t, srv, nc, 40)
-		settles(t, srv)
+		command(t, nc)
+		leaves(t, srv)
 	}
-	if _, begun := srv.Direct(); begun == 0 {
-		t.Error("the only client never waited in the kernel")
+	if _, joined := srv.Looped(); joined < 8 {
+		t.Errorf("it joined the loop %d times", joined)
 	}
 	if n := openFiles(t); n > files+2 {
 		t.Errorf("%d files are open, there were %d", n, files)
@@ -83,7 +94,7 @@ func TestLineComesAndGoes(t *testing.T) {
 
 // Any number of clients get their own answers, whoever waits where.
 func TestLinesTogether(t *testing.T) {
-	_, _, addr := directly(t)
+	_, _, addr := looping(t)
 	var wg sync.WaitGroup
 	for k := range 4 {
 		c := connect(t, dsn(addr, "postgres")+"sslmode=disable")
@@ -114,7 +125,7 @@ func TestLinesTogether(t *testing.T) {
 // A client that takes a long answer slowly gets all of it, and so does one whose
 // command comes in pieces.
 func TestLineSlowClient(t *testing.T) {
-	_, srv, addr := directly(t)
+	_, srv, addr := looping(t)
 	nc := dialRaw(t, addr)
 	defer nc.Close()
 	_ = nc.(*net.TCPConn).SetReadBuffer(128 << 10)
@@ -142,9 +153,9 @@ func TestLineSlowClient(t *testing.T) {
 	}
 }
 
-// Others end a connection that waits in the kernel, even one whose client never stops.
+// Others end a connection in the loop, even one whose client never stops.
 func TestLineTerminated(t *testing.T) {
-	fake, srv, addr := directly(t)
+	fake, srv, addr := looping(t)
 	nc := dialRaw(t, addr)
 	defer nc.Close()
 	ping(t, srv, nc, 100)
@@ -182,9 +193,9 @@ func TestLineTerminated(t *testing.T) {
 	}
 }
 
-// While a line waits in the kernel others are served, and a client that leaves is noticed.
+// While a client is at work others are in the loop, and that it leaves is noticed.
 func TestLineClientGone(t *testing.T) {
-	fake, srv, addr := directly(t)
+	fake, srv, addr := looping(t)
 	nc := dialRaw(t, addr)
 	ping(t, srv, nc, 100)
 	q, _ := message(`Q "sleep"`)

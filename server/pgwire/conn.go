@@ -27,13 +27,17 @@ type conn struct {
 	w    writer
 	tls  bool
 
-	sess  Session // set once, under mu
+	sess  Session  // set once, under mu
+	quick Prompter // the session, if it is one
 	known interned
 	notes Notifier // the session, if it is one
 	bind  bind
 	res   results
 	skip  bool // an extended message failed: ignore all until Sync
 	idle  bool // the last thing sent was ReadyForQuery
+	// failure and broken are how the loop's last command of the connection ended.
+	failure error
+	broken  *loopPanic
 
 	pid int32
 	key uint32
@@ -57,7 +61,7 @@ type conn struct {
 func newConn(s *Server, nc net.Conn) *conn {
 	var l *line
 	if tc, ok := nc.(*net.TCPConn); ok {
-		l = newLine(&s.crowd, tc)
+		l = newLine(tc, s.cfg.Settle)
 		nc = l
 	}
 	c := &conn{srv: s, raw: nc, nc: nc, line: l, log: s.log.With("remote", nc.RemoteAddr().String()), in: newReader(nc)}
@@ -73,9 +77,6 @@ func (c *conn) serve() {
 	defer func() {
 		c.stop(errClientGone)
 		_ = c.nc.Close()
-		if c.line != nil {
-			c.line.release()
-		}
 	}()
 	c.guard(func() {
 		err := c.login()
@@ -98,8 +99,12 @@ func (c *conn) serve() {
 func (c *conn) guard(f func()) {
 	defer func() {
 		if p := recover(); p != nil {
+			stack := debug.Stack()
+			if l, ok := p.(*loopPanic); ok {
+				p, stack = l.value, l.stack
+			}
 			c.srv.counters.Panics.Add(1)
-			c.log.Error("panic in a session", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			c.log.Error("panic in a session", "panic", fmt.Sprint(p), "stack", string(stack))
 			c.farewell(sqlstate.Errorf(sqlstate.InternalError, "internal error: %v", p).
 				WithHint("The server log has the details. This connection is closed, others are not affected."))
 		}

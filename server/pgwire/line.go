@@ -1,134 +1,71 @@
 package pgwire
 
 import (
-	"io"
 	"net"
 	"os"
-	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// A line is a client's TCP connection. Usually the runtime's poller waits for it.
-// While its client is the only one that is busy, the line leaves the poller and waits
-// in recv(2) itself, so that a statement costs one recv and one send: no read that
-// finds nothing, no epoll_wait, no other thread to wake. Such a wait keeps one of the
-// runtime's processors, so it is short, and as soon as another client has something to
-// run, or anything but the next command is to be read, the line goes back.
-//
-// Read, Write and await are for the connection's goroutine; the rest for any.
+// A line is a client's TCP connection. Its socket is in one of two places: with the
+// connection's goroutine, as a net.Conn that the runtime's poller waits for, or in the
+// server's loop, as a descriptor, and then that goroutine sleeps in join. All but
+// deadlines and Close is for the goroutine.
 type line struct {
-	crowd *crowd
-	peer  net.Addr
-	// direct says that the line has left the poller: fd is the socket, and nc is nil.
-	direct bool
-	wait   bool       // the next Read may wait in the kernel
-	seen   uint32     // the crowd's count of commands at the last look
-	alone  int        // commands in a row that were nobody else's
-	want   int        // how many make it leave the poller
-	stay   int        // commands since it left
-	timed  bool       // the socket has its time limit
-	out    bool       // counted as running
-	mu     sync.Mutex // the fields below, and writes of nc and fd
-	nc     net.Conn
-	fd     int
-	rd, wd time.Time // deadlines while direct
-	closed bool
-	recall atomic.Bool // someone has set a deadline or closed the line: go back
-}
+	peer net.Addr
+	back chan struct{} // the loop has given the line up
+	want int           // commands with the goroutine before it joins the loop
+	run  int           // commands in a row
 
-// crowd is what the lines of a server know of each other.
-type crowd struct {
-	// state counts commands begun (high half) by lines that the poller waits for, and
-	// those of them that are running (low half).
-	state  atomic.Uint64
-	direct atomic.Int32 // lines that have left the poller
-	left   atomic.Int64 // how often one left
-	want   int          // Config.Alone
+	mu     sync.Mutex // the fields below, but for the goroutine's reading of nc
+	nc     net.Conn   // nil while it is in the loop
+	fd     int        // -1 while it is not
+	loop   *loop
+	slot   int       // in the loop
+	rd, wd time.Time // deadlines
+	closed bool
 }
 
 const (
-	// lineWait bounds a wait in the kernel.
-	lineWait = 4 * time.Millisecond
-	// A line leaves the poller after Config.Alone commands, lineAlone by default. The
-	// number doubles up to lineAloneMax whenever that was not worth it, that is when
-	// less than lineWorth commands followed.
-	lineAlone    = 16
-	lineAloneMax = 1024
-	lineWorth    = 24
-	// lineYield is after how many commands other goroutines get their turn.
-	lineYield = 32
+	// A line joins the loop after Config.Settle commands, lineSettle by default. The
+	// number doubles up to lineSettleMax whenever that was not worth it, that is when
+	// the loop ran less than lineWorth commands of it.
+	lineSettle    = 16
+	lineSettleMax = 1024
+	lineWorth     = 24
 )
 
 // newLine makes a line of an accepted connection.
-func newLine(c *crowd, nc *net.TCPConn) *line {
-	return &line{crowd: c, nc: nc, fd: -1, peer: nc.RemoteAddr(), want: c.want}
+func newLine(nc *net.TCPConn, want int) *line {
+	return &line{nc: nc, fd: -1, peer: nc.RemoteAddr(), want: want, back: make(chan struct{}, 1)}
 }
 
-// begins says that the client's next command has come.
-func (l *line) begins() {
-	if !l.direct && !l.out {
-		l.out = true
-		l.crowd.state.Add(1<<32 + 1)
-	}
+// settled is called when all that can come next is a command, and says whether enough
+// of them have.
+func (l *line) settled() bool {
+	l.run++
+	return l.want > 0 && l.run > l.want
 }
 
-// ends is begins' counterpart.
-func (l *line) ends() {
-	if l.out {
-		l.out = false
-		l.crowd.state.Add(^uint64(0))
+// join gives the line to the loop until that has something for the goroutine: a command
+// that may take long, an error, or a deadline. It does nothing where the loop has no use
+// for it.
+func (l *line) join(lp *loop, c *conn) error {
+	l.run = 0
+	if !l.enter(lp, c) {
+		l.want = min(2*l.want, lineSettleMax)
+		return nil
 	}
+	<-l.back
+	return l.restore()
 }
 
-// await is called after ends when all that can come next is a command, and decides how the
-// next Read waits for it.
-func (l *line) await() {
-	state := l.crowd.state.Load()
-	begun, running := uint32(state>>32), uint32(state)
-	own := uint32(1)
-	if l.direct {
-		own = 0
-	}
-	quiet := running == 0 && begun == l.seen+own
-	l.seen = begun
-	if l.direct {
-		if l.stay++; !quiet || l.recall.Load() {
-			_ = l.back() // a failure shows at the Read
-			return
-		}
-		if l.stay%lineYield == 0 {
-			runtime.Gosched()
-		}
-		l.wait = true
-		return
-	}
-	if !quiet {
-		l.alone = 0
-	} else if l.alone++; l.alone >= l.want && l.want > 0 {
-		l.wait = l.leave()
-	}
-}
-
-// leave takes the socket from the poller.
-func (l *line) leave() bool {
-	l.alone = 0
-	if int(l.crowd.direct.Add(1)) >= runtime.GOMAXPROCS(0) {
-		l.crowd.direct.Add(-1)
-		return false
-	}
-	ok := false
+// enter takes the socket from the poller to the loop.
+func (l *line) enter(lp *loop, c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer func() {
-		if !ok {
-			l.crowd.direct.Add(-1)
-		}
-	}()
 	tc, is := l.nc.(*net.TCPConn)
 	if !is || l.closed || !l.rd.IsZero() || !l.wd.IsZero() {
 		return false
@@ -142,50 +79,30 @@ func (l *line) leave() bool {
 	if err != nil || fd < 0 {
 		return false
 	}
-	if !l.timed {
-		limit := unix.NsecToTimeval(int64(lineWait))
-		if unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit) != nil {
-			_ = unix.Close(fd)
-			return false
-		}
-		l.timed = true
-	}
-	// The poller forgets the socket with the last descriptor that it knows.
-	if tc.Close() != nil || unix.SetNonblock(fd, false) != nil {
+	if !lp.admit() {
 		_ = unix.Close(fd)
-		l.closed = true
 		return false
 	}
-	l.nc, l.fd, l.direct, l.stay = nil, fd, true, 0
-	l.crowd.left.Add(1)
-	ok = true
+	// The poller forgets the socket with the last descriptor that it knows.
+	_ = tc.Close()
+	l.nc, l.fd, l.loop = nil, fd, lp
+	l.slot = lp.add(c, fd)
 	return true
 }
 
-// back gives the socket to the poller again.
-func (l *line) back() error {
-	l.wait = false
-	if !l.direct {
-		return nil
-	}
-	if l.stay >= lineWorth {
-		l.want = l.crowd.want
-	} else {
-		l.want = min(2*l.want, lineAloneMax)
-	}
-	l.crowd.direct.Add(-1)
+// restore gives the socket to the poller again.
+func (l *line) restore() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := os.NewFile(uintptr(l.fd), "")
-	l.direct, l.fd = false, -1
-	nc, err := net.FileConn(f) // has a descriptor of its own, and makes it non-blocking
+	l.fd, l.loop = -1, nil
+	nc, err := net.FileConn(f) // has a descriptor of its own
 	_ = f.Close()
 	if err != nil {
 		l.closed = true
 		return err
 	}
 	l.nc = nc
-	l.recall.Store(false)
 	if l.closed {
 		_ = nc.Close()
 	}
@@ -198,37 +115,17 @@ func (l *line) back() error {
 	return nil
 }
 
-// Read implements net.Conn.
-func (l *line) Read(p []byte) (int, error) {
-	if !l.direct {
-		return l.plain(p)
+// left takes note of how many commands the loop has run.
+func (l *line) left(commands, want int) {
+	if commands >= lineWorth {
+		l.want = want
+	} else {
+		l.want = min(2*l.want, lineSettleMax)
 	}
-	flags := unix.MSG_DONTWAIT
-	if l.wait {
-		flags, l.wait = 0, false
-	}
-	for !l.recall.Load() {
-		n, err := recv(l.fd, p, flags)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err == unix.EAGAIN:
-		case err != nil:
-			return 0, os.NewSyscallError("recv", err)
-		case n == 0 && len(p) > 0:
-			return 0, io.EOF
-		default:
-			return n, nil
-		}
-		break
-	}
-	if err := l.back(); err != nil {
-		return 0, err
-	}
-	return l.plain(p)
 }
 
-func (l *line) plain(p []byte) (int, error) {
+// Read implements net.Conn.
+func (l *line) Read(p []byte) (int, error) {
 	if l.nc == nil {
 		return 0, net.ErrClosed
 	}
@@ -236,30 +133,11 @@ func (l *line) plain(p []byte) (int, error) {
 }
 
 // Write implements net.Conn.
-func (l *line) Write(p []byte) (sent int, err error) {
-	for l.direct {
-		n, err := send(l.fd, p[sent:], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		if n > 0 {
-			sent += n
-		}
-		if sent == len(p) && err == nil {
-			return sent, nil
-		}
-		switch err {
-		case nil, unix.EINTR:
-		case unix.EAGAIN: // a slow client
-			if err := l.back(); err != nil {
-				return sent, err
-			}
-		default:
-			return sent, os.NewSyscallError("send", err)
-		}
-	}
+func (l *line) Write(p []byte) (int, error) {
 	if l.nc == nil {
-		return sent, net.ErrClosed
+		return 0, net.ErrClosed
 	}
-	n, err := l.nc.Write(p[sent:])
-	return sent + n, err
+	return l.nc.Write(p)
 }
 
 // Close implements net.Conn. Called by another goroutine it ends what the
@@ -267,34 +145,14 @@ func (l *line) Write(p []byte) (sent int, err error) {
 func (l *line) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.nc != nil {
-		l.closed = true
-		return l.nc.Close()
+	if l.closed {
+		return nil
 	}
-	if l.fd >= 0 && !l.closed {
-		l.closed = true
-		l.recall.Store(true)
-		return unix.Shutdown(l.fd, unix.SHUT_RDWR)
-	}
-	return nil
-}
-
-// release closes the line for good. It is for the connection's goroutine.
-func (l *line) release() {
-	if l.direct {
-		l.crowd.direct.Add(-1)
-	}
-	l.ends()
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.closed = true
 	if l.nc != nil {
-		_ = l.nc.Close()
+		return l.nc.Close()
 	}
-	if l.direct {
-		_ = unix.Close(l.fd)
-	}
-	l.direct, l.fd = false, -1
+	return unix.Shutdown(l.fd, unix.SHUT_RDWR) // the loop sees its end
 }
 
 // control lends the socket's descriptor.
@@ -340,13 +198,13 @@ func (l *line) SetDeadline(t time.Time) error {
 	return l.bound(t, net.Conn.SetDeadline)
 }
 
-// bound sets a deadline, or keeps it until the line is back.
+// bound sets a deadline. In the loop there are none: the goroutine gets the line back.
 func (l *line) bound(t time.Time, set func(net.Conn, time.Time) error) error {
 	if l.nc != nil {
 		return set(l.nc, t)
 	}
-	if !t.IsZero() {
-		l.recall.Store(true)
+	if !t.IsZero() && l.loop != nil {
+		l.loop.recall(l.slot)
 	}
 	return nil
 }
@@ -363,20 +221,3 @@ func (l *line) LocalAddr() net.Addr {
 
 // RemoteAddr implements net.Conn.
 func (l *line) RemoteAddr() net.Addr { return l.peer }
-
-// recv and send are the system calls, without addresses.
-func recv(fd int, p []byte, flags int) (int, error) {
-	return socketCall(unix.SYS_RECVFROM, fd, p, flags)
-}
-
-func send(fd int, p []byte, flags int) (int, error) {
-	return socketCall(unix.SYS_SENDTO, fd, p, flags)
-}
-
-func socketCall(call uintptr, fd int, p []byte, flags int) (int, error) {
-	n, _, e := unix.Syscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), uintptr(flags), 0, 0)
-	if e != 0 {
-		return 0, e
-	}
-	return int(n), nil
-}

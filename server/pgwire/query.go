@@ -15,6 +15,9 @@ import (
 func (c *conn) loop() error {
 	idler, _ := c.sess.(Idler)
 	c.notes, _ = c.sess.(Notifier)
+	if c.line != nil && !c.tls {
+		c.quick, _ = c.sess.(Prompter)
+	}
 	for {
 		var reason *sqlstate.Error
 		var until time.Time
@@ -27,13 +30,13 @@ func (c *conn) loop() error {
 				reason = nil
 			}
 		}
-		if line := c.line; line != nil && c.idle && c.in.buffered() == 0 {
-			line.ends()
-			if !c.tls && reason == nil {
-				line.await()
-			}
-		}
 		listens := c.idle && c.notes != nil && c.notes.Listening()
+		if c.idle && c.in.buffered() == 0 && c.quick != nil && !listens && reason == nil && c.line.settled() && c.sess.TxStatus() == 'I' {
+			if err := c.inLoop(); err != nil {
+				return err
+			}
+			continue
+		}
 		c.idle = false
 		typ, n, err := c.header(listens, until)
 		if reason != nil {
@@ -44,9 +47,6 @@ func (c *conn) loop() error {
 		}
 		if err != nil {
 			return err
-		}
-		if c.line != nil {
-			c.line.begins()
 		}
 		// Copy data outside of COPY follows a COPY that failed: it is dropped
 		// without being collected, as is all that a failed pipeline still holds.
@@ -68,8 +68,27 @@ func (c *conn) loop() error {
 	}
 }
 
-// message serves one message. An error it returns ends the connection; all
-// others have been sent to the client.
+// inLoop lets the server's loop have the connection.
+func (c *conn) inLoop() error {
+	c.w.held = true
+	c.quick.Prompt(true)
+	err := c.line.join(&c.srv.loop, c)
+	c.quick.Prompt(false)
+	c.w.held = false
+	if c.broken != nil {
+		panic(c.broken)
+	}
+	if err == nil {
+		err = c.failure
+	}
+	if err != nil {
+		return err
+	}
+	return c.w.flush()
+}
+
+// message serves one message. An error it returns ends the connection, but for
+// ErrNotPrompt, with which nothing has happened; all others have been sent to the client.
 func (c *conn) message(typ byte, p []byte) error {
 	ctx := c.enter()
 	var err error
@@ -95,7 +114,7 @@ func (c *conn) message(typ byte, p []byte) error {
 			break
 		}
 		c.skip = false
-		if err = c.sess.Sync(ctx); err != nil {
+		if err = c.sess.Sync(ctx); err != nil && err != ErrNotPrompt {
 			err = c.failed(ctx, err)
 		}
 		c.leave()
@@ -112,6 +131,10 @@ func (c *conn) message(typ byte, p []byte) error {
 	case msgCopyDone, msgCopyFail: // of a COPY that has already failed
 	default:
 		err = violation("invalid frontend message type %d", typ)
+	}
+	if err == ErrNotPrompt {
+		c.leave()
+		return err
 	}
 	if err != nil {
 		if err = c.failed(ctx, err); err == nil {

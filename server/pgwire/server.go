@@ -30,11 +30,10 @@ type Config struct {
 	// DrainTimeout is how long Shutdown lets clients take their last answer; 0
 	// means five seconds.
 	DrainTimeout time.Duration
-	// Alone is how many commands in a row a client without TLS must have had the
-	// server to itself before its connection waits for the next in the kernel, not in
-	// the runtime's poller; 0 means 16, below 0 never.
-	Alone int
-	Log   *slog.Logger
+	// Settle is how many commands in a row a client without TLS must have sent before its
+	// connection joins the loop, if its session is a Prompter; 0 means 16, below 0 never.
+	Settle int
+	Log    *slog.Logger
 }
 
 // Server serves the protocol on any number of listeners.
@@ -53,7 +52,7 @@ type Server struct {
 	lastPID   int32
 	closing   bool
 
-	crowd    crowd
+	loop     loop
 	counters Counters
 }
 
@@ -77,8 +76,8 @@ func NewServer(cfg Config) *Server {
 	if cfg.DrainTimeout == 0 {
 		cfg.DrainTimeout = 5 * time.Second
 	}
-	if cfg.Alone == 0 {
-		cfg.Alone = lineAlone
+	if cfg.Settle == 0 {
+		cfg.Settle = lineSettle
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -89,7 +88,7 @@ func NewServer(cfg Config) *Server {
 		conns:     map[*conn]struct{}{},
 		keys:      map[int32]*conn{},
 	}
-	s.crowd.want = cfg.Alone
+	s.loop.srv = s
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.wg.Add(1)
 	go s.watch()
@@ -237,10 +236,11 @@ func (s *Server) Sessions() int {
 // Counters gives the server's counters.
 func (s *Server) Counters() *Counters { return &s.counters }
 
-// Direct is the number of connections that wait in the kernel, and how often one
-// began to.
-func (s *Server) Direct() (now int, begun int64) {
-	return int(s.crowd.direct.Load()), s.crowd.left.Load()
+// Looped is the number of connections in the loop, and how often one has joined it.
+func (s *Server) Looped() (now int, joined int64) {
+	s.loop.mu.Lock()
+	defer s.loop.mu.Unlock()
+	return s.loop.count, s.loop.joined
 }
 
 // Shutdown stops accepting, cancels what runs, tells every client and waits until
@@ -260,6 +260,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		c.terminate(s.cfg.DrainTimeout)
 	}
 	s.stop(errShutdown)
+	s.loop.end()
 	ended := make(chan struct{})
 	go func() {
 		s.wg.Wait()

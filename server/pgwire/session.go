@@ -3,7 +3,8 @@
 // It knows no SQL. What it needs from the rest of the server are the few methods
 // of Session, which server/session has, and it hands out Results for the answers.
 //
-// One goroutine serves a connection. Frames are parsed in place from its read
+// One goroutine serves a connection, and while its client sends nothing but small
+// statements, one loop serves it and all others of that kind. Frames are parsed in place from its read
 // buffer, answers are appended to one buffer that is written once per Sync,
 // Flush or Query end, or when it passes 64 KiB. Bind, Execute and Sync do not
 // allocate here. Lengths are bounded before anything is allocated. An error or a
@@ -62,8 +63,8 @@ type Column struct {
 	T        types.T
 }
 
-// Session is one client's side of SQL. Its methods are called from the
-// connection's goroutine one at a time. Slices given to it are
+// Session is one client's side of SQL. Its methods are called one
+// at a time. Slices given to it are
 // lent until the method returns, except format lists, which never change. A
 // query that finds its context done fails with 57014 (context.Cause says why);
 // the context given to a call may differ from call to call.

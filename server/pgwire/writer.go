@@ -15,6 +15,8 @@ type writer struct {
 	dst io.Writer
 	out []byte
 	err error
+	// held keeps everything until somebody else sends it.
+	held bool
 }
 
 // begin starts a message and returns where its length goes.
@@ -40,14 +42,22 @@ func (w *writer) empty(typ byte) { w.out = append(w.out, typ, 0, 0, 0, 4) }
 
 // flush writes everything collected.
 func (w *writer) flush() error {
+	if w.held {
+		return w.err
+	}
 	if w.err == nil && len(w.out) > 0 {
 		_, w.err = w.dst.Write(w.out)
 	}
+	w.empties()
+	return w.err
+}
+
+// empties forgets what was collected.
+func (w *writer) empties() {
 	if cap(w.out) > writeBytesKeep {
 		w.out = nil
 	}
 	w.out = w.out[:0]
-	return w.err
 }
 
 // full writes what is collected if there is much of it.

@@ -27,20 +27,28 @@ import (
 
 // Simple implements pgwire.Session.
 func (s *Session) Simple(ctx context.Context, sql string, out pgwire.Results) error {
+	p := &prepared{sql: sql, whole: true}
+	cached := !s.failed && s.fromCache(p)
+	if s.prompt && (!cached || !s.isPrompt(p)) {
+		return pgwire.ErrNotPrompt
+	}
 	ctx = s.begin(ctx, sql)
-	err := s.query(ctx, sql, out)
+	p.made = s.stmtTime
+	delete(s.stmts, "")
+	s.closePortal("")
+	s.touch()
+	var err error
+	if cached {
+		err = s.only(ctx, p, out)
+	} else {
+		err = s.query(ctx, sql, out)
+	}
 	s.finish(err)
 	return err
 }
 
 // query runs a query string.
 func (s *Session) query(ctx context.Context, sql string, out pgwire.Results) error {
-	delete(s.stmts, "")
-	s.closePortal("")
-	s.touch()
-	if p := (&prepared{sql: sql, whole: true, made: s.stmtTime}); !s.failed && s.fromCache(p) {
-		return s.only(ctx, p, out)
-	}
 	stmts, err := parser.ParseLong(sql)
 	if err != nil {
 		return s.fail(err)
@@ -211,6 +219,9 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 			return false, err
 		}
 	}
+	if s.prompt {
+		return false, pgwire.ErrNotPrompt
+	}
 	if q.exec == nil && p.direct != nil {
 		if done, err := s.runDirect(ctx, q, out); done || err != nil {
 			return false, err
@@ -291,6 +302,9 @@ func (s *Session) runQuick(ctx context.Context, q *portal, out pgwire.Results) (
 		b, ok, err := quick.RunPoint(p.cat, p.values(q.params))
 		if ok {
 			return s.sendQuick(q, b, err, out)
+		}
+		if s.prompt {
+			return false, nil
 		}
 	}
 	var rel storage.Relation

@@ -192,9 +192,12 @@ func (s *Session) Execute(ctx context.Context, name string, maxRows int, out pgw
 	if err != nil {
 		return false, s.fail(err)
 	}
+	if s.prompt && !s.isPrompt(q.stmt) {
+		return false, pgwire.ErrNotPrompt
+	}
 	ctx = s.begin(ctx, q.stmt.sql)
 	suspended, err = s.run(ctx, q, maxRows, out)
-	if err != nil {
+	if err != nil && err != pgwire.ErrNotPrompt {
 		err = settled(ctx, err)
 		if s.block {
 			s.failBlock()

@@ -103,6 +103,9 @@ func (s *Session) plannedFor(p *prepared) (*plan.Statement, error) {
 		p.cat = cat
 		return p.plan, nil
 	}
+	if s.prompt {
+		return nil, pgwire.ErrNotPrompt
+	}
 	st, lits, err := s.shared(p, cat)
 	if err != nil {
 		return nil, err
@@ -463,9 +466,11 @@ func (s *Session) Parse(ctx context.Context, name, sql string, oids []uint32) (e
 
 // fail marks a block failed by an error outside Execute.
 func (s *Session) fail(err error) error {
-	if s.block {
+	switch {
+	case err == pgwire.ErrNotPrompt:
+	case s.block:
 		s.failBlock()
-	} else {
+	default:
 		s.rollback()
 	}
 	return err
@@ -476,6 +481,9 @@ func (s *Session) prepare(name, sql string, oids []uint32) (*prepared, error) {
 	p := &prepared{name: name, sql: sql, whole: true, declared: oids, made: micros(time.Now())}
 	if !(s.block && s.failed) && s.fromCache(p) {
 		return p, nil
+	}
+	if s.prompt {
+		return nil, pgwire.ErrNotPrompt
 	}
 	stmts, err := parser.Parse(sql)
 	if err != nil {

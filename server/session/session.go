@@ -119,6 +119,8 @@ type Session struct {
 	spare   *portal // one to use again
 	known   map[*plan.Statement]*knownPlan
 	held    heldTag
+	// prompt is what Prompt set.
+	prompt bool
 	// unlocked lets the running statement by itself change rows without locking them.
 	unlocked bool
 	path     resolvedPath
@@ -326,7 +328,11 @@ func (s *Session) finish(err error) {
 		s.act.State, s.act.XactStart = "idle", 0
 	}
 	s.mu.Unlock()
-	if err != nil {
+	switch err {
+	case nil:
+	case pgwire.ErrNotPrompt:
+		s.eng.Queries.Add(-1) // it is run again
+	default:
 		s.eng.Errors.Add(1)
 	}
 }

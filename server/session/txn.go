@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/server/pgwire"
 	"github.com/millrace/millrace/storage"
 )
 
@@ -62,6 +63,9 @@ func (s *Session) follows(writes bool) error {
 
 // commit ends the transaction, whatever kind. A failed block is rolled back.
 func (s *Session) commit(ctx context.Context) (err error) {
+	if s.prompt && s.txn != nil {
+		return pgwire.ErrNotPrompt
+	}
 	ok := !s.failed
 	s.closePortals(false)
 	if ok {
@@ -122,6 +126,7 @@ func (s *Session) refreshUser() {
 // else rolled back.
 func (s *Session) after(ctx context.Context, err error) error {
 	switch {
+	case err == pgwire.ErrNotPrompt:
 	case err != nil && s.block:
 		s.failBlock()
 	case err != nil:

@@ -1,0 +1,352 @@
+package pgwire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotPrompt is what a call of a Prompter returns that was not to wait and might.
+var ErrNotPrompt = errors.New("pgwire: the call may wait")
+
+// Prompter is the optional ability of a Session to run small things without waiting.
+type Prompter interface {
+	// Prompt makes the calls that follow return ErrNotPrompt when they may wait, for
+	// other sessions, memory or the disk's writes, or take long. Such a call can be made
+	// again, after Prompt(false), as if it had not been.
+	Prompt(on bool)
+}
+
+// A loop waits for the commands of many idle clients at once, and runs those that are
+// prompt: one epoll_wait for all that have come, then one recv and one send for each,
+// and no goroutine to park and to wake. While a connection is a member, socket, session
+// and buffers are the loop's, and its goroutine sleeps in line.join. Whatever is not a
+// whole prompt command, and every error, the goroutine gets, with the connection.
+//
+// Events are edge-triggered: a member has been read empty when it waits.
+type loop struct {
+	srv  *Server
+	ep   int
+	wake int // an eventfd
+
+	mu       sync.Mutex
+	began    bool
+	ending   bool
+	members  []*member // by slot
+	free     []int
+	count    int
+	recalled []int // slots that are to leave
+
+	joined int64 // how often one did
+}
+
+// member is a connection in the loop.
+type member struct {
+	c        *conn
+	fd       int
+	commands int
+	long     int // rises with commands that took long
+}
+
+const (
+	// loopYield is after how much time other goroutines get their turn. It also tells the
+	// runtime's monitor, which looks for those that go on for 10 ms, that the loop is no hog.
+	loopYield = 4 * time.Millisecond
+	// A command that takes longer than loopLong is not prompt, whatever its session says.
+	// Each adds loopLongCost to what one that does not takes one from; at loopLongMax the
+	// connection leaves.
+	loopLong     = time.Millisecond
+	loopLongCost = 8
+	loopLongMax  = 64
+	// loopRound is how many connections are served after one epoll_wait.
+	loopRound = 64
+)
+
+// admit says whether the loop takes a connection, which it then must get, and begins it.
+func (lp *loop) admit() bool {
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	if lp.ending || runtime.GOMAXPROCS(0) < 2 {
+		return false
+	}
+	if !lp.began {
+		ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+		if err != nil {
+			return false
+		}
+		wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		if err == nil {
+			err = unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: -1})
+		}
+		if err != nil {
+			_ = unix.Close(ep)
+			return false
+		}
+		lp.ep, lp.wake, lp.began = ep, wake, true
+		lp.srv.wg.Add(1)
+		go lp.run()
+	}
+	lp.count++
+	return true
+}
+
+// add makes a connection that was admitted a member. From here on it is the loop's.
+func (lp *loop) add(c *conn, fd int) (slot int) {
+	m := &member{c: c, fd: fd}
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	lp.joined++
+	if n := len(lp.free); n > 0 {
+		slot, lp.free = lp.free[n-1], lp.free[:n-1]
+		lp.members[slot] = m
+	} else {
+		slot = len(lp.members)
+		lp.members = append(lp.members, m)
+	}
+	if unix.EpollCtl(lp.ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(slot)}) != nil {
+		lp.recalled = append(lp.recalled, slot)
+		lp.poke()
+	}
+	return slot
+}
+
+// recall makes a member leave. Any goroutine may call it.
+func (lp *loop) recall(slot int) {
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	lp.recalled = append(lp.recalled, slot)
+	lp.poke()
+}
+
+// end makes the loop end with its last member.
+func (lp *loop) end() {
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	lp.ending = true
+	if lp.began {
+		lp.poke()
+	}
+}
+
+func (lp *loop) poke() {
+	one := [8]byte{1}
+	_, _ = unix.Write(lp.wake, one[:])
+}
+
+// run is the loop's goroutine.
+func (lp *loop) run() {
+	defer lp.srv.wg.Done()
+	var events [loopRound]unix.EpollEvent
+	var ready [loopRound]*member
+	var slots [loopRound]int
+	var last [loopRound]bool
+	yielded := nanotime()
+	for {
+		n, err := unix.EpollWait(lp.ep, events[:], -1)
+		if err != nil && err != unix.EINTR {
+			panic(fmt.Sprintf("pgwire: epoll_wait: %v", err))
+		}
+		k := 0
+		woken := false
+		lp.mu.Lock()
+		for i := range max(n, 0) {
+			slot := int(events[i].Fd)
+			if slot < 0 {
+				woken = true
+			} else if m := lp.members[slot]; m != nil {
+				ready[k], slots[k] = m, slot
+				last[k] = events[i].Events&^unix.EPOLLIN != 0
+				k++
+			}
+		}
+		lp.mu.Unlock()
+		for i, m := range ready[:k] {
+			if !lp.turn(m) || last[i] {
+				lp.release(slots[i], m)
+			}
+			ready[i] = nil
+		}
+		if woken && lp.attend() {
+			return
+		}
+		if now := nanotime(); now-yielded > int64(loopYield) {
+			yielded = now
+			runtime.Gosched()
+		}
+	}
+}
+
+// attend lets those go that were called, and says whether the loop is over.
+func (lp *loop) attend() bool {
+	var drain [8]byte
+	_, _ = unix.Read(lp.wake, drain[:])
+	lp.mu.Lock()
+	list := lp.recalled
+	lp.recalled = nil
+	lp.mu.Unlock()
+	for _, slot := range list {
+		lp.mu.Lock()
+		m := lp.members[slot]
+		lp.mu.Unlock()
+		if m != nil {
+			lp.release(slot, m)
+		}
+	}
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	if !lp.ending || lp.count > 0 {
+		return false
+	}
+	_ = unix.Close(lp.ep)
+	_ = unix.Close(lp.wake)
+	lp.began = false
+	return true
+}
+
+// release gives a member back to its goroutine.
+func (lp *loop) release(slot int, m *member) {
+	_ = unix.EpollCtl(lp.ep, unix.EPOLL_CTL_DEL, m.fd, nil)
+	lp.mu.Lock()
+	lp.members[slot] = nil
+	lp.free = append(lp.free, slot)
+	if lp.count--; lp.count == 0 && lp.ending {
+		lp.poke()
+	}
+	lp.mu.Unlock()
+	m.c.line.left(m.commands, lp.srv.cfg.Settle)
+	m.c.line.back <- struct{}{}
+}
+
+// turn takes what a member's client has sent and runs it. It says whether the member
+// is idle again, and stays.
+func (lp *loop) turn(m *member) (stays bool) {
+	c := m.c
+	defer func() {
+		if p := recover(); p != nil {
+			c.broken, stays = &loopPanic{p, debug.Stack()}, false
+		}
+	}()
+	in := c.in
+	if in.r == in.w {
+		in.r, in.w = 0, 0
+	}
+	n, err := recvNow(m.fd, in.buf[in.w:])
+	if err == unix.EAGAIN || err == unix.EINTR {
+		return true
+	}
+	if err != nil || n == 0 {
+		return false // the goroutine will see the same
+	}
+	in.w += n
+	all := in.w < len(in.buf) // what comes now is another event
+	began := nanotime()
+	ok := c.prompt()
+	if m.commands++; ok {
+		ok = c.sendNow(m.fd)
+	}
+	if nanotime()-began > int64(loopLong) {
+		m.long += loopLongCost
+	} else if m.long > 0 {
+		m.long--
+	}
+	return ok && all && m.long < loopLongMax
+}
+
+// prompt runs what is buffered as far as it is whole and prompt, and says whether that
+// is all of it and a client that waits for nothing else.
+func (c *conn) prompt() bool {
+	for c.in.buffered() > 0 {
+		typ, p, ok := c.in.whole()
+		if !ok || c.skip && typ != msgSync {
+			return false
+		}
+		switch typ {
+		case msgQuery, msgParse, msgBind, msgDescribe, msgExecute, msgClose, msgSync:
+		default:
+			return false
+		}
+		c.idle = false
+		mark := len(c.w.out)
+		if err := c.message(typ, p); err != nil {
+			if err == ErrNotPrompt {
+				c.w.out = c.w.out[:mark]
+			} else {
+				c.in.r += 5 + len(p)
+				c.failure = err
+			}
+			return false
+		}
+		c.in.r += 5 + len(p)
+	}
+	c.in.shrink()
+	return c.idle
+}
+
+// whole is next without reading and without consuming; ok is false when there is more to
+// it than that.
+func (f *reader) whole() (typ byte, body []byte, ok bool) {
+	if f.drop > 0 || f.w-f.r < 5 {
+		return 0, nil, false
+	}
+	typ = f.buf[f.r]
+	limit, ok := bodyBytesMax(typ)
+	size := binary.BigEndian.Uint32(f.buf[f.r+1:])
+	if !ok || size < 4 || uint64(size)-4 > uint64(limit) || int(size)+1 > f.w-f.r {
+		return 0, nil, false
+	}
+	end := f.r + 1 + int(size)
+	return typ, f.buf[f.r+5 : end : end], true
+}
+
+// sendNow sends what is collected, and says whether that was possible at once.
+func (c *conn) sendNow(fd int) bool {
+	w := &c.w
+	for {
+		n, err := send(fd, w.out)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return false // the goroutine sends the rest or sees the error
+		case n < len(w.out):
+			w.out = w.out[:copy(w.out, w.out[n:])]
+			return false
+		}
+		w.empties()
+		return true
+	}
+}
+
+// loopPanic is a panic in the loop, for the connection's goroutine.
+type loopPanic struct {
+	value any
+	stack []byte
+}
+
+// recvNow and send are the system calls, without addresses. They do not wait.
+func recvNow(fd int, p []byte) (int, error) {
+	n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT, 0, 0)
+	if e != 0 {
+		return 0, e
+	}
+	return int(n), nil
+}
+
+func send(fd int, p []byte) (int, error) {
+	n, _, e := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	if e != 0 {
+		return 0, e
+	}
+	return int(n), nil
+}
+
+var epoch = time.Now()
+
+func nanotime() int64 { return int64(time.Since(epoch)) }
