@@ -133,6 +133,7 @@ func Run(ctx context.Context, cfg Config, open OpenFunc) (err error) {
 		"memory_limit_mb", plan.limit>>20, "workers", opts.Workers)
 
 	pg := pgwire.NewServer(pgwire.Config{
+		Loops:    cores,
 		Sessions: eng, Auth: auth.NewPolicy(eng), TLS: tlsConf,
 		MaxConnections: cfg.MaxConnections, Log: log,
 	})

@@ -17,7 +17,18 @@ import (
 // Clients that mix what the loop runs with what it does not, pipelines of both, large
 // results, COPY, cancels and errors get their own answers, whoever comes and goes.
 func TestLoopMixed(t *testing.T) {
-	_, srv, addr := looping(t)
+	fake, srv, addr := looping(t)
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		for {
+			select {
+			case <-fake.Sleeping:
+			case <-ended:
+				return
+			}
+		}
+	}()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	until := time.Now().Add(1500 * time.Millisecond)

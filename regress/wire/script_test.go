@@ -43,7 +43,7 @@ func start(t *testing.T, change func(*pgwire.Config)) (*Fake, *pgwire.Server, st
 		t.Fatal(err)
 	}
 	fake := NewFake()
-	cfg := pgwire.Config{Sessions: fake, Auth: auth.NewPolicy(testRoles{v}), Settle: settle}
+	cfg := pgwire.Config{Sessions: fake, Auth: auth.NewPolicy(testRoles{v}), Settle: settle, Loops: 2}
 	if testing.Verbose() {
 		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}

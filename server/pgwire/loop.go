@@ -125,6 +125,13 @@ func (lp *loop) recall(slot int) {
 	lp.poke()
 }
 
+// size is the number of members, and how often one has joined.
+func (lp *loop) size() (now int, joined int64) {
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	return lp.count, lp.joined
+}
+
 // end makes the loop end with its last member.
 func (lp *loop) end() {
 	lp.mu.Lock()

@@ -68,11 +68,11 @@ func (c *conn) loop() error {
 	}
 }
 
-// inLoop lets the server's loop have the connection.
+// inLoop lets one of the server's loops have the connection.
 func (c *conn) inLoop() error {
 	c.w.held = true
 	c.quick.Prompt(true)
-	err := c.line.join(&c.srv.loop, c)
+	err := c.line.join(c.srv.leastLoop(), c)
 	c.quick.Prompt(false)
 	c.w.held = false
 	if c.broken != nil {

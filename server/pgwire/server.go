@@ -33,7 +33,9 @@ type Config struct {
 	// Settle is how many commands in a row a client without TLS must have sent before its
 	// connection joins the loop, if its session is a Prompter; 0 means 16, below 0 never.
 	Settle int
-	Log    *slog.Logger
+	// Loops is how many loops there are, one if 0: as many as there are cores.
+	Loops int
+	Log   *slog.Logger
 }
 
 // Server serves the protocol on any number of listeners.
@@ -52,7 +54,7 @@ type Server struct {
 	lastPID   int32
 	closing   bool
 
-	loop     loop
+	loops    []loop
 	counters Counters
 }
 
@@ -88,7 +90,10 @@ func NewServer(cfg Config) *Server {
 		conns:     map[*conn]struct{}{},
 		keys:      map[int32]*conn{},
 	}
-	s.loop.srv = s
+	s.loops = make([]loop, max(1, cfg.Loops))
+	for i := range s.loops {
+		s.loops[i].srv = s
+	}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.wg.Add(1)
 	go s.watch()
@@ -236,11 +241,24 @@ func (s *Server) Sessions() int {
 // Counters gives the server's counters.
 func (s *Server) Counters() *Counters { return &s.counters }
 
-// Looped is the number of connections in the loop, and how often one has joined it.
+// Looped is the number of connections in the loops, and how often one has joined them.
 func (s *Server) Looped() (now int, joined int64) {
-	s.loop.mu.Lock()
-	defer s.loop.mu.Unlock()
-	return s.loop.count, s.loop.joined
+	for i := range s.loops {
+		n, j := s.loops[i].size()
+		now, joined = now+n, joined+j
+	}
+	return now, joined
+}
+
+// leastLoop is the loop with the fewest connections.
+func (s *Server) leastLoop() *loop {
+	best, least := 0, 0
+	for i := range s.loops {
+		if n, _ := s.loops[i].size(); i == 0 || n < least {
+			best, least = i, n
+		}
+	}
+	return &s.loops[best]
 }
 
 // Shutdown stops accepting, cancels what runs, tells every client and waits until
@@ -260,7 +278,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		c.terminate(s.cfg.DrainTimeout)
 	}
 	s.stop(errShutdown)
-	s.loop.end()
+	for i := range s.loops {
+		s.loops[i].end()
+	}
 	ended := make(chan struct{})
 	go func() {
 		s.wg.Wait()
