@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -259,7 +260,14 @@ func scanSpec(n storage.Snapshot, t *catalog.Table, spec *catalog.ScanSpec, f fu
 
 // tolerable says that an operation may fail so: the disk is at fault.
 func tolerable(err error, stopped *atomic.Bool) bool {
-	return stopped.Load() || sqlstate.CodeOf(err) == sqlstate.IOError || sqlstate.CodeOf(err) == sqlstate.DiskFull || isDisk(err)
+	return stopped.Load() || refused(err) || sqlstate.CodeOf(err) == sqlstate.IOError || sqlstate.CodeOf(err) == sqlstate.DiskFull || isDisk(err)
+}
+
+// refused says that a set cannot be written: its first part went to files, and after that
+// the binlog of its table, which is by row, was switched on.
+func refused(err error) bool {
+	e, ok := errors.AsType[*sqlstate.Error](err)
+	return ok && e.Code == sqlstate.OutOfMemory && strings.Contains(e.Detail, "orientation row with a binlog")
 }
 
 func isDisk(err error) bool {

@@ -31,6 +31,12 @@ type Dir interface {
 	Sub(name string) (Dir, error)
 }
 
+// Linker is the optional ability of a Dir to give a file another name in a directory of
+// the same disk.
+type Linker interface {
+	Link(name string, to Dir, as string) error
+}
+
 // Info is an entry of a directory.
 type Info struct {
 	Name string

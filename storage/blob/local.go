@@ -54,6 +54,15 @@ func (d *Local) Open(name string) (File, error) {
 // Rename implements Dir.
 func (d *Local) Rename(from, to string) error { return os.Rename(d.join(from), d.join(to)) }
 
+// Link implements Linker.
+func (d *Local) Link(name string, to Dir, as string) error {
+	t, ok := to.(*Local)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return os.Link(d.join(name), t.join(as))
+}
+
 // Remove implements Dir.
 func (d *Local) Remove(name string) error { return os.Remove(d.join(name)) }
 

@@ -232,7 +232,7 @@ func (d *memDir) Open(name string) (File, error) {
 	if f == nil {
 		return nil, notExist("open", d.full(name))
 	}
-	return &memReader{m: d.m, f: f, size: int64(len(f.data))}, nil
+	return &memReader{m: d.m, f: f, name: d.full(name), size: int64(len(f.data))}, nil
 }
 
 // Rename implements Dir.
@@ -247,6 +247,25 @@ func (d *memDir) Rename(from, to string) error {
 		return notExist("rename", d.full(from))
 	}
 	d.change(map[string]any{from: nil, to: f})
+	return nil
+}
+
+// Link implements Linker.
+func (d *memDir) Link(name string, to Dir, as string) error {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	t, ok := to.(*memDir)
+	if !ok || t.m != d.m {
+		return errors.ErrUnsupported
+	}
+	if err := d.m.before(OpCreate, t.full(as)); err != nil {
+		return err
+	}
+	f, _ := d.now[name].(*memFile)
+	if f == nil {
+		return notExist("link", d.full(name))
+	}
+	t.change(map[string]any{as: f})
 	return nil
 }
 
@@ -425,6 +444,7 @@ func (w *memWriter) Close() error { return nil }
 
 type memReader struct {
 	m    *Mem
+	name string // one of the file's
 	f    *memFile
 	size int64
 }
@@ -432,7 +452,7 @@ type memReader struct {
 func (r *memReader) ReadAt(b []byte, off int64) (int, error) {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
-	if err := r.m.before(OpRead, r.f.name); err != nil {
+	if err := r.m.before(OpRead, r.name); err != nil {
 		return 0, err
 	}
 	if off < 0 || off > int64(len(r.f.data)) {
@@ -451,7 +471,7 @@ func (r *memReader) Size() int64 { return r.size }
 func (r *memReader) Map() ([]byte, error) {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
-	if err := r.m.before(OpRead, r.f.name); err != nil {
+	if err := r.m.before(OpRead, r.name); err != nil {
 		return nil, err
 	}
 	return append([]byte(nil), r.f.data...), nil

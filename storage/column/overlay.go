@@ -558,6 +558,18 @@ func (o *Overlay) Sides() ([]Side, error) {
 	return sides, nil
 }
 
+// CommittedLog tells that the files of LogSides belong to the table's binlog now. Those of
+// Sides no one has taken.
+func (o *Overlay) CommittedLog() {
+	if o.log == nil {
+		return
+	}
+	l := o.log.t
+	l.wmu.Lock()
+	l.swap(&version{sch: l.cur.sch, mems: l.cur.mems, segGen: l.cur.segGen + 1}, 0)
+	l.wmu.Unlock()
+}
+
 // Committed tells that the files of Sides belong to the table now, with logged those of
 // LogSides too: Close leaves them alone, but for the deletes file, which nobody needs
 // once the log has been trimmed beyond the commit.
@@ -572,10 +584,7 @@ func (o *Overlay) Committed(logged bool) {
 		}
 	}
 	t.swap(&version{sch: t.cur.sch, mems: t.cur.mems, segGen: t.cur.segGen + 1}, 0)
-	if o.log != nil && logged {
-		l := o.log.t
-		l.wmu.Lock()
-		l.swap(&version{sch: l.cur.sch, mems: l.cur.mems, segGen: l.cur.segGen + 1}, 0)
-		l.wmu.Unlock()
+	if logged {
+		o.CommittedLog()
 	}
 }

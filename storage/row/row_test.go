@@ -109,7 +109,7 @@ func TestGolden(t *testing.T) {
 	for _, l := range strings.Split(string(want), "\n") {
 		if v, ok := strings.CutPrefix(l, "  "); ok && b.N < 3 {
 			raw, _ := hex.DecodeString(v)
-			if csn, err := valueCSN(raw); err != nil || csn != 77 {
+			if csn, err := (*Sets)(nil).commit(raw); err != nil || csn != 77 {
 				t.Fatal(csn, err)
 			}
 			if err := d.row(raw, b.N); err != nil {

@@ -19,6 +19,8 @@ type Config struct {
 	Shard int
 	// Applied is the newest commit such that it and all before it are in Pebble.
 	Applied func() storage.CSN
+	// Sets tells the commits of rows that came in files.
+	Sets *Sets
 }
 
 // Tablet is one table's rows in one shard. Safe for concurrent use; writers hold the
@@ -122,7 +124,7 @@ func (t *Tablet) stored(r pebble.Reader, key []byte) (state, error) {
 		return state{}, err
 	}
 	defer c.Close()
-	csn, err := valueCSN(v)
+	csn, err := t.cfg.Sets.commit(v)
 	if err != nil {
 		return state{}, err
 	}
@@ -171,6 +173,16 @@ func (t *Tablet) rotate() {
 	t.young, t.old = t.old, t.young
 	t.oldMax, t.youngMax = t.youngMax, 0
 	t.epoch++
+}
+
+// Ingested is told that files of a large set are in Pebble, before that is published,
+// while the table is locked: what is pending is older than they are.
+func (t *Tablet) Ingested() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.young, t.old = map[string]*entry{}, nil
+	t.youngMax, t.oldMax = 0, 0
+	t.epoch += 2
 }
 
 // Idle drops the pending table when all of it is in Pebble: called now and then, so

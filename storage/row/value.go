@@ -12,6 +12,7 @@ import (
 
 const (
 	valueVersion = 1
+	setVersion   = 2 // of a row in a file of a large set: its commit is the set's
 	valueHeader  = 1 + 8
 )
 
@@ -77,12 +78,11 @@ func (s *schema) appendValue(dst []byte, cols []*vec.Vec, i int) []byte {
 
 func stampValue(value []byte, csn storage.CSN) { binary.LittleEndian.PutUint64(value[1:], uint64(csn)) }
 
-// valueCSN is the commit of a stored row.
-func valueCSN(value []byte) (storage.CSN, error) {
-	if len(value) < valueHeader || value[0] != valueVersion {
-		return 0, errCorrupt()
+func checkValue(value []byte) error {
+	if len(value) < valueHeader || value[0] != valueVersion && value[0] != setVersion {
+		return errCorrupt()
 	}
-	return storage.CSN(binary.LittleEndian.Uint64(value[1:])), nil
+	return nil
 }
 
 func errCorrupt() error { return sqlstate.Errorf(sqlstate.DataCorrupted, "corrupt row") }
@@ -94,6 +94,7 @@ type decoder struct {
 	missing []types.Datum
 	slots   []int32 // by column id: place in cols + 1
 	csn     []int   // places of the commit
+	sets    *Sets   // tells commits
 }
 
 // want adds a column; the same one may be wanted several times.
@@ -123,7 +124,11 @@ func (d *decoder) wantShard(shard int) {
 
 // row appends a stored row to cols.
 func (d *decoder) row(value []byte, n int) error {
-	csn, err := valueCSN(value)
+	var csn storage.CSN
+	err := checkValue(value)
+	if err == nil && len(d.csn) > 0 {
+		csn, err = d.sets.commit(value)
+	}
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func (v *View) look(key []byte, f func(value []byte) error) error {
 	}
 	defer c.Close()
 	if v.newest {
-		csn, err := valueCSN(value)
+		csn, err := v.t.cfg.Sets.commit(value)
 		if err != nil {
 			return err
 		}
@@ -101,6 +101,7 @@ var getters = sync.Pool{New: func() any { return new(getter) }}
 // decoder makes d decode columns (ordinals or hidden) to the vectors of out.
 func (v *View) decoder(d *decoder, cols []int, out []*vec.Vec) error {
 	clear(d.slots)
+	d.sets = v.t.cfg.Sets
 	d.cols, d.ids, d.missing, d.slots, d.csn = out, d.ids[:0], d.missing[:0], d.slots[:0], d.csn[:0]
 	for _, c := range cols {
 		switch {
@@ -193,7 +194,7 @@ func (v *View) Find(keys *vec.Batch, csn []storage.CSN) error {
 		csn[k] = 0
 		g.key = v.AppendKey(g.key[:0], keys.Cols, keys.Row(k))
 		err := v.look(g.key, func(value []byte) (err error) {
-			csn[k], err = valueCSN(value)
+			csn[k], err = v.t.cfg.Sets.commit(value)
 			return err
 		})
 		if err != nil {

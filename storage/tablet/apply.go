@@ -49,7 +49,7 @@ func (s *Store) apply(es []*wal.Entry) error {
 		if e.CSN > last {
 			break
 		}
-		n, err := e.Tag.(*commit).apply(&b, write)
+		n, err := e.Tag.(*commit).apply(&b, e.CSN, write)
 		if err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (s *Store) apply(es []*wal.Entry) error {
 
 func (c *commit) hasRows() bool {
 	for _, p := range c.parts {
-		if p.changes != nil {
+		if p.changes != nil || p.set != nil {
 			return true
 		}
 	}
@@ -85,7 +85,8 @@ func (c *commit) hasRows() bool {
 
 // apply adds a commit's changes to the batch, and says how many bytes of rows it had.
 // A batch that has become large it commits, and goes on with another.
-func (c *commit) apply(b **pebble.Batch, write func(*pebble.Batch) error) (size int64, err error) {
+// So it does before files of a large set, which come upon what was written before.
+func (c *commit) apply(b **pebble.Batch, csn storage.CSN, write func(*pebble.Batch) error) (size int64, err error) {
 	if err := catstore.Apply(*b, c.kvs); err != nil {
 		return 0, err
 	}
@@ -99,7 +100,12 @@ func (c *commit) apply(b **pebble.Batch, write func(*pebble.Batch) error) (size 
 			}
 		}
 	}
+	files := rowFiles{csn: csn}
 	for _, p := range c.parts {
+		for _, f := range p.tables {
+			files.names = append(files.names, f.Name)
+			size += f.Size
+		}
 		if p.changes == nil {
 			continue
 		}
@@ -112,6 +118,24 @@ func (c *commit) apply(b **pebble.Batch, write func(*pebble.Batch) error) (size 
 				return 0, err
 			}
 			*b = c.x.s.db.NewBatch()
+		}
+	}
+	if len(files.names) == 0 {
+		return size, nil
+	}
+	if err := c.x.s.rowSets.Committed(*b, c.x.set, csn); err != nil {
+		return 0, err
+	}
+	if err := write(*b); err != nil {
+		return 0, err
+	}
+	*b = c.x.s.db.NewBatch()
+	if err := c.x.s.ingest(files); err != nil {
+		return 0, err
+	}
+	for _, p := range c.parts {
+		if p.set != nil && p.sh.rowOnly() {
+			p.sh.row.Ingested()
 		}
 	}
 	return size, nil

@@ -195,7 +195,7 @@ func (p *part) logChunks() []storage.Chunk {
 			return l
 		}
 	}
-	return p.ops.chunks
+	return p.chunks()
 }
 
 // stageLogs derives the binlog rows of the commit, and adds to its record what was

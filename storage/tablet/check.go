@@ -1,12 +1,15 @@
 package tablet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/sstable/colblk"
 
 	catstore "github.com/millrace/millrace/catalog/store"
 	"github.com/millrace/millrace/storage"
@@ -64,12 +67,13 @@ func Check(dir blob.Dir, problem func(error)) (c Checked, err error) {
 		relies = m.state.covered()
 		c.tablets(sub["data"], m.state, named, problem)
 	}
-	if n, err := checkPebble(sub["catalog"]); err != nil {
+	inPebble, err := checkPebble(sub["catalog"])
+	if err != nil {
 		problem(err)
-	} else {
-		relies = max(relies, n)
+		inPebble = 0
 	}
-	c.log(sub["log"], sub["data"], m.state, relies, named, problem)
+	relies = max(relies, inPebble)
+	c.log(sub["log"], sub["data"], m.state, relies, inPebble, named, problem)
 	infos, err := sub["data"].List()
 	if err != nil {
 		return c, err
@@ -140,10 +144,35 @@ func checkSegment(data blob.Dir, info column.SegmentInfo) error {
 	return r.Guard(r.Verify)
 }
 
+// checkRowFile reads a file that the row store has not taken in yet, or may forget.
+func checkRowFile(data blob.Dir, f *wal.RowFile) error {
+	in, err := pebbleFS{data: data}.Open(dataPrefix + f.Name)
+	if err != nil {
+		return err
+	}
+	readable, err := sstable.NewSimpleReadable(in)
+	if err != nil {
+		in.Close()
+		return err
+	}
+	r, err := sstable.NewReader(context.Background(), readable, sstable.ReaderOptions{KeySchemas: sstable.MakeKeySchemas(&pebbleKeys)})
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", f.Name, err), readable.Close())
+	}
+	defer r.Close()
+	if err := r.ValidateBlockChecksums(); err != nil {
+		return fmt.Errorf("%s: %w", f.Name, err)
+	}
+	return nil
+}
+
+// pebbleKeys is how Pebble's files lay out keys, as it does by default.
+var pebbleKeys = colblk.DefaultKeySchema(pebble.DefaultComparer, 16)
+
 // checkPebble reads all keys of the catalog, whose blocks have checksums, and its
 // objects. It returns the commit that it covers.
 func checkPebble(dir blob.Dir) (storage.CSN, error) {
-	db, err := pebble.Open("", &pebble.Options{FS: pebbleFS{dir}, ReadOnly: true, DisableWAL: true,
+	db, err := pebble.Open("", &pebble.Options{FS: pebbleFS{dir: dir}, ReadOnly: true, DisableWAL: true,
 		FormatMajorVersion: pebble.FormatVirtualSSTables, Logger: silent{}})
 	if err != nil {
 		return 0, fmt.Errorf("catalog: %w", err)
@@ -169,7 +198,7 @@ func checkPebble(dir blob.Dir) (storage.CSN, error) {
 
 // log reads all records, and the files of large commits that they name and the
 // manifest does not have yet.
-func (c *Checked) log(dir, data blob.Dir, state manifestState, relies storage.CSN, named map[string]bool, problem func(error)) {
+func (c *Checked) log(dir, data blob.Dir, state manifestState, relies, inPebble storage.CSN, named map[string]bool, problem func(error)) {
 	l, err := wal.Open(wal.Options{Dir: dir})
 	if err != nil {
 		problem(err)
@@ -203,7 +232,18 @@ func (c *Checked) log(dir, data blob.Dir, state manifestState, relies storage.CS
 				return nil
 			}
 		}
-		if err := wal.Decode(e.Payload(), &wal.Visitor{File: side(false), LogFile: side(true)}); err != nil {
+		rows := func(f *wal.RowFile) error {
+			if e.CSN <= inPebble {
+				return nil
+			}
+			named[f.Name] = true
+			if err := checkRowFile(data, f); err != nil {
+				problem(inTable(tabletsOf{oid: f.Table}, f.Name, err))
+			}
+			c.Bytes += f.Size
+			return nil
+		}
+		if err := wal.Decode(e.Payload(), &wal.Visitor{File: side(false), LogFile: side(true), RowFile: rows}); err != nil {
 			return fmt.Errorf("log record of commit %d: %w", e.CSN, err)
 		}
 		return nil

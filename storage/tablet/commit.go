@@ -47,6 +47,16 @@ type part struct {
 	prepared storage.Prepared
 	staged   storage.Staged
 	changes  *row.Changes // of the row tablet, if there is one
+	set      *row.Set     // instead, of a large set
+	tables   []row.TableFile
+}
+
+// chunks are the operations that the commit looks at one by one.
+func (p *part) chunks() []storage.Chunk {
+	if p.set != nil && p.sh.rowOnly() {
+		return nil // all are in the set
+	}
+	return p.ops.chunks
 }
 
 // swap is a table whose tablets are replaced: by those of gen, or by none.
@@ -145,7 +155,7 @@ func (x *tx) commit(ctx context.Context) (storage.CSN, error) {
 func (c *commit) mustWait() bool { return c.after != nil || c.hasSides() }
 
 func (c *commit) hasSides() bool {
-	return slices.ContainsFunc(c.parts, func(p *part) bool { return len(p.sides)+len(p.logs) > 0 })
+	return slices.ContainsFunc(c.parts, func(p *part) bool { return len(p.sides)+len(p.logs)+len(p.tables) > 0 })
 }
 
 // try goes once through the steps of a commit.
@@ -285,8 +295,13 @@ func (c *commit) plan() error {
 			p := &part{sh: shards[i], own: o, ops: ops}
 			if ops.spilled {
 				var err error
-				if p.sides, err = ops.overlay.Sides(); err != nil {
-					return err
+				if !shards[i].rowOnly() {
+					if p.sides, err = ops.overlay.Sides(); err != nil {
+						return err
+					}
+				}
+				if ops.rows != nil {
+					p.set, p.tables = ops.rows, ops.rows.Tables()
 				}
 				if o.t.KeepsBinlog() {
 					p.logs = ops.overlay.LogSides()
@@ -380,7 +395,9 @@ func (c *commit) prepare(ctx context.Context) error {
 			}
 		}
 		var err error
-		if p.sh.rowOnly() {
+		if p.sh.rowOnly() && p.set != nil {
+			p.prepared = p.sh.row.PrepareSet(p.set)
+		} else if p.sh.rowOnly() {
 			var q *row.Prepared
 			if q, err = p.sh.row.Prepare(ctx, p.ops.chunks); err == nil {
 				p.prepared, p.changes = q, q.Changes()
@@ -399,7 +416,7 @@ func (c *commit) prepare(ctx context.Context) error {
 			p.prepared = nil
 			return err
 		}
-		if p.sh.row != nil && p.changes == nil {
+		if p.sh.row != nil && p.changes == nil && p.set == nil {
 			p.changes = p.sh.row.Changes(p.ops.chunks)
 		}
 	}
@@ -443,6 +460,9 @@ func (c *commit) encode() {
 		}
 		for _, f := range p.sides {
 			c.enc.File(&wal.SideFile{Table: p.own.t.OID, Shard: p.sh.index, Rows: uint64(f.Rows), Size: f.Size, Name: f.File, Deletes: f.Deletes})
+		}
+		for _, f := range p.tables {
+			c.enc.RowFile(&wal.RowFile{Table: p.own.t.OID, Shard: p.sh.index, Rows: uint64(f.Rows), Size: f.Size, Set: p.set.Number(), Name: f.Name})
 		}
 		for _, f := range p.logs {
 			c.enc.LogFile(&wal.SideFile{Table: p.own.t.OID, Shard: p.sh.index, Rows: uint64(f.Rows), Size: f.Size, Name: f.File})
@@ -513,7 +533,7 @@ func (c *commit) locked(ctx context.Context) error {
 	c.stampLogs()
 	for _, p := range c.parts {
 		if p.ops.spilled {
-			p.ops.overlay.Committed(p.own.t.KeepsBinlog())
+			p.ops.committed(p.own.t)
 		}
 	}
 	for _, w := range c.swaps {
@@ -543,7 +563,7 @@ func (c *commit) blocked() error {
 		if p.own.fresh {
 			continue
 		}
-		for i := range p.ops.chunks {
+		for i := range p.chunks() {
 			k := &p.ops.chunks[i]
 			var hashes []uint64
 			if !c.x.opts.Explicit || c.x.unlocked {

@@ -164,7 +164,7 @@ func inspectCatalog(dir blob.Dir) *catalog.Version {
 	if err != nil {
 		return nil
 	}
-	db, err := pebble.Open("", &pebble.Options{FS: pebbleFS{sub}, ReadOnly: true, DisableWAL: true,
+	db, err := pebble.Open("", &pebble.Options{FS: pebbleFS{dir: sub}, ReadOnly: true, DisableWAL: true,
 		FormatMajorVersion: pebble.FormatVirtualSSTables, Logger: silent{}})
 	if err != nil {
 		return nil

@@ -437,6 +437,7 @@ func (s *Store) flushCatalog() error {
 	s.dbFlushed = max(s.dbFlushed, applied)
 	s.rowBytes = 0
 	s.floorMu.Unlock()
+	s.dropRowFiles()
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/column"
+	"github.com/millrace/millrace/storage/row"
 	"github.com/millrace/millrace/storage/vec"
 )
 
@@ -39,7 +40,12 @@ type ownShard struct {
 	// the rows go to side files.
 	overlay *column.Overlay
 	spilled bool
-	hidden  *hidden // keys that the operations hide in a row tablet
+	// rows is what went to files of the row tablet; blind says that the overlay lacks some
+	// of that, so that the transaction cannot read it.
+	rows   *row.Set
+	inRows int // chunks, the first ones, that it has
+	blind  bool
+	hidden *hidden // keys that the operations hide in a row tablet
 }
 
 // ownTable finds or makes the record of a table's writes.

@@ -26,7 +26,7 @@ func (x *tx) defineOwn(oid uint32, t *catalog.Table) error {
 	}
 	n := &ownTable{t: t, fresh: o.fresh, gen: o.gen, next: o.next, bases: o.bases}
 	for _, s := range o.shards {
-		ns := &ownShard{bytes: s.bytes, sealed: len(s.chunks), overlay: s.overlay, spilled: s.spilled}
+		ns := &ownShard{bytes: s.bytes, sealed: len(s.chunks), overlay: s.overlay, spilled: s.spilled, rows: s.rows, inRows: s.inRows, blind: s.blind}
 		for i := range s.chunks {
 			ns.chunks = append(ns.chunks, recast(&s.chunks[i], o.t, t))
 			ns.src = append(ns.src, s.src[i])
@@ -43,6 +43,9 @@ func (o *ownTable) setSchema() {
 	for _, s := range o.shards {
 		if s.overlay != nil {
 			s.overlay.SetSchema(o.t)
+		}
+		if s.rows != nil {
+			s.rows.SetSchema(o.t)
 		}
 	}
 	if o.gen == nil {
@@ -115,6 +118,10 @@ func (o *ownTable) discard() {
 		if s.overlay != nil {
 			s.overlay.Close()
 			s.overlay = nil
+		}
+		if s.rows != nil {
+			s.rows.Close()
+			s.rows = nil
 		}
 	}
 	for _, b := range o.bases {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,7 +18,20 @@ import (
 // pebbleFS shows one blob.Dir as Pebble's file system, so that Pebble's files lie
 // on the same (perhaps simulated) disk as ours. Pebble's log is off and its files
 // are written once, which is all that blob can do.
-type pebbleFS struct{ dir blob.Dir }
+//
+// Files of large sets lie in another directory, data, until Pebble takes them in; to
+// Pebble their names begin with dataPrefix.
+type pebbleFS struct{ dir, data blob.Dir }
+
+const dataPrefix = "data/"
+
+// set is the name of a file of a large set.
+func (p pebbleFS) set(name string) (string, bool) {
+	if p.data == nil {
+		return "", false
+	}
+	return strings.CutPrefix(name, dataPrefix)
+}
 
 var errNotHere = errors.New("not supported by this file system")
 
@@ -33,7 +47,11 @@ func (p pebbleFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	if isRoot(name) {
 		return p.OpenDir(name)
 	}
-	r, err := p.dir.Open(path.Base(name))
+	dir := p.dir
+	if _, is := p.set(name); is {
+		dir = p.data
+	}
+	r, err := dir.Open(path.Base(name))
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +64,14 @@ func (p pebbleFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 
 func isRoot(name string) bool { return name == "" || name == "." || name == "/" }
 
-func (p pebbleFS) Link(string, string) error { return errNotHere }
+// Link takes in a file of a large set; where there are no links, Pebble copies it.
+func (p pebbleFS) Link(from, to string) error {
+	name, is := p.set(from)
+	if l, ok := p.data.(blob.Linker); is && ok {
+		return l.Link(name, p.dir, path.Base(to))
+	}
+	return errNotHere
+}
 
 func (p pebbleFS) OpenReadWrite(string, vfs.DiskWriteCategory, ...vfs.OpenOption) (vfs.File, error) {
 	return nil, errNotHere
@@ -56,7 +81,14 @@ func (p pebbleFS) OpenDir(name string) (vfs.File, error) {
 	return &pebbleFile{fs: p, name: name, isDir: true}, nil
 }
 
-func (p pebbleFS) Remove(name string) error { return p.dir.Remove(path.Base(name)) }
+// Remove leaves the files of large sets alone, which Pebble has taken in: they go when
+// Pebble will not forget that in a crash.
+func (p pebbleFS) Remove(name string) error {
+	if _, is := p.set(name); is {
+		return nil
+	}
+	return p.dir.Remove(path.Base(name))
+}
 
 func (p pebbleFS) RemoveAll(name string) error {
 	err := p.dir.Remove(path.Base(name))

@@ -94,6 +94,9 @@ func (s *Store) open() error {
 	if s.db, err = openPebble(catDir, s); err != nil {
 		return err
 	}
+	if err := s.rowSets.Load(s.db); err != nil {
+		return err
+	}
 	s.rows.start(s.db)
 	s.marks.OnPublish = s.rows.published
 	version, found, err := catstore.Load(s.db)
@@ -146,6 +149,7 @@ func (s *Store) open() error {
 	}
 	s.marks.Start(storage.CSN(next - 1))
 	s.rowsAt.Store(next - 1)
+	s.nextSet.Store(next - 1) // above those of all sets that were committed before
 	s.hist.add(0, r.version)
 	s.nextOID.Store(max(r.version.NextOID, catalog.FirstUserOID))
 	if err := s.log.Start(next, tail.Time); err != nil {
@@ -203,6 +207,7 @@ type recovery struct {
 	// What the present record does to Pebble, and how many bytes of rows.
 	batch    *pebble.Batch
 	rowBytes int64
+	files    rowFiles
 }
 
 // openTables opens the tablets of the tables that Pebble's catalog has.
@@ -290,6 +295,7 @@ func (r *recovery) replay(e *wal.Entry) error {
 		},
 		File:    func(f *wal.SideFile) error { return r.sideFile(f, e) },
 		LogFile: func(f *wal.SideFile) error { logs.file(r, f, e.CSN); return nil },
+		RowFile: func(f *wal.RowFile) error { return r.rowFile(f, e.CSN) },
 		Want: func(oid uint32, index int, _ uint64) *catalog.Table {
 			readLate()
 			sh, lsh, rsh = r.wants(oid, index, e.CSN), r.wantsLog(oid, index, e.CSN), r.wantsRows(oid, index, e.CSN)
@@ -328,6 +334,9 @@ func (r *recovery) replay(e *wal.Entry) error {
 		return fmt.Errorf("replay of commit %d: %w", e.CSN, err)
 	}
 	if e.CSN > r.dbCovered {
+		if err := r.ingest(e.CSN); err != nil {
+			return fmt.Errorf("replay of commit %d: %w", e.CSN, err)
+		}
 		if notes != nil {
 			if err := applyNotes(r.pebble(), notes); err != nil {
 				return err
@@ -545,6 +554,37 @@ func (r *recovery) sideFile(f *wal.SideFile, e *wal.Entry) error {
 	return sh.col.ReplaySides(nil, []column.Side{side}, e.Base, e.CSN)
 }
 
+// rowFile notes a file that Pebble is to take in.
+func (r *recovery) rowFile(f *wal.RowFile, csn storage.CSN) error {
+	if csn <= r.dbCovered {
+		return nil // it may be gone
+	}
+	r.named[f.Name] = true
+	if r.wantsRows(f.Table, f.Shard, csn) == nil {
+		return nil
+	}
+	r.files.names = append(r.files.names, f.Name)
+	r.rowBytes += f.Size
+	return r.s.rowSets.Committed(r.pebble(), f.Set, csn)
+}
+
+// ingest takes in the files of the present record. Pebble may have done so before a
+// crash: they come upon themselves then.
+func (r *recovery) ingest(csn storage.CSN) error {
+	f := r.files
+	r.files = rowFiles{}
+	if len(f.names) == 0 {
+		return nil
+	}
+	b := r.pebble()
+	r.batch = r.s.db.NewBatch()
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return err
+	}
+	f.csn = csn
+	return r.s.ingest(f)
+}
+
 // removeOrphans removes files that nothing names.
 func (s *Store) removeOrphans(named map[string]bool) error {
 	infos, err := s.data.List()
@@ -608,7 +648,7 @@ func openPebble(dir blob.Dir, s *Store) (*pebble.DB, error) {
 	// as large as they are together; writers wait long before there are many of them.
 	s.rowMem = min(max(s.opts.MemoryLimit/32, 4<<20), 64<<20)
 	opts := &pebble.Options{
-		FS: pebbleFS{dir}, DisableWAL: true, FormatMajorVersion: pebble.FormatVirtualSSTables,
+		FS: pebbleFS{dir, s.data}, DisableWAL: true, FormatMajorVersion: pebble.FormatVirtualSSTables,
 		CacheSize: max(s.opts.MemoryLimit/4, 8<<20), L0CompactionThreshold: 4, L0StopWritesThreshold: 16, LBaseMaxBytes: 4 * s.rowMem,
 		MemTableSize: uint64(s.rowMem), MemTableStopWritesThreshold: 4,
 		EventListener: &pebble.EventListener{BackgroundError: func(err error) {
@@ -626,7 +666,13 @@ func openPebble(dir blob.Dir, s *Store) (*pebble.DB, error) {
 			opts.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression } // soon rewritten
 		}
 	}
-	return pebble.Open("", opts)
+	db, err := pebble.Open("", opts)
+	if err == nil {
+		opts.EnsureDefaults() // Open has done that to a copy
+		s.rowTables = opts.MakeWriterOptions(len(opts.Levels)-1, db.TableFormat())
+		s.rowTables.WritingToLowestLevel = false // what they remove may lie below
+	}
+	return db, err
 }
 
 // pebbleLogger passes on what an operator should know.

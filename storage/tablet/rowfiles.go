@@ -2,6 +2,7 @@ package tablet
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/storage"
@@ -21,6 +22,48 @@ func (s *Store) compactRows(ctx context.Context, oid uint32) error {
 		return err
 	}
 	return s.db.Compact(ctx, prefix, row.PrefixEnd(prefix), false)
+}
+
+// rowFiles are the files of a large set for row tablets. Pebble takes them in when its
+// commit is applied, and has links of its own then. Ours stay until Pebble has flushed
+// what says so, since until then recovery may need them.
+type rowFiles struct {
+	csn   storage.CSN
+	names []string
+}
+
+// ingest has Pebble take in files, above all that is applied.
+func (s *Store) ingest(f rowFiles) error {
+	paths := make([]string, len(f.names))
+	for i, name := range f.names {
+		paths[i] = dataPrefix + name
+	}
+	if err := s.db.Ingest(context.Background(), paths); err != nil {
+		return err
+	}
+	s.floorMu.Lock()
+	s.rowFiles = append(s.rowFiles, f)
+	s.floorMu.Unlock()
+	return nil
+}
+
+// dropRowFiles removes the files that recovery will not ask for any more.
+func (s *Store) dropRowFiles() {
+	s.floorMu.Lock()
+	n := 0
+	for n < len(s.rowFiles) && s.rowFiles[n].csn <= s.dbFlushed {
+		n++
+	}
+	gone := slices.Clone(s.rowFiles[:n])
+	s.rowFiles = slices.Delete(s.rowFiles, 0, n)
+	s.floorMu.Unlock()
+	for _, f := range gone {
+		for _, name := range f.names {
+			if err := s.data.Remove(name); err != nil {
+				s.opts.Logger.Warn("file of a large set could not be removed", "file", name, "err", err) // the next start will
+			}
+		}
+	}
 }
 
 // rowQuiet is since when row tablets have not changed.

@@ -101,6 +101,9 @@ func (n *snapshot) rowShards(t *catalog.Table, shards []*shard, own *ownTable) (
 			continue
 		}
 		o := own.shards[i]
+		if o.blind {
+			return fail(errBlind)
+		}
 		o.sealed = len(o.chunks)
 		var err error
 		if s.own, err = o.need(n.s, own.t, i).Over(nil, o.chunks); err != nil {

@@ -62,20 +62,23 @@ func (x *tx) settleBase(ctx context.Context, o *ownTable) error {
 	return nil
 }
 
-// spills says whether the set may go to side files: that of a table with row tablets
-// stays in memory.
-func (o *ownTable) spills() bool { return !o.t.StoresRows() }
+// spills says whether the set may go to side files. The binlog rows of what it replaces
+// in a table of orientation row are made at the commit, from memory; so a transaction of
+// several statements, which may replace something later, keeps its rows there.
+func (x *tx) spills(o *ownTable) bool {
+	return o.t.StoresColumns() || !o.replacesLogged() && !(x.opts.Explicit && o.t.KeepsBinlog())
+}
 
 // spill moves a set that has grown large to side files.
 func (o *ownTable) spill(ctx context.Context, x *tx) error {
 	n, at := o.bytes(), x.s.spillAt(len(o.shards))
-	if o.t.KeepsBinlog() {
+	if o.t.KeepsBinlog() || o.t.StoresRows() {
 		at = max(x.s.opts.Limits.SpillBytes, at/2) // up to three times that much is written
 	}
 	if n < at {
 		return nil
 	}
-	if len(x.marks) > 0 || !o.spills() {
+	if len(x.marks) > 0 || !x.spills(o) {
 		// What a savepoint may bring back stays in memory.
 		if n > x.s.opts.MemoryLimit/2 {
 			return sqlstate.Errorf(sqlstate.OutOfMemory, "out of memory").
@@ -87,9 +90,9 @@ func (o *ownTable) spill(ctx context.Context, x *tx) error {
 		return err
 	}
 	if x.opts.Explicit {
-		return o.spillNow(ctx, x.s) // statements of the transaction may read what it wrote
+		return o.spillNow(ctx, x) // statements of the transaction may read what it wrote
 	}
-	return o.spillAside(ctx, x.s)
+	return o.spillAside(ctx, x)
 }
 
 // spilling is a spill that runs beside the statement.
@@ -101,8 +104,8 @@ type spilling struct {
 }
 
 // spillNow moves all rows to side files and returns when that is done.
-func (o *ownTable) spillNow(ctx context.Context, s *Store) error {
-	if err := o.spillAside(ctx, s); err != nil {
+func (o *ownTable) spillNow(ctx context.Context, x *tx) error {
+	if err := o.spillAside(ctx, x); err != nil {
 		return err
 	}
 	return o.join(ctx)
@@ -111,7 +114,8 @@ func (o *ownTable) spillNow(ctx context.Context, s *Store) error {
 // spillAside takes the rows out of the lists and writes them to side files, the
 // shards side by side, while the statement goes on. The transaction owns the
 // goroutines: join and stop wait for their end.
-func (o *ownTable) spillAside(ctx context.Context, s *Store) error {
+func (o *ownTable) spillAside(ctx context.Context, x *tx) error {
+	s := x.s
 	if err := o.join(ctx); err != nil {
 		return err
 	}
@@ -124,16 +128,29 @@ func (o *ownTable) spillAside(ctx context.Context, s *Store) error {
 		if len(sh.chunks) == 0 {
 			continue
 		}
-		chunks, overlay := sh.chunks, sh.need(s, o.t, i)
+		chunks, rows, known := sh.chunks, x.rowSet(o, i), sh.inRows
+		var overlay *column.Overlay
+		if o.t.StoresColumns() || o.t.KeepsBinlog() || x.opts.Explicit {
+			overlay = sh.need(s, o.t, i)
+		} else {
+			sh.blind = true
+		}
 		var base *column.Snapshot
 		if o.bases != nil {
 			base = o.bases[i]
 		}
-		sh.chunks, sh.src, sh.sealed, sh.bytes, sh.spilled = nil, nil, 0, 0, true
+		sh.chunks, sh.src, sh.sealed, sh.bytes, sh.spilled, sh.inRows, sh.hidden = nil, nil, 0, 0, true, 0, nil
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			r.rest[i], r.errs[i] = overlay.Spill(ctx, chunks, base)
+			if rows != nil {
+				if r.errs[i] = rows.Add(ctx, chunks[known:]); r.errs[i] != nil {
+					return
+				}
+			}
+			if overlay != nil {
+				r.rest[i], r.errs[i] = overlay.Spill(ctx, chunks, base)
+			}
 		}()
 	}
 	go func() {
@@ -164,12 +181,12 @@ func (o *ownTable) join(ctx context.Context) error {
 			return errDuplicate(o.t, dup.Keys, dup.Row)
 		}
 		if err != nil {
-			return err
+			return o.setError(err)
 		}
 		if sh, rest := o.shards[i], r.rest[i]; len(rest) > 0 {
 			sh.chunks = append(rest[:len(rest):len(rest)], sh.chunks...)
 			sh.src = append(make([]*source, len(rest)), sh.src...)
-			sh.sealed = len(sh.chunks)
+			sh.sealed, sh.inRows = len(sh.chunks), len(rest)
 		}
 	}
 	return nil
@@ -195,17 +212,28 @@ func (x *tx) finishSpill(ctx context.Context) error {
 		for _, s := range o.shards {
 			some = some || s.spilled
 		}
-		if !some && (o.bytes() <= x.s.opts.Limits.SpillBytes || len(x.marks) > 0 || !o.spills()) {
+		least := x.s.opts.Limits.SpillBytes
+		if o.t.StoresRows() {
+			least *= 2 // Pebble merges what is small well by itself
+		}
+		if !some && (o.bytes() <= least || len(x.marks) > 0 || !x.spills(o)) {
 			continue
+		}
+		if !o.t.StoresColumns() && o.replacesLogged() {
+			return sqlstate.Errorf(sqlstate.OutOfMemory, "out of memory").
+				WithDetail("A large transaction has written to a table of orientation row with a binlog, and then changed rows of it.")
 		}
 		if err := x.settleBase(ctx, o); err != nil {
 			return err
 		}
-		if err := o.spillNow(ctx, x.s); err != nil {
+		if err := o.spillNow(ctx, x); err != nil {
 			return err
 		}
 	}
-	return x.lockUpserted(ctx)
+	if err := x.lockUpserted(ctx); err != nil {
+		return err
+	}
+	return x.finishRowSets(ctx)
 }
 
 // lockUpserted locks the tables whose rows a large set replaces by files: its keys
@@ -217,7 +245,7 @@ func (x *tx) lockUpserted(ctx context.Context) error {
 			continue
 		}
 		for _, s := range o.shards {
-			if s.spilled && s.overlay.Upserts() {
+			if s.spilled && o.t.StoresColumns() && s.overlay.Upserts() {
 				if _, err := x.s.locks.LockTable(ctx, x.owner, oid); err != nil {
 					return err
 				}

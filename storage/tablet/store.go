@@ -27,12 +27,14 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
 	"github.com/millrace/millrace/storage/column"
+	"github.com/millrace/millrace/storage/row"
 	"github.com/millrace/millrace/storage/segment"
 	"github.com/millrace/millrace/storage/txn"
 	"github.com/millrace/millrace/storage/wal"
@@ -154,6 +156,10 @@ type Store struct {
 	rowMem     int64                // how large one of Pebble's memtables is at most
 	rowStalls  atomic.Int64         // how often Pebble let writers wait
 	rowsAt     atomic.Uint64        // all commits at or below are in Pebble
+	rowFiles   []rowFiles           // of large sets that Pebble has taken in, by commit
+	rowSets    row.Sets
+	nextSet    atomic.Uint64
+	rowTables  sstable.WriterOptions // of Pebble's lowest level
 	maintainer maintainer
 	holder     atomic.Pointer[storage.BinlogHolder]
 

@@ -107,7 +107,7 @@ func (s *Store) newGeneration(def *catalog.Table, state *tableState) (*generatio
 		if def.StoresRows() {
 			s.rows.on.Store(true)
 			sh.only = !def.StoresColumns()
-			sh.row = row.New(row.Config{DB: s.db, Table: def, Shard: i, Applied: s.inPebble})
+			sh.row = row.New(row.Config{DB: s.db, Table: def, Shard: i, Applied: s.inPebble, Sets: &s.rowSets})
 		}
 		g.shards = append(g.shards, sh)
 	}

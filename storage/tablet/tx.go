@@ -41,6 +41,7 @@ type tx struct {
 	// quiet keeps operations out of binlogs; logMarks are the markers for them.
 	quiet    bool
 	logMarks []storage.Mark
+	set      uint64             // number of its large sets for row tablets; 0: none
 	snaps    map[*snapshot]bool // open ones
 	last     storage.CSN        // of the newest snapshot
 	done     bool

@@ -24,6 +24,7 @@ const (
 	secLate      = 6
 	secMarks     = 7
 	secLogFile   = 8
+	secRowFile   = 9
 )
 
 // Flags of a chunk.
@@ -48,6 +49,17 @@ type SideFile struct {
 	Size    int64
 	Name    string
 	Deletes string
+}
+
+// RowFile names a file of a large commit's rows for the row store, which takes it in as
+// it is. Its rows carry the number of their set in the place of their commit.
+type RowFile struct {
+	Table uint32
+	Shard int
+	Rows  uint64
+	Size  int64
+	Set   uint64
+	Name  string
 }
 
 // Encoder builds a record in an Entry's buffer.
@@ -144,6 +156,16 @@ func (e *Encoder) File(f *SideFile) {
 func (e *Encoder) LogFile(f *SideFile) {
 	at := e.section(secLogFile)
 	for _, v := range [...]uint64{uint64(f.Table), uint64(f.Shard), f.Rows, uint64(f.Size)} {
+		e.uvarint(v)
+	}
+	e.bytes([]byte(f.Name))
+	e.end(at)
+}
+
+// RowFile adds a file for the row store.
+func (e *Encoder) RowFile(f *RowFile) {
+	at := e.section(secRowFile)
+	for _, v := range [...]uint64{uint64(f.Table), uint64(f.Shard), f.Rows, uint64(f.Size), f.Set} {
 		e.uvarint(v)
 	}
 	e.bytes([]byte(f.Name))

@@ -20,6 +20,7 @@ type Visitor struct {
 	Truncated func(tables []uint32) error
 	File      func(f *SideFile) error
 	LogFile   func(f *SideFile) error
+	RowFile   func(f *RowFile) error
 	Marks     func(marks []storage.Mark) error
 	// Want is asked for each chunk: the table to read it for, with the columns that
 	// the table has now (nil: skip it).
@@ -67,6 +68,12 @@ func Decode(b []byte, v *Visitor) error {
 			f.Name = string(body.take(int(body.uvarint())))
 			if v.LogFile != nil && !body.bad {
 				err = v.LogFile(&f)
+			}
+		case secRowFile:
+			f := RowFile{Table: uint32(body.uvarint()), Shard: int(body.uvarint()), Rows: body.uvarint(), Size: int64(body.uvarint()), Set: body.uvarint()}
+			f.Name = string(body.take(int(body.uvarint())))
+			if v.RowFile != nil && !body.bad {
+				err = v.RowFile(&f)
 			}
 		case secMarks:
 			var ms []storage.Mark

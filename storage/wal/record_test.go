@@ -57,6 +57,28 @@ func sampleBinlog(e *Encoder) {
 	e.Late(sampleTable, 3, &storage.Late{Ord: []uint32{5, 11, 13}, At: []int32{1, -1, 0}, Rows: before})
 }
 
+// sampleRowFiles has a large set for row tablets.
+func sampleRowFiles(e *Encoder) {
+	e.Chunk(sampleTable, 0, &storage.Chunk{Op: storage.OpInsert, Rows: sampleBatch(), Ord: []uint32{0, 1, 2}})
+	e.RowFile(&RowFile{Table: 16384, Shard: 2, Rows: 1 << 20, Size: 1 << 25, Set: 1<<40 + 3, Name: "00000000002a"})
+	e.RowFile(&RowFile{Table: 16384, Shard: 3, Rows: 7, Size: 812, Set: 1<<40 + 3, Name: "00000000002b"})
+}
+
+// TestRowFiles reads what sampleRowFiles wrote.
+func TestRowFiles(t *testing.T) {
+	e := NewEncoder()
+	sampleRowFiles(e)
+	got := ""
+	if err := Decode(e.Buf[Headroom:], &Visitor{RowFile: func(f *RowFile) error { got += fmt.Sprintf("%+v\n", *f); return nil }}); err != nil {
+		t.Fatal(err)
+	}
+	want := "{Table:16384 Shard:2 Rows:1048576 Size:33554432 Set:1099511627779 Name:00000000002a}\n" +
+		"{Table:16384 Shard:3 Rows:7 Size:812 Set:1099511627779 Name:00000000002b}\n"
+	if got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
 // TestBinlogSections reads what sampleBinlog wrote.
 func TestBinlogSections(t *testing.T) {
 	e := NewEncoder()
