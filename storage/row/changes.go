@@ -1,6 +1,11 @@
 package row
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"slices"
+
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/millrace/millrace/storage"
@@ -11,7 +16,13 @@ import (
 type Changes struct {
 	buf []byte
 	ops []change
+	// order lists the changes by key, those of one key in their own order; nil: as
+	// they are.
+	order []int32
 }
+
+// sortFrom is how many changes are worth the sorting.
+const sortFrom = 8
 
 // change is a key and the value behind it; without value the key is removed.
 type change struct{ at, keyLen, valueLen int }
@@ -42,7 +53,40 @@ func (c *Changes) value(i int) []byte {
 func (t *Tablet) Changes(chunks []storage.Chunk) *Changes {
 	c := &Changes{}
 	t.sch.Load().add(c, t.prefix, chunks, nil)
+	c.sort(len(t.prefix))
 	return c
+}
+
+// sort puts the changes in the order of their keys, which all begin with the same
+// prefix bytes: a memtable finds the place of a key from that of the one before it.
+func (c *Changes) sort(prefix int) {
+	if len(c.ops) < sortFrom {
+		return
+	}
+	// Eight bytes of a key decide nearly always, and stand close together.
+	type ref struct {
+		head uint64
+		i    int32
+	}
+	refs := make([]ref, len(c.ops))
+	for i := range refs {
+		var b [8]byte
+		copy(b[:], c.key(i)[prefix:])
+		refs[i] = ref{binary.BigEndian.Uint64(b[:]), int32(i)}
+	}
+	slices.SortFunc(refs, func(a, b ref) int {
+		if a.head != b.head {
+			return cmp.Compare(a.head, b.head)
+		}
+		if x := bytes.Compare(c.key(int(a.i)), c.key(int(b.i))); x != 0 {
+			return x
+		}
+		return cmp.Compare(a.i, b.i)
+	})
+	c.order = make([]int32, len(refs))
+	for k, r := range refs {
+		c.order[k] = r.i
+	}
 }
 
 // chunkKeys are the changes of a chunk's operations: the last one of each, and the
@@ -105,6 +149,9 @@ func (c *Changes) Stamp(csn storage.CSN) {
 // Apply puts stamped changes into a batch.
 func (c *Changes) Apply(b *pebble.Batch) error {
 	for i := range c.ops {
+		if c.order != nil {
+			i = int(c.order[i])
+		}
 		var err error
 		if v := c.value(i); v != nil {
 			err = b.Set(c.key(i), v, nil)

@@ -33,6 +33,7 @@ func (t *Tablet) Prepare(ctx context.Context, chunks []storage.Chunk) (*Prepared
 		}
 	}
 	p.sch.add(&p.changes, t.prefix, chunks, p.keys)
+	p.changes.sort(len(t.prefix))
 	p.had, p.looked = make([]state, p.changes.Len()), make([]bool, p.changes.Len())
 	for ci := range chunks {
 		c, k := &chunks[ci], &p.keys[ci]
@@ -157,7 +158,8 @@ func (p *Prepared) Logged() []storage.Chunk { return p.logged }
 // Staged implements storage.Staged.
 type Staged struct {
 	p     *Prepared
-	count int // changes that are staged
+	slab  []entry // for the entries to come
+	count int     // changes that are staged
 	late  []lateImage
 
 	inserted, updated, deleted int64
@@ -209,9 +211,17 @@ func (s *Staged) now(k int32) state {
 	return st
 }
 
+// slabEntries bounds how many entries are made at a time: one that stays in the
+// pending table keeps the others in memory.
+const slabEntries = 64
+
 func (s *Staged) put(k int32) {
 	c := &s.p.changes
-	s.p.t.stage(c.key(int(k)), c.value(int(k)))
+	if len(s.slab) == 0 {
+		s.slab = make([]entry, max(min(c.Len()-s.count, slabEntries), 1))
+	}
+	s.p.t.stage(&s.slab[0], c.key(int(k)), c.value(int(k)))
+	s.slab = s.slab[1:]
 	s.count = int(k) + 1
 }
 

@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -134,9 +135,11 @@ func (t *Tablet) stored(r pebble.Reader, key []byte) (state, error) {
 	return state{csn: csn, value: append([]byte(nil), v...)}, nil
 }
 
-// stage puts an entry before what the key has. Called with mu held.
-func (t *Tablet) stage(key, value []byte) {
-	t.young[string(key)] = &entry{value: value, prev: t.newest(key)}
+// stage puts an entry before what the key has. Called with mu held. The table's key is
+// key itself, which never changes and lies in one buffer with the value.
+func (t *Tablet) stage(e *entry, key, value []byte) {
+	*e = entry{value: value, prev: t.newest(key)}
+	t.young[unsafe.String(unsafe.SliceData(key), len(key))] = e
 }
 
 // unstage takes the newest staged entry of a key away. Called with mu held.
