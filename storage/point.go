@@ -20,3 +20,11 @@ type Point interface {
 	// newest catalog is not cat; out is of no use then.
 	Get(cat *catalog.Version, keys, out *vec.Batch) (ok bool, err error)
 }
+
+// PointTxn is a transaction whose statements may read by a Point.
+type PointTxn interface {
+	// ReadsPublished says whether what the next statement sees of a table is what is
+	// published by then, without writes of the transaction's own; at is the newest
+	// commit that is.
+	ReadsPublished(table uint32) (at CSN, ok bool)
+}

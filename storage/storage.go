@@ -157,6 +157,9 @@ type Mutation struct {
 	// rows, and OldCSN their commits as scanned (update, delete).
 	Keys   *vec.Batch
 	OldCSN *vec.Vec
+	// ReadAt, when not 0, is a commit that what was read of the old rows is not older
+	// than: of rows that were read without a snapshot of the transaction.
+	ReadAt CSN
 	// Resolve is called in READ COMMITTED when the row an update or delete was
 	// computed from has been replaced: with the newest versions of those rows (all
 	// columns by ordinal), it returns the new rows for those that still qualify

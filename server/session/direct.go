@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/build"
@@ -146,4 +147,30 @@ func (q *portal) undirect() {
 	q.params = q.direct.of.d.Datums(q.direct.rows)
 	q.direct.release()
 	q.direct = nil
+}
+
+// runChange runs a change of one row by its key. It is done unless the statement turns
+// out to need a pipeline.
+func (s *Session) runChange(ctx context.Context, q *portal, out pgwire.Results) (done bool, err error) {
+	p := q.stmt
+	if err := s.mayUse(p.plan); err != nil {
+		return true, err
+	}
+	s.open(s.block || s.implicit)
+	if s.set.quick().readOnly {
+		return true, sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", p.plan.Tag)
+	}
+	if err := s.follows(true); err != nil {
+		return true, err
+	}
+	valid := func(cat *catalog.Version) bool { return s.stillValid(cat, p.plan) }
+	n, done, err := p.known.change.Run(ctx, &build.Env{Txn: s.txn, Eval: &eval.Env{Session: s.evalSession()}}, s.eng.Store, p.cat, valid, p.values(q.params))
+	if errors.Is(err, build.ErrLarge) {
+		return false, nil
+	}
+	if !done || err != nil {
+		return done, err
+	}
+	q.done, q.affected = true, n
+	return true, out.CommandComplete(q.tag(n))
 }

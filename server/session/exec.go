@@ -222,6 +222,11 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 	if s.prompt {
 		return false, pgwire.ErrNotPrompt
 	}
+	if q.exec == nil && p.known.change != nil && s.set.quick().quick {
+		if done, err := s.runChange(ctx, q, out); done || err != nil {
+			return false, err
+		}
+	}
 	if q.exec == nil && p.direct != nil {
 		if done, err := s.runDirect(ctx, q, out); done || err != nil {
 			return false, err

@@ -65,6 +65,7 @@ type knownPlan struct {
 	oids   []uint32
 	quick  *build.Quick // nil when the plan is not for it
 	insert *direct      // likewise
+	change *build.QuickChange
 }
 
 // knownPlansMax bounds what a session keeps of plans that none of its statements may
@@ -84,7 +85,7 @@ func (s *Session) know(st *plan.Statement) *knownPlan {
 		if !st.Writes && len(st.Assume) == 0 {
 			k.quick = build.NewQuick(st.Root)
 		}
-		k.insert = newDirect(st)
+		k.insert, k.change = newDirect(st), build.NewQuickChange(st)
 	}
 	if s.known == nil || len(s.known) >= knownPlansMax {
 		s.known = map[*plan.Statement]*knownPlan{}

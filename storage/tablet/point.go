@@ -62,3 +62,14 @@ func (p *point) Get(cat *catalog.Version, keys, out *vec.Batch) (ok bool, err er
 	}
 	return true, err
 }
+
+var _ storage.PointTxn = (*tx)(nil)
+
+// ReadsPublished implements storage.PointTxn.
+func (x *tx) ReadsPublished(table uint32) (at storage.CSN, ok bool) {
+	if x.done || x.broken != nil || x.opts.Isolation == storage.RepeatableRead || x.ddl != nil || x.own[table] != nil {
+		return 0, false
+	}
+	at = x.s.marks.Published()
+	return at, x.opts.After <= at
+}

@@ -185,7 +185,7 @@ func (x *tx) change(ctx context.Context, o *ownTable, m *storage.Mutation) (int6
 	if n == 0 {
 		return 0, nil
 	}
-	c := &changeSet{keys: compactAll(m.Keys), old: make([]storage.CSN, n)}
+	c := &changeSet{keys: compactAll(m.Keys), old: make([]storage.CSN, n), read: m.ReadAt}
 	if m.Rows != nil {
 		c.rows = compactAll(m.Rows)
 	}
@@ -224,6 +224,9 @@ type changeSet struct {
 	old   []storage.CSN
 	rows  *vec.Batch
 	shard []uint16 // of the old rows, where it is known
+	// read is a state that the rows were read in at the oldest; 0: that of the
+	// transaction's snapshots.
+	read storage.CSN
 }
 
 func (c *changeSet) keep(sel []uint16) {
@@ -256,7 +259,10 @@ func (x *tx) lockChanged(ctx context.Context, o *ownTable, src *source, c *chang
 	}
 	c.shard = shard
 	stale, fresh := []uint16{}, []uint16{} // nil would mean all rows
-	read := x.read()
+	read := c.read
+	if read == 0 {
+		read = x.read()
+	}
 	for i := range csn {
 		seen := csn[i]
 		if seen == ownCSN {

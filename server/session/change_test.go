@@ -1,0 +1,178 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/server/pgwire"
+)
+
+// prepared runs a statement with parameters in text.
+func prepared(s pgwire.Session, sql string, params []string, out *sink) (err error) {
+	ctx := context.Background()
+	var ps [][]byte
+	for _, p := range params {
+		ps = append(ps, []byte(p))
+	}
+	name := strings.ReplaceAll(sql, " ", "") // the same statement again and again
+	if err = s.Parse(ctx, name, sql, nil); sqlstate.CodeOf(err) == sqlstate.DuplicatePreparedStatement {
+		err = nil
+	}
+	if e := s.Sync(ctx); err == nil {
+		err = e
+	}
+	if err == nil {
+		if err = s.Bind(ctx, "", name, nil, ps, nil); err == nil {
+			_, err = s.Execute(ctx, "", 0, out)
+		}
+		if e := s.Sync(ctx); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// TestChangeByKey: an UPDATE or DELETE by key does without pipelines what it does with
+// them, in blocks and by itself, errors and counts among it.
+func TestChangeByKey(t *testing.T) {
+	e := open(t)
+	quick, slow := session(t, e), session(t, e)
+	exec(t, slow, "SET millrace.batch_size = 512")
+	for _, orientation := range []string{"row", "column", "row,column"} {
+		t.Run(orientation, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(11, uint64(len(orientation))))
+			with := strings.ReplaceAll(orientation, ",", "_")
+			for _, p := range []string{"q_", "s_"} {
+				exec(t, quick, fmt.Sprintf("CREATE TABLE %s%s (k int PRIMARY KEY, m int NOT NULL, n int8, s text) WITH (orientation = '%s')", p, with, orientation))
+				exec(t, quick, fmt.Sprintf("INSERT INTO %s%s SELECT g, g, g * 2, 's' || g FROM generate_series(1, 40) g", p, with))
+			}
+			digest := "SELECT (count(*) * 1000003 + coalesce(sum(k * 7919 + m * 31 + coalesce(n, -5) * 17 + length(coalesce(s, 'null'))), 0))::int8 FROM T"
+			shapes := []struct {
+				sql string
+				n   int
+			}{
+				{"UPDATE T SET n = n + $2 WHERE k = $1", 2},
+				{"UPDATE T SET n = $2 , s = s || 'x' WHERE k = $1 AND n < 60", 2},
+				{"UPDATE T SET s = NULL , n = k + $2 WHERE k = $1", 2},
+				{"UPDATE T SET k = $2 WHERE k = $1", 2},
+				{"UPDATE T SET m = 100 / ( m - $2 ) WHERE k = $1", 2},
+				{"UPDATE T SET n = NULL WHERE k = $1 AND m > 3", 1},
+				{"UPDATE T SET m = n WHERE k = $1", 1},
+				{"DELETE FROM T WHERE k = $1", 1},
+				{"DELETE FROM T WHERE k = $1 AND n > 30", 1},
+				{"INSERT INTO T VALUES ( $1 , $2 , $2 , 'new' ) ON CONFLICT (k) DO UPDATE SET m = excluded.m , n = excluded.n , s = excluded.s", 2},
+				{"INSERT INTO T VALUES ( $1 , $2 , 7 , 'new' )", 2},
+				{"BEGIN", 0}, {"COMMIT", 0}, {"ROLLBACK", 0}, {"SAVEPOINT a", 0}, {"ROLLBACK TO a", 0},
+				{digest, 0},
+			}
+			for i := range 1500 {
+				x := shapes[rng.IntN(len(shapes))]
+				params := []string{strconv.Itoa(1 + rng.IntN(45)), strconv.Itoa(rng.IntN(45))}[:x.n]
+				asParams := rng.IntN(2) == 0
+				var outs [2]sink
+				var errs [2]error
+				for j, s := range []pgwire.Session{quick, slow} {
+					sql := strings.ReplaceAll(x.sql, " T ", " "+[]string{"q_", "s_"}[j]+with+" ")
+					sql = strings.ReplaceAll(sql+" ", " T ", " "+[]string{"q_", "s_"}[j]+with+" ")
+					if asParams && x.n > 0 {
+						errs[j] = prepared(s, sql, params, &outs[j])
+						continue
+					}
+					for k, p := range params {
+						sql = strings.ReplaceAll(sql, "$"+strconv.Itoa(k+1), p)
+					}
+					errs[j] = s.Simple(context.Background(), sql, &outs[j])
+				}
+				if sqlstate.CodeOf(errs[0]) != sqlstate.CodeOf(errs[1]) || (errs[0] == nil) != (errs[1] == nil) {
+					t.Fatalf("%d: %s %v: %v, with pipelines %v", i, x.sql, params, errs[0], errs[1])
+				}
+				if errs[0] == nil && outs[0] != outs[1] {
+					t.Fatalf("%d: %s %v: %+v, with pipelines %+v", i, x.sql, params, outs[0], outs[1])
+				}
+			}
+			for _, s := range []pgwire.Session{quick, slow} {
+				_ = s.Simple(context.Background(), "ROLLBACK", &sink{})
+			}
+		})
+	}
+}
+
+// TestChangeByKeyBeside: changes of the same rows by many at once, in blocks and by
+// themselves, with keys and without, add up, and rows that upserts replace meanwhile
+// stay whole.
+func TestChangeByKeyBeside(t *testing.T) {
+	const workers, rounds = 6, 60
+	e := open(t)
+	s := session(t, e)
+	for _, orientation := range []string{"row", "column", "row,column"} {
+		with := strings.ReplaceAll(orientation, ",", "_")
+		exec(t, s, fmt.Sprintf("CREATE TABLE sum_%s (k int PRIMARY KEY, n int8 NOT NULL) WITH (orientation = '%s')", with, orientation))
+		exec(t, s, fmt.Sprintf("INSERT INTO sum_%s SELECT g, 0 FROM generate_series(1, 4) g", with))
+		exec(t, s, fmt.Sprintf("CREATE TABLE two_%s (k int PRIMARY KEY, a int8, b int8) WITH (orientation = '%s')", with, orientation))
+		exec(t, s, fmt.Sprintf("INSERT INTO two_%s SELECT g, 0, 0 FROM generate_series(1, 2) g", with))
+		exec(t, s, "VACUUM")
+		var done atomic.Int64
+		var wg sync.WaitGroup
+		for w := range workers {
+			x := session(t, e)
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				rng := rand.New(rand.NewPCG(uint64(w), 5))
+				run := func(sql string) bool {
+					sql = strings.ReplaceAll(sql, "@", with)
+					if err := x.Simple(context.Background(), sql, &sink{}); err != nil {
+						t.Errorf("%s: %v", sql, err)
+						return false
+					}
+					return true
+				}
+				for i := range rounds {
+					k := 1 + rng.IntN(4)
+					switch rng.IntN(5) {
+					case 0, 1:
+						end := []string{"COMMIT", "COMMIT", "ROLLBACK"}[rng.IntN(3)]
+						if !run("BEGIN") || !run(fmt.Sprintf("UPDATE sum_@ SET n = n + 1 WHERE k = %d", k)) ||
+							!run(fmt.Sprintf("UPDATE sum_@ SET n = n + 2 WHERE k = %d", k)) ||
+							!run(fmt.Sprintf("UPDATE two_@ SET a = a + 1, b = b + 1 WHERE k = %d", 1+i%2)) || !run(end) {
+							return
+						}
+						if end == "COMMIT" {
+							done.Add(3)
+						}
+					case 2:
+						if !run(fmt.Sprintf("UPDATE sum_@ SET n = n + 1 WHERE k = %d", k)) {
+							return
+						}
+						done.Add(1)
+					case 3:
+						if !run("UPDATE sum_@ SET n = n + 1 WHERE k <= 2") {
+							return
+						}
+						done.Add(2)
+					case 4:
+						v := rng.IntN(1000)
+						if !run(fmt.Sprintf("INSERT INTO two_@ VALUES (%d, %d, %d) ON CONFLICT (k) DO UPDATE SET a = excluded.a, b = excluded.b", 1+i%2, v, v)) ||
+							!run(fmt.Sprintf("UPDATE two_@ SET a = a + 1, b = b + 1 WHERE k = %d", 1+i%2)) {
+							return
+						}
+					}
+				}
+			}()
+		}
+		wg.Wait()
+		if n := exec(t, s, "SELECT sum(n)::int8 FROM sum_"+with).value(); n != done.Load() {
+			t.Errorf("%s: rows say %d, statements %d", orientation, n, done.Load())
+		}
+		if n := exec(t, s, "SELECT count(*) FROM two_"+with+" WHERE a <> b").value(); n != 0 {
+			t.Errorf("%s: %d rows are torn", orientation, n)
+		}
+	}
+}
