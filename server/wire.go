@@ -28,9 +28,10 @@ import (
 // engine ties storage, catalog, planner, executor and sessions together.
 type engine struct {
 	*session.Engine
-	store *tablet.Store
-	pool  *sched.Pool
-	jobs  *job.Supervisor
+	store    *tablet.Store
+	pool     *sched.Pool
+	jobs     *job.Supervisor
+	accounts *accounts
 }
 
 // epoch2000 is the epoch of timestamps in Unix microseconds.
@@ -57,8 +58,8 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	// Of the account 3/16 are for memtables and 2/16 for strings of compressed
-	// segments, the rest is for queries.
+	// Of the accounts 3/16 are for memtables and 2/16 for strings of compressed
+	// segments; see queryShare.
 	store, err := tablet.Open(dir, tablet.Options{
 		MemoryLimit: o.MemoryBytes / 16 * 3, CacheBytes: o.MemoryBytes / 8, Shards: min(max(o.Workers, 1), 8), Logger: log,
 		Fatal: func(err error) {
@@ -96,8 +97,9 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 	}
 	jobs := job.NewSupervisor(store, sealer, min(o.Workers, 4), log)
 	pool := sched.NewPool(o.Workers)
-	e := &engine{store: store, pool: pool, jobs: jobs, Engine: &session.Engine{
-		Store: store, Pool: pool, Memory: mem.NewRoot(o.MemoryBytes / 16 * 11), Spill: spill, Log: log,
+	accts := newAccounts(o.MemoryBytes, store)
+	e := &engine{store: store, pool: pool, jobs: jobs, accounts: accts, Engine: &session.Engine{
+		Store: store, Pool: pool, Memory: accts.queries, Spill: spill, Log: log,
 		Gate:   admission.NewGate(int(min(max(o.MemoryBytes/placeBytes, 2), 1<<10)), 1<<16),
 		System: syscat.New(), Plans: cache.New(planCacheBytes(o.MemoryBytes)), Started: time.Now().UnixMicro() - epoch2000,
 		CancelBackend: func(pid int32, terminate bool) bool {
@@ -146,6 +148,7 @@ func (e *engine) Collectors() []prometheus.Collector {
 		written("deletes", files.Deletes.Load),
 		gauge("key_filter_bytes", "Memory that key filters take.", func() float64 { return float64(e.store.FilterBytes()) }),
 		e.jobs.Collector(),
+		e.accounts,
 		newRowMetrics(e.store),
 		counter("statements_total", "Statements and messages run.", func() float64 { return float64(e.Queries.Load()) }),
 		counter("statement_errors_total", "Statements that failed.", func() float64 { return float64(e.Errors.Load()) }),
@@ -166,5 +169,6 @@ func (e *engine) Collectors() []prometheus.Collector {
 func (e *engine) Close() error {
 	e.jobs.Close()
 	e.pool.Close()
+	e.accounts.close()
 	return errors.Join(e.Sequences.Close(), e.store.Close())
 }

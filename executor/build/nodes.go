@@ -33,7 +33,7 @@ type builder struct {
 
 // builtCTE is a CTE's rows: of a pipeline, or given.
 type builtCTE struct {
-	rows    *op.Rows
+	work    *op.WorkRows // of a recursion's round
 	coll    *op.Collect
 	batches []*vec.Batch
 	pipe    *pipeline // nil: there from the start
@@ -433,12 +433,16 @@ func (b *builder) cteRef(n *plan.CTERef) (*chain, error) {
 			lane:   func(l *op.Lane) (op.Operator, error) { return rebatched(l, src.Lane()), nil },
 		}, nil
 	}
-	if t.rows == nil {
+	if t.work == nil {
 		return &chain{cols: n.Cols, ordered: true, lane: func(l *op.Lane) (op.Operator, error) {
 			return rebatched(l, &op.BatchSource{Batches: t.batches}), nil
 		}}, nil
 	}
-	return b.rowsChain(n.Cols, t.rows, t.pipe, t.ordered), nil
+	return &chain{cols: n.Cols, ordered: true, lane: func(l *op.Lane) (op.Operator, error) {
+		o := &op.WorkTable{}
+		o.Reset(t.work)
+		return rebatched(l, o), nil
+	}}, nil
 }
 
 // union is a chain of the rows of all chains.

@@ -23,7 +23,7 @@ func (b *builder) recursive(n *plan.Recursive) (*chain, error) {
 
 	// Once for its errors, and to know what must be there before the first round.
 	try := b.inner()
-	try.ctes[n.ID] = &builtCTE{rows: op.NewRows(ts, nil), ordered: true}
+	try.ctes[n.ID] = &builtCTE{work: op.NewWorkRows(b.q.run, ts, nil), ordered: true}
 	step, err := try.step(n)
 	try.scope.close()
 	if err != nil {
@@ -39,7 +39,7 @@ func (b *builder) recursive(n *plan.Recursive) (*chain, error) {
 		if over := at.overWork(n.Step, n.ID, work); over != nil {
 			over = at.exact(over, n.Step.Columns())
 			var o op.Operator
-			r.Begin = func(rows *op.Rows) (op.Operator, error) {
+			r.Begin = func(rows *op.WorkRows) (op.Operator, error) {
 				work.Reset(rows)
 				var err error
 				if o == nil {
@@ -51,10 +51,10 @@ func (b *builder) recursive(n *plan.Recursive) (*chain, error) {
 			return r, nil
 		}
 		var s *scope
-		r.Begin = func(rows *op.Rows) (op.Operator, error) {
+		r.Begin = func(rows *op.WorkRows) (op.Operator, error) {
 			rb := at.inner()
 			s = rb.scope
-			rb.ctes[n.ID] = &builtCTE{rows: rows, ordered: true}
+			rb.ctes[n.ID] = &builtCTE{work: rows, ordered: true}
 			c, err := rb.step(n)
 			if err != nil {
 				return nil, err

@@ -130,6 +130,28 @@ func (a *Account) Release(n int64) {
 	}
 }
 
+// Set charges what others hold in memory: n bytes in place of what was charged before,
+// whether there is room or not. What is reserved beside it must do with less then. The
+// account has no limit, and is charged in no other way.
+func (a *Account) Set(n int64) {
+	a.mu.Lock()
+	d := n - a.used
+	a.mu.Unlock()
+	a.force(d)
+}
+
+func (a *Account) force(d int64) {
+	if a == nil || d == 0 {
+		return
+	}
+	a.mu.Lock()
+	a.used += d
+	a.granted += d
+	a.peak = max(a.peak, a.used)
+	a.mu.Unlock()
+	a.parent.force(d)
+}
+
 // Tight says whether less than a quarter is left of the account's limit or of one
 // above it: what may spill then should, for the sake of what may not.
 func (a *Account) Tight() bool {

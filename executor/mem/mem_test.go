@@ -35,6 +35,30 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
+// TestSet: what others hold counts, even beyond the limit, and leaves less for queries.
+func TestSet(t *testing.T) {
+	root := NewRoot(10 << 20)
+	others, q := root.Child("others", 0), root.Child("queries", 8<<20)
+	others.Set(4 << 20)
+	if !q.TryReserve(6<<20) || q.TryReserve(1<<20) || root.Used() != 10<<20 {
+		t.Fatalf("root is charged %d", root.Used())
+	}
+	others.Set(7 << 20)
+	if root.Used() != 13<<20 || others.Used() != 7<<20 || q.TryReserve(1) {
+		t.Fatalf("root is charged %d", root.Used())
+	}
+	q.Release(6 << 20)
+	others.Set(1 << 20)
+	if !q.TryReserve(8<<20) || root.Used() != 9<<20 {
+		t.Fatalf("root is charged %d", root.Used())
+	}
+	others.Set(0)
+	q.Close()
+	if root.Used() != 0 {
+		t.Fatalf("root keeps %d", root.Used())
+	}
+}
+
 func TestFreeBytes(t *testing.T) {
 	root := NewRoot(4 << 20)
 	a := root.ChildFree("partition", 8<<20)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/mem"
 	"github.com/millrace/millrace/planner/plan"
@@ -80,7 +81,7 @@ func (l *joinBuildLane) Add(b *vec.Batch) (Flow, error) {
 		return Continue, l.write(b)
 	}
 	err := l.rows.Append(b)
-	if len(s.spec.Keys) == 0 || !s.run.CanSpill() {
+	if !s.maySpill() || err != nil && sqlstate.CodeOf(err) != sqlstate.OutOfMemory {
 		return Continue, err
 	}
 	if err != nil || s.run.ForceSpill && l.rows.N >= forcedRows {
@@ -92,6 +93,16 @@ func (l *joinBuildLane) Add(b *vec.Batch) (Flow, error) {
 	}
 	return Continue, err
 }
+
+// maySpill says whether the build side can go to files. Without keys it is one
+// partition, of which pieces are joined.
+func (s *JoinBuild) maySpill() bool {
+	return s.run.CanSpill() && (len(s.spec.Keys) > 0 || s.pieces())
+}
+
+// pieces says whether rows of a partition may be joined piece by piece: where the fate
+// of a left row does not depend on all its matches.
+func (s *JoinBuild) pieces() bool { return s.spec.Kind == plan.Inner }
 
 // begin makes the join one that spills.
 func (s *JoinBuild) begin() {
@@ -171,26 +182,58 @@ func (s *JoinBuild) leftSide(ts []types.T) *partitions {
 	return s.left
 }
 
-// load makes the table of partition i.
-func (s *JoinBuild) load(i int) (*joinTable, error) {
-	rows := NewRows(s.spec.Build, s.acct)
+// partLoad reads the rows of a partition of the right side, into one table or, where
+// that does not fit, into several one after another.
+type partLoad struct {
+	r    *partReader
+	held *vec.Batch // read, and of the next table
+	done bool
+}
+
+func (l *partLoad) close() {
+	l.r.close()
+	l.r, l.held, l.done = nil, nil, true
+}
+
+// tableRow is about what the tables of a join take for a row besides the row.
+const tableRow = 48
+
+// load begins with partition i.
+func (s *JoinBuild) load(i int) (*partLoad, error) {
 	r, err := s.right.read(i)
-	if err != nil {
-		return nil, err
-	}
-	defer r.close()
-	for r != nil {
-		b, err := r.next()
-		if err != nil {
-			return nil, err
+	return &partLoad{r: r, done: r == nil}, err
+}
+
+// next makes the next table of a partition.
+func (s *JoinBuild) next(l *partLoad) (*joinTable, error) {
+	rows := NewRows(s.spec.Build, s.acct)
+	for !l.done {
+		b := l.held
+		if l.held = nil; b == nil {
+			var err error
+			if b, err = l.r.next(); err != nil {
+				rows.Free()
+				return nil, err
+			}
 		}
 		if b == nil {
+			l.close()
+			break
+		}
+		if s.pieces() && rows.N > 0 && s.full(rows) {
+			l.held = b
 			break
 		}
 		if err := rows.Append(b); err != nil {
+			if s.pieces() && rows.N > 0 && sqlstate.CodeOf(err) == sqlstate.OutOfMemory {
+				l.held = b
+				break
+			}
+			rows.Free()
 			return nil, err
 		}
 		if err := s.run.Interrupted(); err != nil {
+			rows.Free()
 			return nil, err
 		}
 	}
@@ -198,7 +241,7 @@ func (s *JoinBuild) load(i int) (*joinTable, error) {
 	if err := t.plan(s.marks(), 1); err != nil {
 		return nil, err
 	}
-	if t.form != tableEmpty {
+	if t.form != tableEmpty && t.form != tableAll {
 		if err := t.chainMemory(); err != nil {
 			return nil, err
 		}
@@ -209,6 +252,22 @@ func (s *JoinBuild) load(i int) (*joinTable, error) {
 		t.filled()
 	}
 	return t, nil
+}
+
+// full says whether there would be no room for the table of these rows and more.
+func (s *JoinBuild) full(rows *Rows) bool {
+	if s.run.ForceSpill {
+		return rows.N >= forcedRun
+	}
+	need := int64(headroom)
+	if len(s.spec.Keys) > 0 {
+		need += int64(rows.N) * tableRow
+	}
+	if !s.acct.TryReserve(need) {
+		return true
+	}
+	s.acct.Release(need)
+	return false
 }
 
 func (s *JoinBuild) marks() bool {
@@ -224,14 +283,22 @@ func (s *JoinBuild) Finish() ([]func() error, error) {
 			return nil, s.finishSpill()
 		}
 		s.rows = NewRows(s.spec.Build, s.acct)
-		for i, r := range s.parts {
-			if i == 0 {
+		for len(s.parts) > 0 {
+			r := s.parts[0]
+			if s.rows.N == 0 {
+				s.rows.Free()
 				s.rows = r
 			} else if err := s.rows.Absorb(r); err != nil {
+				if s.maySpill() && sqlstate.CodeOf(err) == sqlstate.OutOfMemory {
+					// Together they do not fit: all go to files.
+					s.begin()
+					s.parts = append(s.parts, s.rows)
+					return nil, s.finishSpill()
+				}
 				return nil, err
 			}
+			s.parts = s.parts[1:]
 		}
-		s.parts = nil
 		s.table = newJoinTable(s.rows, s.spec.Keys, s.spec.NullEqual, s.acct)
 		if err := s.table.plan(s.marks(), s.run.Workers); err != nil {
 			return nil, err

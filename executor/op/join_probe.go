@@ -35,6 +35,7 @@ type JoinProbe struct {
 	split splitter
 	part  int // the partition being joined, when the join spills
 	read  *partReader
+	load  *partLoad // of the partition's right rows
 	s     joinScratch
 	keys  []*vec.Vec
 	in    *vec.Batch
@@ -116,6 +117,9 @@ func (o *JoinProbe) Close() {
 	o.In.Close()
 	o.read.close()
 	o.read = nil
+	if o.load != nil {
+		o.load.close()
+	}
 }
 
 // input is the next batch to probe. At the end of what a table is probed with, nil,
@@ -177,6 +181,11 @@ func (o *JoinProbe) input() (*vec.Batch, error) {
 				o.state, o.tail = probeTail, 0
 				return nil, nil
 			}
+			if !o.load.done && !o.B.left.none(o.part) {
+				// The left rows once more, for the next rows of the right side.
+				o.freeTable()
+				return empty(&o.out), o.nextTable()
+			}
 			o.endPart()
 		}
 		if o.part++; o.part == spillParts {
@@ -187,15 +196,28 @@ func (o *JoinProbe) input() (*vec.Batch, error) {
 			continue
 		}
 		var err error
-		if o.t, err = o.B.load(o.part); err != nil {
+		if o.load, err = o.B.load(o.part); err != nil {
 			return nil, err
 		}
-		if o.read, err = o.B.left.read(o.part); err != nil {
-			return nil, err
-		}
-		return empty(&o.out), nil
+		return empty(&o.out), o.nextTable()
 	}
 	return nil, nil
+}
+
+// nextTable makes the next table of the present partition, and begins to read the left
+// rows.
+func (o *JoinProbe) nextTable() (err error) {
+	if o.t, err = o.B.next(o.load); err != nil {
+		return err
+	}
+	o.read, err = o.B.left.read(o.part)
+	return err
+}
+
+func (o *JoinProbe) freeTable() {
+	o.t.rows.Free()
+	o.t.free()
+	o.t = nil
 }
 
 // endPart frees a partition's table.
@@ -203,9 +225,8 @@ func (o *JoinProbe) endPart() {
 	if !o.B.spilled.Load() || o.t == nil {
 		return
 	}
-	o.t.rows.Free()
-	o.t.free()
-	o.t = nil
+	o.freeTable()
+	o.load.close()
 	o.B.right.drop(o.part)
 	o.B.left.drop(o.part)
 }

@@ -13,13 +13,13 @@ import (
 type Recursive struct {
 	Base Operator
 	// Begin makes the operator of a round, over these rows, which stay while it runs.
-	Begin func(work *Rows) (Operator, error)
+	Begin func(work *WorkRows) (Operator, error)
 	// End releases what a round holds, once it is over.
 	End func()
 
 	acct       *mem.Account
 	run        *Run
-	work, next *Rows
+	work, next *WorkRows
 	seen       *Groups // nil: duplicates are kept
 	gids       []uint32
 	sel        []uint16
@@ -33,7 +33,7 @@ type Recursive struct {
 // NewRecursive makes the operator for rows of types ts; all keeps duplicates.
 func NewRecursive(run *Run, base Operator, ts []types.T, all bool) *Recursive {
 	acct := run.Account.Child("recursion", 0)
-	o := &Recursive{Base: base, acct: acct, run: run, work: NewRows(ts, acct), next: NewRows(ts, acct)}
+	o := &Recursive{Base: base, acct: acct, run: run, work: NewWorkRows(run, ts, acct), next: NewWorkRows(run, ts, acct)}
 	if !all {
 		o.seen = NewGroups(ts, acct)
 	}
@@ -56,7 +56,7 @@ func (o *Recursive) Next() (*vec.Batch, error) {
 		if b.Rows() == 0 {
 			return empty(&o.out), nil
 		}
-		o.out.Cols, o.out.N, o.out.Sel = b.Cols[:len(o.work.T)], b.N, b.Sel
+		o.out.Cols, o.out.N, o.out.Sel = b.Cols[:len(o.work.ts)], b.N, b.Sel
 		if o.seen != nil {
 			o.gids = grown(o.gids, b.Rows())
 			if err := o.seen.Find(o.out.Cols, b.Sel, b.N, o.gids); err != nil {
@@ -90,17 +90,20 @@ func (o *Recursive) turn() error {
 		o.Base.Close()
 		o.based = true
 	}
-	if o.next.N == 0 {
+	if o.next.n == 0 {
 		o.done = true
-		o.work.Free()
-		o.next.Free()
+		o.work.free()
+		o.next.free()
 		return nil
+	}
+	if err := o.next.finish(); err != nil {
+		return err
 	}
 	if err := o.run.Interrupted(); err != nil {
 		return err
 	}
 	o.work, o.next = o.next, o.work
-	o.next.Reset()
+	o.next.reset()
 	o.begun = true
 	var err error
 	o.round, err = o.Begin(o.work)
@@ -121,39 +124,9 @@ func (o *Recursive) Close() {
 	o.done = true
 	if o.acct != nil {
 		o.seen.Free()
-		o.work.Free()
-		o.next.Free()
+		o.work.free()
+		o.next.free()
 		o.acct.Close()
 		o.acct = nil
 	}
 }
-
-// WorkTable yields the rows of a recursion's working table, again after each Reset.
-type WorkTable struct {
-	rows *Rows
-	at   int
-	out  vec.Batch
-}
-
-// Reset makes rows what is yielded.
-func (o *WorkTable) Reset(rows *Rows) { o.rows, o.at = rows, 0 }
-
-// Next implements Operator.
-func (o *WorkTable) Next() (*vec.Batch, error) {
-	if o.rows == nil || o.at >= o.rows.N {
-		return nil, nil
-	}
-	for len(o.out.Cols) < len(o.rows.T) {
-		o.out.Cols = append(o.out.Cols, &vec.Vec{})
-	}
-	n := min(vec.Size, o.rows.N-o.at)
-	for c, v := range o.out.Cols {
-		o.rows.View(c, o.at, n, v)
-	}
-	o.out.N, o.out.Sel = n, nil
-	o.at += n
-	return &o.out, nil
-}
-
-// Close implements Operator.
-func (o *WorkTable) Close() {}
