@@ -259,6 +259,9 @@ func (s *JoinBuild) full(rows *Rows) bool {
 	if s.run.ForceSpill {
 		return rows.N >= forcedRun
 	}
+	if s.acct.Tight() && rows.Bytes() >= yieldBytes {
+		return true // what is above the join takes some too
+	}
 	need := int64(headroom)
 	if len(s.spec.Keys) > 0 {
 		need += int64(rows.N) * tableRow
