@@ -33,7 +33,7 @@ type QuickChange struct {
 	checks  []plan.Check
 	row     []plan.Column
 
-	in, old, rows, keys vec.Batch
+	in, rows, keys vec.Batch
 }
 
 // NewQuickChange makes a statement ready, or returns nil when it changes no row by its
