@@ -11,6 +11,7 @@
 //	set NAME VALUE  reports a parameter
 //	begin, commit, rollback
 //	sleep           waits until it is cancelled
+//	spin MS         takes its time
 //	idle MS         bounds the silence that follows
 //	panic           panics
 //	copyin          counts the bytes and messages of COPY FROM
@@ -92,7 +93,7 @@ func (s *fakeSession) waits(sql string) bool {
 	case "rows":
 		n, _ := strconv.Atoi(arg)
 		return s.prompt && n > 1000
-	case "echo", "error", "notice", "panic":
+	case "echo", "error", "notice", "panic", "spin":
 		return false
 	}
 	return s.prompt
@@ -191,6 +192,8 @@ func (s *fakeSession) run(ctx context.Context, p *fakePortal, maxRows int, out p
 		case <-time.After(30 * time.Second):
 			return false, errors.New("nobody cancelled")
 		}
+	case "spin":
+		time.Sleep(time.Duration(n) * time.Millisecond)
 	case "idle":
 		s.idle = time.Duration(n) * time.Millisecond
 	case "panic":

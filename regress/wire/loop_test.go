@@ -233,3 +233,20 @@ func TestLoopFull(t *testing.T) {
 	_ = nc.Close()
 	<-sent
 }
+
+// A client whose commands hold the loop up leaves it, and does not soon come back.
+func TestLoopHog(t *testing.T) {
+	_, srv, addr := looping(t)
+	nc := dialRaw(t, addr)
+	defer nc.Close()
+	ping(t, srv, nc, 100)
+	q, _ := message(`Q "spin 250"`)
+	_, _ = nc.Write(q)
+	if got := until(nc, 'Z', 1); !strings.HasSuffix(got, "C SPIN\nZ I\n") {
+		t.Fatalf("got %s", got)
+	}
+	leaves(t, srv)
+	if ping(t, srv, nc, 100) {
+		t.Error("it is in the loop again")
+	}
+}

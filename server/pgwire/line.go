@@ -115,11 +115,14 @@ func (l *line) restore() error {
 	return nil
 }
 
-// left takes note of how many commands the loop has run.
-func (l *line) left(commands, want int) {
-	if commands >= lineWorth {
+// left takes note of how many commands the loop has run, and of one that held it up.
+func (l *line) left(commands, want int, hog bool) {
+	switch {
+	case hog:
+		l.want = lineSettleMax
+	case commands >= lineWorth:
 		l.want = want
-	} else {
+	default:
 		l.want = min(2*l.want, lineSettleMax)
 	}
 }

@@ -53,6 +53,7 @@ type member struct {
 	fd       int
 	commands int
 	long     int // rises with commands that took long
+	hog      bool
 }
 
 const (
@@ -65,6 +66,8 @@ const (
 	loopLong     = time.Millisecond
 	loopLongCost = 8
 	loopLongMax  = 64
+	// After one that takes longer than loopHog it leaves at once, and for long.
+	loopHog = 100 * time.Millisecond
 	// loopRound is how many connections are served after one epoll_wait.
 	loopRound = 64
 )
@@ -121,8 +124,10 @@ func (lp *loop) add(c *conn, fd int) (slot int) {
 func (lp *loop) recall(slot int) {
 	lp.mu.Lock()
 	defer lp.mu.Unlock()
-	lp.recalled = append(lp.recalled, slot)
-	lp.poke()
+	if lp.began { // else the member has left, and the loop with it
+		lp.recalled = append(lp.recalled, slot)
+		lp.poke()
+	}
 }
 
 // size is the number of members, and how often one has joined.
@@ -142,6 +147,8 @@ func (lp *loop) end() {
 	}
 }
 
+// poke wakes the loop. Called with mu held, and began set: the descriptor is no longer
+// the loop's when that has ended.
 func (lp *loop) poke() {
 	one := [8]byte{1}
 	_, _ = unix.Write(lp.wake, one[:])
@@ -227,7 +234,7 @@ func (lp *loop) release(slot int, m *member) {
 		lp.poke()
 	}
 	lp.mu.Unlock()
-	m.c.line.left(m.commands, lp.srv.cfg.Settle)
+	m.c.line.left(m.commands, lp.srv.cfg.Settle, m.hog)
 	m.c.line.back <- struct{}{}
 }
 
@@ -254,21 +261,25 @@ func (lp *loop) turn(m *member) (stays bool) {
 	in.w += n
 	all := in.w < len(in.buf) // what comes now is another event
 	began := nanotime()
-	ok := c.prompt()
+	ok := c.prompt(m.fd, began)
 	if m.commands++; ok {
 		ok = c.sendNow(m.fd)
 	}
-	if nanotime()-began > int64(loopLong) {
+	switch took := nanotime() - began; {
+	case took > int64(loopHog):
+		m.hog = true
+	case took > int64(loopLong):
 		m.long += loopLongCost
-	} else if m.long > 0 {
+	case m.long > 0:
 		m.long--
 	}
-	return ok && all && m.long < loopLongMax
+	return ok && all && !m.hog && m.long < loopLongMax
 }
 
 // prompt runs what is buffered as far as it is whole and prompt, and says whether that
-// is all of it and a client that waits for nothing else.
-func (c *conn) prompt() bool {
+// is all of it and a client that waits for nothing else. What a pipeline has for longer
+// than a turn since began, or for more answers than the socket takes, is left.
+func (c *conn) prompt(fd int, began int64) bool {
 	for c.in.buffered() > 0 {
 		typ, p, ok := c.in.whole()
 		if !ok || c.skip && typ != msgSync {
@@ -291,6 +302,9 @@ func (c *conn) prompt() bool {
 			return false
 		}
 		c.in.r += 5 + len(p)
+		if c.in.buffered() > 0 && (nanotime()-began > int64(loopYield) || len(c.w.out) >= writeBytesSend && !c.sendNow(fd)) {
+			return false
+		}
 	}
 	c.in.shrink()
 	return c.idle
