@@ -255,6 +255,9 @@ func (s *Session) stillValid(cat *catalog.Version, st *plan.Statement) bool {
 // outgrown says whether tables are now so much larger or smaller than they were when
 // the plan was chosen that another may be better.
 func (s *Session) outgrown(st *plan.Statement) bool {
+	if s.prompt && len(st.Sizes) > 0 {
+		return true // none that is prompt has any, and to count rows may take a while
+	}
 	for _, z := range st.Sizes {
 		now := s.eng.Store.Stats(z.Table).Rows
 		if now > 2*z.Rows+1000 || z.Rows > 2*now+1000 {
