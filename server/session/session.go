@@ -294,6 +294,7 @@ func (s *Session) begin(ctx context.Context, query string) context.Context {
 		}
 	}
 	s.asks = ctx
+	s.refreshUser()
 	now := micros(time.Now())
 	s.stmtTime = now
 	s.mu.Lock()
