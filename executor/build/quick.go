@@ -22,16 +22,15 @@ const QuickRows = 16
 // quickBytesKeep bounds the result that a Quick keeps.
 const quickBytesKeep = 16 << 10
 
+// quickBufKeep bounds the strings of a column or parameter whose memory it keeps.
+const quickBufKeep = 64 << 10
+
 // ErrLarge is of a Quick whose strings take more than it may hold without an account:
 // the plan is to be run like any other.
 var ErrLarge = errors.New("build: strings of a quick plan are large")
 
-func quickSmall(n int64) error {
-	if n > 4<<20 {
-		return ErrLarge
-	}
-	return nil
-}
+// quickSmall is asked for what is beyond the memory that an expression has for nothing.
+func quickSmall(int64) error { return ErrLarge }
 
 // Quick is a small plan made ready once, to be run again and again on its caller's
 // goroutine: a few rows of expressions, or a look-up by primary key, under filters
@@ -372,6 +371,35 @@ func (d *Quick) finish(b *vec.Batch) (_ *vec.Batch, err error) {
 		d.constant = &vec.Batch{Cols: b.Cols, Sel: b.Sel, N: b.N}
 	}
 	return b, nil
+}
+
+// Shed lets go of what large values have left, when nobody uses the rows any more: a
+// Quick lives as long as its session.
+func (d *Quick) Shed() {
+	for _, c := range d.found.Cols {
+		shed(c)
+	}
+	for _, c := range d.made.Cols {
+		shed(c)
+	}
+	for i := range d.params {
+		shed(&d.params[i].vec)
+	}
+	if d.key != nil {
+		for _, c := range d.key.batch.Cols {
+			shed(c)
+		}
+	}
+}
+
+func shed(v *vec.Vec) {
+	n := 0
+	for _, b := range v.Bufs {
+		n += cap(b)
+	}
+	if n > quickBufKeep {
+		*v = *vec.New(v.T, 1)
+	}
 }
 
 // bind sets the parameters' vectors.

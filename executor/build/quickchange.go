@@ -132,6 +132,7 @@ func keyScan(n plan.Node) *plan.Scan {
 // to hold in.
 func (d *QuickChange) Run(ctx context.Context, env *Env, s storage.Store, cat *catalog.Version, valid func(*catalog.Version) bool, params []types.Datum) (n int64, done bool, err error) {
 	defer sched.Recover(&err)
+	defer d.q.Shed()
 	if err := d.q.bind(params); err != nil {
 		return 0, true, err
 	}

@@ -303,6 +303,7 @@ func (s *Session) runQuick(ctx context.Context, q *portal, out pgwire.Results) (
 		return true, sched.Canceled(ctx)
 	}
 	quick := p.known.quick
+	defer quick.Shed()
 	if quick.Table() != nil && s.byItself() && quick.Points(s.eng.Store) {
 		b, ok, err := quick.RunPoint(p.cat, p.values(q.params))
 		if ok {

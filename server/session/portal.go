@@ -49,6 +49,7 @@ func (s *Session) drop(q *portal) {
 	q.close()
 	delete(s.portals, q.name)
 	if q.cursor == nil {
+		clear(q.params) // they may be large
 		s.spare = q
 	}
 }
