@@ -563,6 +563,12 @@ func (c *commit) blocked() error {
 		if p.own.fresh {
 			continue
 		}
+		if p.ops.spilled {
+			// What is in files is not among the chunks: the lock of a table is for it too.
+			if _, is := l.Blocked(c.x.owner, p.own.t.OID, nil, txn.Update); is {
+				return &blockedError{table: p.own.t.OID, mode: txn.Update}
+			}
+		}
 		for i := range p.chunks() {
 			k := &p.ops.chunks[i]
 			var hashes []uint64

@@ -161,6 +161,50 @@ func largeStatement(t *testing.T, x storage.Txn, tab *catalog.Table, kind, from,
 	return nil
 }
 
+// TestLargeSetWaitsForLock: what goes to files waits for who has locked the table as
+// small sets do.
+func TestLargeSetWaitsForLock(t *testing.T) {
+	s := openSpilling(t, blob.NewMem(), 4<<10)
+	defer s.Close()
+	for _, o := range []string{catalog.OrientationColumn, catalog.OrientationRow, catalog.OrientationHybrid} {
+		for _, pk := range []bool{true, false} {
+			if !pk && o != catalog.OrientationColumn {
+				continue
+			}
+			tab := createWith(t, s, fmt.Sprint(o, pk), pk, map[string]string{"orientation": o})
+			a := s.Begin(storage.TxnOptions{Explicit: true})
+			if err := a.Lock(bg, tab.OID); err != nil {
+				t.Fatal(err)
+			}
+			b := s.Begin(storage.TxnOptions{})
+			rows := make([]kv, 1000)
+			for i := range rows {
+				rows[i] = kv{i, fmt.Sprint("row ", i)}
+			}
+			if err := insert(b, tab, rows...); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() {
+				_, err := b.Commit(bg)
+				done <- err
+			}()
+			select {
+			case err := <-done:
+				t.Fatalf("%s, key %v: the commit did not wait: %v", o, pk, err)
+			case <-time.After(50 * time.Millisecond):
+			}
+			if got := contents(t, s, tab); got != "" {
+				t.Fatalf("%s: %.60s", o, got)
+			}
+			a.Rollback()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // TestLargeSetIsOne: who reads or writes while a large set is on its way sees all of it
 // or nothing, and does not overwrite it.
 func TestLargeSetIsOne(t *testing.T) {
