@@ -391,6 +391,9 @@ func (l *Locks) cycle(o *Owner) bool {
 					return true
 				}
 			}
+			if _, has := e.owners[x]; has {
+				return false // who wants more of what it has goes before those that have none
+			}
 			// Those ahead in the queue come first, so they are waited for too.
 			for _, q := range e.queue {
 				if q == r {
@@ -484,22 +487,38 @@ func (l *Locks) pumpKey(k Key, e *keyLock) {
 	}
 }
 
+// pumpTable grants what can be granted of those that wait, in order; who only wants
+// more of what it has goes first.
 func (l *Locks) pumpTable(t uint32, e *tableLock) {
+	for i := 0; i < len(e.queue); {
+		r := e.queue[i]
+		if _, has := e.owners[r.owner]; !has || !e.free(r.owner, r.exclusive) {
+			i++
+			continue
+		}
+		e.queue = append(e.queue[:i:i], e.queue[i+1:]...)
+		l.letIn(t, e, r)
+	}
 	for len(e.queue) > 0 {
 		r := e.queue[0]
 		if !e.free(r.owner, r.exclusive) {
 			return
 		}
 		e.queue = e.queue[1:]
-		r.granted, r.owner.wait = true, nil
-		if !r.look {
-			l.grantTable(e, r.owner, t, r.exclusive)
-		}
-		close(r.ready)
+		l.letIn(t, e, r)
 	}
 	if len(e.owners) == 0 && len(e.queue) == 0 {
 		delete(l.tables, t)
 	}
+}
+
+// letIn ends the wait of a request that is no longer in the queue.
+func (l *Locks) letIn(t uint32, e *tableLock, r *request) {
+	r.granted, r.owner.wait = true, nil
+	if !r.look {
+		l.grantTable(e, r.owner, t, r.exclusive)
+	}
+	close(r.ready)
 }
 
 // Waits is how many waits have begun since the lock table was made.

@@ -105,6 +105,53 @@ func TestDeadlock(t *testing.T) {
 	}
 }
 
+// TestTableUpgrade: who has rows locked and wants the table waits for the others that
+// have, but not for those that wait for it itself.
+func TestTableUpgrade(t *testing.T) {
+	ctx := context.Background()
+	l := NewLocks()
+	a, b, c := NewOwner(), NewOwner(), NewOwner()
+	for i, o := range []*Owner{a, c} {
+		if _, err := l.LockRows(ctx, o, 1, []uint64{uint64(i)}, Update); err != nil {
+			t.Fatal(err)
+		}
+	}
+	queued := func(n int) {
+		for {
+			l.mu.Lock()
+			is := len(l.tables[1].queue)
+			l.mu.Unlock()
+			if is == n {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	other, own := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := l.LockTable(ctx, b, 1); other <- err }()
+	queued(1)
+	go func() { _, err := l.LockTable(ctx, a, 1); own <- err }()
+	select {
+	case err := <-own:
+		t.Fatal(err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	queued(2)
+	l.Release(c)
+	if err := <-own; err != nil {
+		t.Fatal(err)
+	}
+	queued(1)
+	l.Release(a)
+	if err := <-other; err != nil {
+		t.Fatal(err)
+	}
+	l.Release(b)
+	if !l.None() || len(l.tables) != 0 {
+		t.Fatal("locks are left")
+	}
+}
+
 // TestEscalation locks more rows than are kept one by one.
 func TestEscalation(t *testing.T) {
 	ctx := context.Background()
