@@ -329,6 +329,45 @@ func TestAppend(t *testing.T) {
 	}
 }
 
+// TestUnique: a table with another unique key takes the same changes, and what that key
+// does not let in is dead-lettered.
+func TestUnique(t *testing.T) {
+	w := newWorld(t, true, "format=json")
+	x := w.s.Begin(storage.TxnOptions{})
+	defer x.Rollback()
+	tab := *x.Catalog().TableNamed(catalog.PublicSchemaOID, "t")
+	tab.SchemaVersion++
+	tab.Props = map[string]string{"orientation": catalog.OrientationRow}
+	tab.Unique = []catalog.UniqueKey{{OID: x.AllocOIDs(2), Name: "t_name_key", Columns: []int32{2}}}
+	if err := x.Change(ctxbg, &catalog.Delta{Tables: map[uint32]*catalog.Table{tab.OID: &tab}, Truncated: []uint32{tab.OID}, NextOID: tab.Unique[0].OID + 2}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Commit(ctxbg); err != nil {
+		t.Fatal(err)
+	}
+	m := theMemory
+	m.send("a", 0, `{"id":9}`, "") // of no row
+	m.send("a", 0, `{"id":1}`, `{"id":1,"name":"x","n":1}`)
+	m.send("a", 0, `{"id":2}`, `{"id":2,"name":"y","n":1}`)
+	m.send("a", 0, `{"id":3}`, `{"id":3,"n":3}`)
+	if err := w.drain(); err != nil {
+		t.Fatal(err)
+	}
+	w.check("t", "1|x|1|null 2|y|1|null 3|null|3|null")
+	m.send("a", 0, `{"id":1}`, "")
+	m.send("a", 0, `{"id":8}`, "")
+	if err := w.drain(); err != nil {
+		t.Fatal(err)
+	}
+	m.send("a", 0, `{"id":4}`, `{"id":4,"name":"x","n":4}`)
+	m.send("a", 0, `{"id":5}`, `{"id":5,"name":"y","n":5}`)
+	if err := w.drain(); err != nil {
+		t.Fatal(err)
+	}
+	w.check("t", "2|y|1|null 3|null|3|null 4|x|4|null")
+	w.check("errs", "constraint|23505|0|7", "class", "sqlstate", "partition", "message_offset")
+}
+
 // TestDuplicates: rows whose key exists are found in a batch and dead-lettered.
 func TestDuplicates(t *testing.T) {
 	w := newWorld(t, true, "format=json mode=append")

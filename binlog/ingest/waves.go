@@ -169,7 +169,7 @@ func (a *applier) writeWave(ctx context.Context, x storage.Txn, j *job, c *forma
 	w := &a.waves
 	if len(w.deletes) > 0 {
 		m := storage.Mutation{Table: a.table, Op: storage.OpDelete, Keys: &vec.Batch{Cols: keys, Sel: w.deletes, N: rows.N}}
-		if a.locks {
+		if a.locks || len(a.table.Unique) > 0 {
 			m.Resolve = keepAll // a transaction that locks keys wants to know what to do with rows that are not there
 		}
 		if deletes, err = x.Write(ctx, &m); err != nil {
