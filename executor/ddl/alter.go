@@ -22,6 +22,15 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 		kind, _, _ := strings.Cut(described(v, old), " ")
 		return notOwner(kind, old.Name)
 	}
+	if old.Kind == catalog.KindTable && slices.ContainsFunc(x.Actions, looksAtRows) {
+		// First, since what they find must stay so until the commit.
+		if err := env.Txn.Lock(ctx, old.OID); err != nil {
+			return err
+		}
+		if v = env.Txn.Catalog(); v.Table(old.OID) != old {
+			return sqlstate.Errorf(sqlstate.SerializationFailure, "could not serialize access due to concurrent update")
+		}
+	}
 	t := changed(old)
 	d := tableDelta(t)
 	for i := range x.Actions {
@@ -67,6 +76,15 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 		return err
 	}
 	return env.fillUnique(ctx, old, t)
+}
+
+// looksAtRows says whether an action depends on the rows that the table has.
+func looksAtRows(a plan.AlterAction) bool {
+	switch a.Op {
+	case plan.AddColumn, plan.SetNotNull, plan.AddCheck, plan.AddPrimaryKey, plan.AddUnique:
+		return true
+	}
+	return false
 }
 
 func alter(ctx context.Context, env *Env, v *catalog.Version, t *catalog.Table, a *plan.AlterAction, d *catalog.Delta) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/storage"
 )
 
 // nameUnique gives the unique keys of a new table, from index from on, their OIDs and
@@ -66,7 +67,10 @@ func (e *Env) addUnique(v *catalog.Version, t *catalog.Table, a *plan.AlterActio
 func (e *Env) fillUnique(ctx context.Context, old, t *catalog.Table) error {
 	for i := range t.Unique {
 		k := &t.Unique[i]
-		if slices.ContainsFunc(old.Unique, func(o catalog.UniqueKey) bool { return o.OID == k.OID }) || !e.hasRows(t) {
+		if slices.ContainsFunc(old.Unique, func(o catalog.UniqueKey) bool { return o.OID == k.OID }) {
+			continue
+		}
+		if !e.hasRows(t) && !e.othersSeeRows(t) {
 			continue
 		}
 		if e.FillUnique == nil {
@@ -77,6 +81,17 @@ func (e *Env) fillUnique(ctx context.Context, old, t *catalog.Table) error {
 		}
 	}
 	return nil
+}
+
+// othersSeeRows says whether a table has rows now: the transaction may read an older
+// state, and FillUnique has to refuse it then.
+func (e *Env) othersSeeRows(t *catalog.Table) bool {
+	if e.Store == nil {
+		return false
+	}
+	x := e.Store.Begin(storage.TxnOptions{ReadOnly: true})
+	defer x.Rollback()
+	return (&Env{Txn: x}).hasRows(t)
 }
 
 // dropUnique takes the key with an index away from its table.

@@ -127,3 +127,24 @@ func TestLockTable(t *testing.T) {
 	exec(t, a, "COMMIT")
 	exec(t, b, "UPDATE l SET n = n + 1")
 }
+
+// TestUniqueOfOlderState: a unique key that is added where the transaction does not see
+// rows that the table has is not made without their entries.
+func TestUniqueOfOlderState(t *testing.T) {
+	e := open(t)
+	a, b := session(t, e), session(t, e)
+	exec(t, a, "CREATE TABLE t (k int PRIMARY KEY, u int) WITH (orientation = 'row')")
+	exec(t, a, "CREATE TABLE empty (k int PRIMARY KEY, u int) WITH (orientation = 'row')")
+	exec(t, a, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+	exec(t, a, "SELECT count(*) FROM t")
+	exec(t, b, "INSERT INTO t VALUES (1, 1)")
+	exec(t, a, "ALTER TABLE empty ADD UNIQUE (u)")
+	if err := a.Simple(context.Background(), "ALTER TABLE t ADD UNIQUE (u)", &sink{}); sqlstate.CodeOf(err) != sqlstate.FeatureNotSupported {
+		t.Errorf("%v", err)
+	}
+	exec(t, a, "ROLLBACK")
+	exec(t, a, "ALTER TABLE t ADD UNIQUE (u)")
+	if err := b.Simple(context.Background(), "INSERT INTO t VALUES (2, 1)", &sink{}); sqlstate.CodeOf(err) != sqlstate.UniqueViolation {
+		t.Errorf("%v", err)
+	}
+}
