@@ -8,7 +8,6 @@ import (
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/sqlstate"
-	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/eval"
 	"github.com/millrace/millrace/executor/op"
 	"github.com/millrace/millrace/planner/plan"
@@ -96,9 +95,9 @@ func (b *builder) conflict(n *plan.Insert, s *op.Write) error {
 			return err
 		}
 	}
-	c.Resolve = func(proposed *vec.Batch) op.Resolver {
+	c.Resolve = func(proposed *vec.Batch, keys []*vec.Vec) op.Resolver {
 		r := &resolver{b: b, old: k.Old, recheck: k.Where, set: k.Set, table: n.Table, row: n.Row, checks: n.Checks,
-			proposed: proposed, excluded: slices.Concat(n.Row, k.Extra)}
+			proposed: proposed, keys: keys, excluded: slices.Concat(n.Row, k.Extra)}
 		return r.resolve
 	}
 	s.Resolved, err = b.returning(n.Returning, n.Row, nil)
@@ -317,8 +316,10 @@ type resolver struct {
 	table   *catalog.Table
 	row     []plan.Column
 	checks  []plan.Check
-	// proposed are an ON CONFLICT's rows, as the columns excluded; nil otherwise.
+	// proposed are an ON CONFLICT's rows, as the columns excluded, and keys the primary
+	// keys of the rows that they are for; nil otherwise.
 	proposed *vec.Batch
+	keys     []*vec.Vec
 	excluded []plan.Column
 }
 
@@ -372,20 +373,10 @@ func (r *resolver) resolve(_ context.Context, old *vec.Batch) (*vec.Batch, []uin
 
 // beside finds the proposed row of each existing one, by the key.
 func (r *resolver) beside(old *vec.Batch) []*vec.Vec {
-	key := func(b *vec.Batch, i int) string {
-		var k []byte
-		for _, o := range r.table.PK {
-			k = types.AppendKey(k, b.Cols[o].T, b.Cols[o].Datum(i), false)
-		}
-		return string(k)
-	}
-	place := make(map[string]uint16, r.proposed.N)
-	for i := range r.proposed.N {
-		place[key(r.proposed, i)] = uint16(i)
-	}
 	sel := make([]uint16, old.N)
+	place := op.Places(r.keys, r.proposed.N)
 	for i := range sel {
-		sel[i] = place[key(old, i)]
+		sel[i] = uint16(place(old, r.table.PK, i))
 	}
 	out := make([]*vec.Vec, len(r.proposed.Cols))
 	for c, v := range r.proposed.Cols {

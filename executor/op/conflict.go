@@ -1,6 +1,9 @@
 package op
 
 import (
+	"context"
+	"slices"
+
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
@@ -31,8 +34,8 @@ type Conflict struct {
 	// proposed row's; Where says for which rows, nil for all.
 	Set, Where *eval.Program
 	// Resolve makes the resolver of an update by these proposed rows, which are its
-	// own; see Write.Resolve.
-	Resolve func(proposed *vec.Batch) Resolver
+	// own, of the rows with these primary keys; see Write.Resolve.
+	Resolve func(proposed *vec.Batch, keys []*vec.Vec) Resolver
 
 	held []*vec.Batch // for Last, until all rows are there
 	old  *vec.Batch
@@ -107,13 +110,14 @@ func (s *Write) conflictOnce(rows *vec.Batch) error {
 	rel := c.Rel
 	for range conflictTries {
 		var left *vec.Batch
-		if left, err = s.settle(rel, rows); err == nil {
-			return nil
-		}
-		if sqlstate.CodeOf(err) != sqlstate.UniqueViolation || left == nil {
+		left, err = s.settle(rel, rows)
+		switch {
+		case left == nil:
 			return err
-		}
-		if len(s.Table.Unique) > 0 && sqlstate.From(err).Constraint != s.Table.PKName {
+		case err == nil: // rows were there, and are gone
+		case sqlstate.CodeOf(err) != sqlstate.UniqueViolation:
+			return err
+		case len(s.Table.Unique) > 0 && sqlstate.From(err).Constraint != s.Table.PKName:
 			return err // of a key that ON CONFLICT is not about
 		}
 		// Somebody was faster: the newest rows are needed.
@@ -136,8 +140,8 @@ func ErrTwice() error {
 		WithHint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
 }
 
-// settle writes rows by what there is in rel. If inserting fails, nothing of left
-// was written.
+// settle writes rows by what there is in rel, but for those of left. If inserting fails
+// these are all of them.
 func (s *Write) settle(rel storage.Relation, rows *vec.Batch) (left *vec.Batch, err error) {
 	c, t := s.Conflict, s.Table
 	n := len(t.Columns)
@@ -179,31 +183,37 @@ func (s *Write) settle(rel storage.Relation, rows *vec.Batch) (left *vec.Batch, 
 	for i, k := range c.idx {
 		prop[i] = at[k]
 	}
-	return nil, s.updateOld(rows, prop)
+	gone, err := s.updateOld(rows, prop, t.PK)
+	if err != nil || len(gone) == 0 {
+		return nil, err
+	}
+	return &vec.Batch{Cols: rows.Cols, Sel: gone, N: rows.N}, nil
 }
 
 // updateOld updates the existing rows in c.old, beside which stand the proposed ones.
-func (s *Write) updateOld(rows *vec.Batch, prop []uint16) error {
+// Of gone ones the existing row was deleted meanwhile, or has left the key by which it
+// was found: nothing was done about them.
+func (s *Write) updateOld(rows *vec.Batch, prop []uint16, arbiter []int) (gone []uint16, err error) {
 	c, t := s.Conflict, s.Table
 	n := len(t.Columns)
 	proposed := compact(&vec.Batch{Cols: rows.Cols, Sel: prop, N: rows.N})
 	both := &vec.Batch{Cols: append(append([]*vec.Vec(nil), c.old.Cols[:n]...), proposed.Cols...), N: len(prop)}
 	if c.Where != nil {
 		if err := c.Where.Filter(both); err != nil {
-			return err
+			return nil, err
 		}
 		if both.Rows() == 0 {
-			return nil
+			return nil, nil
 		}
 	}
 	vs, err := c.Set.EvalAll(both)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.both = vec.Batch{Cols: append(s.both.Cols[:0], vs...), Sel: both.Sel, N: both.N}
 	if s.Checks != nil {
 		if err := s.Checks.Test(&s.both); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	s.keys = vec.Batch{Cols: s.keys.Cols[:0], Sel: both.Sel, N: both.N}
@@ -212,8 +222,71 @@ func (s *Write) updateOld(rows *vec.Batch, prop []uint16) error {
 	}
 	s.mut = storage.Mutation{Table: t, Op: storage.OpUpdate, Rows: &vec.Batch{Cols: vs, Sel: both.Sel, N: both.N},
 		Keys: &s.keys, OldCSN: c.old.Cols[n], Lock: s.Lock}
-	if c.Resolve != nil {
-		s.mut.Resolve = s.keeping(c.Resolve(proposed))
+	if c.Resolve == nil {
+		return nil, s.changed(&s.both)
 	}
-	return s.changed(&s.both)
+	of := slices.Clone(rowsOf(both)) // which row of prop each is for
+	there := make([]bool, len(prop))
+	s.mut.Resolve = s.resolveOld(proposed, arbiter, there)
+	if err := s.changed(&s.both); err != nil {
+		return nil, err
+	}
+	for _, k := range s.stale {
+		if p := of[k]; !there[p] {
+			gone = append(gone, prop[p])
+		}
+	}
+	slices.Sort(gone)
+	return gone, nil
+}
+
+// resolveOld makes the resolver of an update of the existing rows in c.old, which notes
+// in there for which proposed ones a row with the arbiter's key is still there.
+func (s *Write) resolveOld(proposed *vec.Batch, arbiter []int, there []bool) Resolver {
+	c, pk := s.Conflict, s.Table.PK
+	keys := &vec.Batch{N: proposed.N}
+	for _, o := range pk {
+		keys.Cols = append(keys.Cols, c.old.Cols[o])
+	}
+	keys = compact(keys)
+	resolve := s.keeping(c.Resolve(proposed, keys.Cols))
+	return func(ctx context.Context, old *vec.Batch) (*vec.Batch, []uint16, error) {
+		place := Places(keys.Cols, keys.N)
+		var sel []uint16
+		for k := range old.Rows() {
+			i := old.Row(k)
+			p := place(old, pk, i)
+			if !slices.ContainsFunc(arbiter, func(o int) bool {
+				return !types.Equal(old.Cols[o].T, old.Cols[o].Datum(i), proposed.Cols[o].Datum(p))
+			}) {
+				there[p] = true
+				sel = append(sel, uint16(i))
+			}
+		}
+		if len(sel) == 0 {
+			return nil, nil, nil
+		}
+		return resolve(ctx, &vec.Batch{Cols: old.Cols, Sel: sel, N: old.N})
+	}
+}
+
+// Places finds rows by key: of the n keys, the one that row i of a batch has in these
+// columns, which is among them.
+func Places(keys []*vec.Vec, n int) func(b *vec.Batch, cols []int, i int) int {
+	at := make(map[string]int, n)
+	var k []byte
+	for i := range n {
+		k = k[:0]
+		for _, v := range keys {
+			k = types.AppendKey(k, v.T, v.Datum(i), false)
+		}
+		at[string(k)] = i
+	}
+	return func(b *vec.Batch, cols []int, i int) int {
+		k = k[:0]
+		for _, o := range cols {
+			k = types.AppendKey(k, b.Cols[o].T, b.Cols[o].Datum(i), false)
+		}
+		return at[string(k)]
+	}
 }

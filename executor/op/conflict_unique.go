@@ -32,10 +32,10 @@ func (s *Write) conflictUnique(rows *vec.Batch) error {
 	}
 	for range conflictTries {
 		again, err := s.settleUnique(rows)
-		if err == nil || !again || sqlstate.CodeOf(err) != sqlstate.UniqueViolation || !c.decides(err) {
+		if !again || err != nil && (sqlstate.CodeOf(err) != sqlstate.UniqueViolation || !c.decides(err)) {
 			return err
 		}
-		// Somebody was faster: the newest rows are needed. Nothing was written.
+		// Somebody was faster: the newest rows are needed. Nothing of rows was written.
 	}
 	return sqlstate.Errorf(sqlstate.SerializationFailure, "could not serialize access due to concurrent update")
 }
@@ -85,8 +85,8 @@ func splitNulls(rows *vec.Batch, cols []int) (whole, nulls []uint16) {
 	return whole, nulls
 }
 
-// settleUnique writes rows by what there is now. again says that inserting failed, and
-// nothing was written.
+// settleUnique writes rows by what there is now. again says that some are left, which
+// rows then has, and, with an error, that these are all of them.
 func (s *Write) settleUnique(rows *vec.Batch) (again bool, err error) {
 	c, t := s.Conflict, s.Table
 	snap, err := s.Txn.Snapshot()
@@ -125,7 +125,12 @@ func (s *Write) settleUnique(rows *vec.Batch) (again bool, err error) {
 	if c.DoNothing || len(c.idx) == 0 {
 		return false, nil
 	}
-	return false, s.updateOld(rows, c.idx)
+	gone, err := s.updateOld(rows, c.idx, c.Arbiters[0].Key)
+	if err != nil || len(gone) == 0 {
+		return false, err
+	}
+	rows.Sel = gone
+	return true, nil
 }
 
 // taken says whether a row of a batch has a key of one before it that is inserted, and

@@ -174,7 +174,7 @@ func (s *Write) change(b *vec.Batch) error {
 // computed from, one for each key.
 func (s *Write) changed(rows *vec.Batch) error {
 	s.stale, s.resolved = s.stale[:0], s.resolved[:0]
-	if s.mut.Resolve != nil && s.Returning != nil {
+	if s.mut.Resolve != nil && (s.Returning != nil || s.Conflict != nil) {
 		s.mut.Stale = s.setStale
 		s.writing = true
 	}
