@@ -47,7 +47,7 @@ func (b *builder) recursive(n *plan.Recursive) (*chain, error) {
 				}
 				return o, err
 			}
-			r.End = func() {}
+			r.End = work.Close
 			return r, nil
 		}
 		var s *scope

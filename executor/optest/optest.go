@@ -322,12 +322,16 @@ func (f *Fixture) Run(t testing.TB, root plan.Node, v Variant) ([]string, error)
 	env := &executor.Env{Snapshot: f.Snapshot(v), Eval: &eval.Env{}, Simple: func(expr.Expr) bool { return false }, Account: mem.NewRoot(0)}
 	env.BatchSize = v.Batch
 	if v.Spill {
-		s, err := mem.NewSpill(blob.NewMem().Root(), 0)
+		files := &readers{Dir: blob.NewMem().Root()}
+		s, err := mem.NewSpill(files, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		env.Spill, env.ForceSpill = s, true
 		defer func() {
+			if n := files.open.Load(); n != 0 {
+				t.Errorf("%d spill files are still open", n)
+			}
 			if s.Used() != 0 {
 				t.Errorf("%d bytes of spill files are left", s.Used())
 			}
@@ -367,6 +371,33 @@ func (f *Fixture) Run(t testing.TB, root plan.Node, v Variant) ([]string, error)
 		}
 	}
 	return out, nil
+}
+
+// readers is a directory that counts the files which are open for reading.
+type readers struct {
+	blob.Dir
+	open atomic.Int64
+}
+
+// Open implements blob.Dir.
+func (d *readers) Open(name string) (blob.File, error) {
+	f, err := d.Dir.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	d.open.Add(1)
+	return &counted{File: f, d: d}, nil
+}
+
+type counted struct {
+	blob.File
+	d *readers
+}
+
+// Close implements blob.File.
+func (f *counted) Close() error {
+	f.d.open.Add(-1)
+	return f.File.Close()
 }
 
 func rowText(b *vec.Batch, i int) string {
