@@ -123,8 +123,9 @@ func init() {
 		reg(n, impl{cost: 20, loop: try2(power)})
 	}
 	initTrig()
-	reg("degrees", impl{loop: map1(func(v float64) float64 { return v / (math.Pi / 180) })})
-	reg("radians", impl{loop: map1(func(v float64) float64 { return v * (math.Pi / 180) })})
+	const degree = math.Pi / 180
+	reg("degrees", impl{loop: try1(func(v float64) (float64, error) { return v / degree, checkQuotient(v, degree, v/degree) })})
+	reg("radians", impl{loop: try1(func(v float64) (float64, error) { return v * degree, checkProduct(v, degree, v*degree) })})
 	reg("pi", impl{loop: func(c *Call) error {
 		for i := range c.Out.F64[:c.N] {
 			c.Out.F64[i] = math.Pi
