@@ -27,8 +27,28 @@ func Fold(e expr.Expr, env *Env) (expr.Expr, error) {
 		}
 		n := p.roots[0]
 		n.out.N = 1
-		return &expr.Const{T: boundDigits(e.Type(), n.out.Datum(0)), D: n.out.Datum(0)}
+		d := n.out.Datum(0)
+		if len(d.S) > keptBytes(e) {
+			return prune(e)
+		}
+		return &expr.Const{T: boundDigits(e.Type(), d), D: d}
 	}), nil
+}
+
+// keptBytes is how long the value of e, whose children are constants, may be in a plan,
+// for which no query is charged: hardly longer than they are. A list of numbers is
+// longer as an array than as text.
+func keptBytes(e expr.Expr) int {
+	n := 0
+	for _, c := range e.Children() {
+		if k, ok := c.(*expr.Const); ok {
+			n += 32 + len(k.D.S)
+		}
+	}
+	if _, ok := e.(*expr.Cast); ok {
+		n *= 16
+	}
+	return n + 64<<10
 }
 
 // smallOnly refuses constants of more than some megabytes: no query has been charged
