@@ -261,8 +261,10 @@ func (t *windowTask) sortPart() error {
 		}
 		for k := from; k < i; k++ {
 			t.peerStart[k], t.peerEnd[k] = int32(from), int32(i)
-			if (k-from)&lookMask == lookMask && w.acct.Ended() {
-				break // the next look at the query finds out why
+			if (k-from)&lookMask == lookMask {
+				if err := w.run.Interrupted(); err != nil {
+					return err
+				}
 			}
 		}
 		from = i
