@@ -146,7 +146,7 @@ func (s *Write) settle(rel storage.Relation, rows *vec.Batch) (left *vec.Batch, 
 	c, t := s.Conflict, s.Table
 	n := len(t.Columns)
 	if c.old == nil {
-		c.old = vec.NewBatch(append(t.Types(), types.Int8))
+		c.old = vec.NewBatchOf(append(t.Types(), types.Int8), rows.Rows())
 	}
 	c.old.Reset()
 	cols := make([]int, n+1)

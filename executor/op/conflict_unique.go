@@ -96,7 +96,7 @@ func (s *Write) settleUnique(rows *vec.Batch) (again bool, err error) {
 	defer snap.Close()
 	n := len(t.Columns)
 	if c.old == nil {
-		c.old = vec.NewBatch(append(t.Types(), types.Int8))
+		c.old = vec.NewBatchOf(append(t.Types(), types.Int8), rows.Rows())
 	}
 	at := rowsOf(rows)
 	c.hit = grown(c.hit, rows.N)
@@ -182,7 +182,7 @@ func (s *Write) findOld(snap storage.Snapshot, a *Arbiter, rows *vec.Batch) erro
 		for i, o := range a.PK {
 			ts[i] = a.Index.Columns[o].T
 		}
-		pk := vec.NewBatch(ts)
+		pk := vec.NewBatchOf(ts, keys.N)
 		idx, err := index.Get(s.Ctx, keys, a.PK, pk, nil)
 		if err != nil || len(idx) == 0 {
 			return err

@@ -101,13 +101,20 @@ func empty(b *vec.Batch) *vec.Batch {
 	return b
 }
 
-// grown is s with length n, without keeping what it held.
+// grown is s with length n, without keeping what it held. For a few rows it is short:
+// most statements have no more.
 func grown[E any](s []E, n int) []E {
 	if cap(s) < n {
-		s = make([]E, n, max(n, vec.Size))
+		c := max(n, vec.Size)
+		if n <= grownSmall {
+			c = grownSmall
+		}
+		s = make([]E, n, c)
 	}
 	return s[:n]
 }
+
+const grownSmall = 16
 
 // physical writes the rows that count to out: those of sel, or 0..n-1.
 func physical(sel []uint16, n int, out []uint16) []uint16 {

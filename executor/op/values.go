@@ -24,13 +24,13 @@ func (o *Values) Next() (*vec.Batch, error) {
 	if o.at >= len(o.Rows) {
 		return nil, nil
 	}
+	n := min(o.Size, len(o.Rows)-o.at)
 	if o.out == nil {
-		o.out = vec.NewBatch(o.Types)
+		o.out = vec.NewBatchOf(o.Types, n)
 	}
 	for i, c := range o.out.Cols {
 		c.Recycle(o.Types[i])
 	}
-	n := min(o.Size, len(o.Rows)-o.at)
 	o.out.N, o.out.Sel = n, nil
 	if len(o.Types) > 0 {
 		for _, row := range o.Rows[o.at : o.at+n] {

@@ -13,10 +13,13 @@ type Batch struct {
 
 // NewBatch makes an empty batch with flat vectors of these types, with room for
 // Size rows.
-func NewBatch(ts []types.T) *Batch {
+func NewBatch(ts []types.T) *Batch { return NewBatchOf(ts, Size) }
+
+// NewBatchOf is NewBatch with room for n rows; more may come.
+func NewBatchOf(ts []types.T, n int) *Batch {
 	b := &Batch{Cols: make([]*Vec, len(ts))}
 	for i, t := range ts {
-		b.Cols[i] = New(t, Size)
+		b.Cols[i] = New(t, n)
 	}
 	return b
 }
