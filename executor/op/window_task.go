@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"unsafe"
 
-	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/agg"
 	"github.com/millrace/millrace/executor/mem"
 	"github.com/millrace/millrace/storage/vec"
@@ -133,42 +132,13 @@ func (t *windowTask) store() error {
 		}
 		m := min(lookRows, n-from)
 		for i, v := range t.out {
-			piece(v, from, m, part[i])
+			v.Window(from, m, part[i])
 		}
 		if err := t.res.AppendCols(part, nil, m); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// piece makes out a vector over rows from..from+n-1 of the flat v, without a copy.
-// from is a multiple of 64.
-func piece(v *vec.Vec, from, n int, out *vec.Vec) {
-	out.T, out.Form, out.N, out.Valid, out.Bufs = v.T, vec.Flat, n, nil, v.Bufs
-	switch v.T.Layout {
-	case types.LayoutBool:
-		out.Bits = v.Bits[from>>6:]
-	case types.LayoutI16:
-		out.I16 = v.I16[from : from+n]
-	case types.LayoutI32:
-		out.I32 = v.I32[from : from+n]
-	case types.LayoutI64:
-		out.I64 = v.I64[from : from+n]
-	case types.LayoutI128:
-		out.I128 = v.I128[from : from+n]
-	case types.LayoutF32:
-		out.F32 = v.F32[from : from+n]
-	case types.LayoutF64:
-		out.F64 = v.F64[from : from+n]
-	case types.LayoutFixed16:
-		out.Fix = v.Fix[from : from+n]
-	default:
-		out.Views = v.Views[from : from+n]
-	}
-	if v.Valid != nil {
-		out.Valid = v.Valid[from>>6:]
-	}
 }
 
 // hold charges the memory that a partition of n rows takes besides rows: arguments

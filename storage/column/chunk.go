@@ -349,27 +349,9 @@ func clearBit(b []uint64, i int) {
 // still be written.
 func (cc *chunkCol) window(dst *vec.Vec, at, n int, words []uint64) {
 	v := cc.head.Load()
-	dst.T, dst.Form, dst.N, dst.Valid, dst.Dict = v.T, vec.Flat, n, nil, nil
-	dst.Bufs = v.Bufs
-	switch v.T.Layout {
-	case types.LayoutBool:
+	v.Window(at, n, dst)
+	if v.T.Layout == types.LayoutBool {
 		dst.Bits = bitWindow(v.Bits, at, n, words[:len(words)/2])
-	case types.LayoutI16:
-		dst.I16 = v.I16[at : at+n]
-	case types.LayoutI32:
-		dst.I32 = v.I32[at : at+n]
-	case types.LayoutI64:
-		dst.I64 = v.I64[at : at+n]
-	case types.LayoutI128:
-		dst.I128 = v.I128[at : at+n]
-	case types.LayoutF32:
-		dst.F32 = v.F32[at : at+n]
-	case types.LayoutF64:
-		dst.F64 = v.F64[at : at+n]
-	case types.LayoutFixed16:
-		dst.Fix = v.Fix[at : at+n]
-	default:
-		dst.Views = v.Views[at : at+n]
 	}
 	if v.Valid != nil {
 		dst.Valid = bitWindow(v.Valid, at, n, words[len(words)/2:])
