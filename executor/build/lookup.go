@@ -2,23 +2,33 @@ package build
 
 import (
 	"context"
+	"slices"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/op"
+	"github.com/millrace/millrace/executor/sched"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/vec"
 )
 
-// lookup is a scan that knows its row's key: it asks the relation for the row.
+// lookup is a scan that knows its rows' keys: it asks the relation for the rows.
 func (b *builder) lookup(n *plan.Scan, rel storage.Relation) (*chain, error) {
 	b.rows++
-	var batches []*vec.Batch
+	src := &lookupSource{rel: rel, snap: b.env.Snapshot, scan: n}
+	if n.Unique != nil {
+		src.by = newByUnique(n)
+	}
 	c := &chain{cols: n.Cols, ordered: true}
 	c.starts = []func(context.Context) (int, error){func(ctx context.Context) (int, error) {
-		keys := newKey(n.Table)
+		src.ctx = ctx
+		if n.KeyIn != nil {
+			return 1, b.listKeys(n, src)
+		}
+		keys := newKey(n.Table, keyOrdinals(n))
 		for i, e := range n.Key {
 			d, err := b.constant(e)
 			if err != nil {
@@ -28,19 +38,10 @@ func (b *builder) lookup(n *plan.Scan, rel storage.Relation) (*chain, error) {
 				return 1, nil
 			}
 		}
-		out := &vec.Batch{}
-		for _, c := range n.Cols {
-			out.Cols = append(out.Cols, vec.New(c.T, 1))
-		}
-		if _, err := rel.Get(ctx, &keys.batch, n.Ords, out, nil); err != nil {
-			return 0, err
-		}
-		if out.N > 0 {
-			batches = []*vec.Batch{out}
-		}
+		src.keys = []*vec.Batch{&keys.batch}
 		return 1, nil
 	}}
-	c.lane = func(l *op.Lane) (op.Operator, error) { return &op.BatchSource{Batches: batches}, nil }
+	c.lane = func(l *op.Lane) (op.Operator, error) { return rebatched(l, src), nil }
 	c = b.filtered(c, expr.Conjoin(n.Filter))
 	if n.Out != nil {
 		ps := make([]plan.Projection, len(n.Out))
@@ -52,15 +53,172 @@ func (b *builder) lookup(n *plan.Scan, rel storage.Relation) (*chain, error) {
 	return c, nil
 }
 
+// listKeys makes the keys of a look-up of several: every combination once.
+func (b *builder) listKeys(n *plan.Scan, src *lookupSource) error {
+	lists := make([][]types.Datum, len(n.KeyIn))
+	for i, k := range n.KeyIn {
+		for _, e := range k.List {
+			d, err := b.constant(e)
+			if err != nil {
+				return err
+			}
+			lists[i] = append(lists[i], d)
+		}
+		if k.Array == nil {
+			continue
+		}
+		d, err := b.constant(k.Array)
+		if err != nil {
+			return err
+		}
+		if !d.Valid {
+			return nil
+		}
+		r := types.Array(d.S).Reader()
+		for j := range r.N {
+			lists[i] = append(lists[i], r.Datum(j))
+		}
+	}
+	ords := keyOrdinals(n)
+	one := newKey(n.Table, ords)
+	seen := map[string]bool{}
+	var enc []byte
+	var add func(i int)
+	add = func(i int) {
+		if i < len(lists) {
+			for _, d := range lists[i] {
+				if one.put(i, d) {
+					add(i + 1)
+				}
+			}
+			return
+		}
+		enc = enc[:0]
+		for k, t := range one.types {
+			enc = types.AppendKey(enc, t, one.batch.Cols[k].Datum(0), false)
+		}
+		if seen[string(enc)] {
+			return
+		}
+		seen[string(enc)] = true
+		last := len(src.keys) - 1
+		if last < 0 || src.keys[last].N == vec.Size {
+			src.keys = append(src.keys, vec.NewBatch(one.types))
+			last++
+		}
+		to := src.keys[last]
+		for k := range to.Cols {
+			to.Cols[k].AppendDatum(one.batch.Cols[k].Datum(0))
+		}
+		to.N++
+	}
+	add(0)
+	return nil
+}
+
+// lookupSource reads the rows of keys, a batch of them at a time.
+type lookupSource struct {
+	ctx  context.Context
+	rel  storage.Relation
+	snap storage.Snapshot
+	scan *plan.Scan
+	by   *byUnique
+	keys []*vec.Batch
+	at   int
+	out  *vec.Batch
+	idx  []uint16
+}
+
+// Next implements op.Operator.
+func (s *lookupSource) Next() (*vec.Batch, error) {
+	for s.at < len(s.keys) {
+		if err := sched.Canceled(s.ctx); err != nil {
+			return nil, err
+		}
+		keys := s.keys[s.at]
+		s.keys[s.at] = nil
+		s.at++
+		var err error
+		if s.by != nil {
+			if keys, err = s.by.keys(s.ctx, s.snap, keys); err != nil {
+				return nil, err
+			}
+			if keys.N == 0 {
+				continue
+			}
+		}
+		s.out = &vec.Batch{}
+		for _, c := range s.scan.Cols {
+			s.out.Cols = append(s.out.Cols, vec.New(c.T, keys.N))
+		}
+		if s.idx, err = s.rel.Get(s.ctx, keys, s.scan.Ords, s.out, s.idx[:0]); err != nil {
+			return nil, err
+		}
+		if s.out.N > 0 {
+			return s.out, nil
+		}
+	}
+	return nil, nil
+}
+
+// Close implements op.Operator.
+func (s *lookupSource) Close() {}
+
+// byUnique finds primary keys by way of the table behind a unique key.
+type byUnique struct {
+	key   *catalog.UniqueKey
+	at    []int // where the table behind it has the primary key's columns
+	types []types.T
+	pk    *vec.Batch
+	idx   []uint16
+}
+
+func newByUnique(n *plan.Scan) *byUnique {
+	u := &byUnique{key: n.Unique, pk: &vec.Batch{}}
+	cols := n.Table.IndexColumns(n.Unique)
+	for _, o := range n.Table.PK {
+		u.at = append(u.at, slices.Index(cols, o))
+		u.types = append(u.types, n.Table.Columns[o].T)
+		u.pk.Cols = append(u.pk.Cols, vec.New(n.Table.Columns[o].T, 1))
+	}
+	return u
+}
+
+// keys are the primary keys of rows with these unique keys, lent until the next call.
+func (u *byUnique) keys(ctx context.Context, snap storage.Snapshot, keys *vec.Batch) (*vec.Batch, error) {
+	index := snap.Catalog().Table(u.key.OID)
+	if index == nil {
+		return nil, sqlstate.Errorf(sqlstate.InternalError, "the index of unique key %s is not there", u.key.Name)
+	}
+	rel, err := snap.Relation(index)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range u.pk.Cols {
+		c.Recycle(u.types[i])
+	}
+	u.pk.N, u.pk.Sel = 0, nil
+	u.idx, err = rel.Get(ctx, keys, u.at, u.pk, u.idx[:0])
+	return u.pk, err
+}
+
+// keyOrdinals are the columns of the key that a scan looks for.
+func keyOrdinals(n *plan.Scan) []int {
+	if n.Unique != nil {
+		return n.Table.Ordinals(n.Unique)
+	}
+	return n.Table.PK
+}
+
 // key is a batch of one key of a table.
 type key struct {
 	types []types.T
 	batch vec.Batch
 }
 
-func newKey(t *catalog.Table) *key {
+func newKey(t *catalog.Table, cols []int) *key {
 	k := &key{}
-	for _, o := range t.PK {
+	for _, o := range cols {
 		k.types = append(k.types, t.Columns[o].T)
 		k.batch.Cols = append(k.batch.Cols, vec.New(t.Columns[o].T, 1))
 	}

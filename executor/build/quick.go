@@ -46,6 +46,7 @@ type Quick struct {
 	found vec.Batch // the looked-up row
 	point storage.Point
 	asked bool // whether there is a point
+	by    *byUnique
 	idx   []uint16
 
 	values [][]*eval.Program
@@ -163,7 +164,7 @@ func (d *Quick) buildLookup(n *plan.Scan) ([]plan.Column, error) {
 	if n.Key == nil || n.Table.Kind != catalog.KindTable {
 		return nil, errNotQuick
 	}
-	d.scan, d.key = n, newKey(n.Table)
+	d.scan, d.key = n, newKey(n.Table, keyOrdinals(n))
 	if err := d.prepare(n.Key...); err != nil {
 		return nil, err
 	}
@@ -201,7 +202,7 @@ func beyondKey(n *plan.Scan) expr.Expr {
 		for _, f := range expr.Conjuncts(f) {
 			ofKey := false
 			if call, ok := f.(*expr.Call); ok && call.Op == "=" && len(call.Args) == 2 {
-				for k, o := range n.Table.PK {
+				for k, o := range keyOrdinals(n) {
 					for i, a := range call.Args {
 						c, ok := a.(*expr.Column)
 						at := -1
@@ -308,7 +309,7 @@ func (d *Quick) env(cols []plan.Column) *eval.Env {
 
 // Points says whether RunPoint may give the rows.
 func (d *Quick) Points(s storage.Store) bool {
-	if !d.asked && d.scan != nil {
+	if !d.asked && d.scan != nil && d.scan.Unique == nil {
 		d.asked = true
 		if ps, ok := s.(storage.PointStore); ok {
 			d.point = ps.Point(d.scan.Table, d.scan.Ords)
@@ -337,9 +338,9 @@ func (d *Quick) RunPoint(cat *catalog.Version, params []types.Datum) (out *vec.B
 	return out, true, err
 }
 
-// Run gives the rows, lent until the next call. rel is Table's relation in the
-// snapshot to read, when there is a table.
-func (d *Quick) Run(ctx context.Context, rel storage.Relation, params []types.Datum) (out *vec.Batch, err error) {
+// Run gives the rows, lent until the next call. snap is the snapshot to read, when
+// there is a table.
+func (d *Quick) Run(ctx context.Context, snap storage.Snapshot, params []types.Datum) (out *vec.Batch, err error) {
 	if d.constant != nil {
 		return d.constant, nil
 	}
@@ -349,7 +350,7 @@ func (d *Quick) Run(ctx context.Context, rel storage.Relation, params []types.Da
 	}
 	var b *vec.Batch
 	if d.scan != nil {
-		b, err = d.lookup(ctx, rel)
+		b, err = d.lookup(ctx, snap)
 	} else {
 		b, err = d.rows()
 	}
@@ -384,6 +385,11 @@ func (d *Quick) Shed() {
 	}
 	for i := range d.params {
 		shed(&d.params[i].vec)
+	}
+	if d.by != nil {
+		for _, c := range d.by.pk.Cols {
+			shed(c)
+		}
 	}
 	if d.key != nil {
 		for _, c := range d.key.batch.Cols {
@@ -450,14 +456,26 @@ func (d *Quick) seek() (bool, error) {
 }
 
 // lookup reads the row of the key, if there is one.
-func (d *Quick) lookup(ctx context.Context, rel storage.Relation) (*vec.Batch, error) {
+func (d *Quick) lookup(ctx context.Context, snap storage.Snapshot) (*vec.Batch, error) {
+	rel, err := snap.Relation(d.scan.Table)
+	if err != nil {
+		return nil, err
+	}
+	if d.scan.Unique != nil && d.by == nil {
+		d.by = newByUnique(d.scan)
+	}
 	old := debug.SetPanicOnFault(true)
 	defer debug.SetPanicOnFault(old)
 	if ok, err := d.seek(); !ok || err != nil {
 		return &d.found, err
 	}
-	var err error
-	d.idx, err = rel.Get(ctx, &d.key.batch, d.scan.Ords, &d.found, d.idx[:0])
+	keys := &d.key.batch
+	if d.by != nil {
+		if keys, err = d.by.keys(ctx, snap, keys); err != nil || keys.N == 0 {
+			return &d.found, err
+		}
+	}
+	d.idx, err = rel.Get(ctx, keys, d.scan.Ords, &d.found, d.idx[:0])
 	return &d.found, err
 }
 

@@ -83,7 +83,7 @@ func (d *QuickChange) build(t *catalog.Table, input plan.Node, old []plan.Column
 	}
 	slices.Sort(d.notNull)
 	d.table, d.cols = t, len(old)
-	s := &plan.Scan{Table: t, Key: by.Key, Cols: append(slices.Clone(old), csn)}
+	s := &plan.Scan{Table: t, Key: by.Key, Unique: by.Unique, Cols: append(slices.Clone(old), csn)}
 	for i := range old {
 		s.Ords = append(s.Ords, i)
 	}
@@ -186,11 +186,7 @@ func (d *QuickChange) find(ctx context.Context, x storage.Txn, s storage.Store, 
 	if snap.Catalog() != cat && !valid(snap.Catalog()) {
 		return 0, false, nil
 	}
-	rel, err := snap.Relation(d.table)
-	if err != nil {
-		return 0, true, err
-	}
-	_, err = d.q.lookup(ctx, rel)
+	_, err = d.q.lookup(ctx, snap)
 	return 0, true, err
 }
 

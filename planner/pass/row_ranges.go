@@ -21,7 +21,7 @@ func rowRanges(c *Context, n plan.Node) (plan.Node, error) {
 	est := &cost.Estimator{Stats: c.Stats, Sample: c.Sample}
 	return rewrite(n, func(n plan.Node) (plan.Node, error) {
 		s, ok := n.(*plan.Scan)
-		if !ok || s.Key != nil || s.Table.Kind != catalog.KindTable || !s.Table.StoresRows() || !s.Table.StoresColumns() || len(s.Filter) == 0 {
+		if !ok || s.Key != nil || s.KeyIn != nil || s.Table.Kind != catalog.KindTable || !s.Table.StoresRows() || !s.Table.StoresColumns() || len(s.Filter) == 0 {
 			return n, nil
 		}
 		k := *s

@@ -79,8 +79,21 @@ type Scan struct {
 	// in key order, without columns: at most one row is looked for, by its key. Filter
 	// still says all that the row must meet.
 	Key []expr.Expr
+	// KeyIn takes the place of Key where columns are asked to be one of several values:
+	// all combinations of what each column may be are looked for.
+	KeyIn []KeyValues
+	// Unique is the unique key that Key or KeyIn is of, nil for the primary key: rows are
+	// found by way of the table behind it.
+	Unique *catalog.UniqueKey
 	// ByRow has a hybrid table read from its row tablets.
 	ByRow bool
+}
+
+// KeyValues are the values that a column of a key may have: those of List, and with
+// Array the elements of that array.
+type KeyValues struct {
+	List  []expr.Expr
+	Array expr.Expr
 }
 
 // RuntimeFilter narrows column Col to the keys of join Join's build side, whose Keys

@@ -88,7 +88,10 @@ func relName(t *catalog.Table, alias string) string {
 func (p *printer) title(n Node) string {
 	switch x := n.(type) {
 	case *Scan:
-		if x.Key != nil {
+		if x.Unique != nil {
+			return "Key Lookup using " + x.Unique.Name + " on " + relName(x.Table, x.Alias)
+		}
+		if x.Key != nil || x.KeyIn != nil {
 			return "Key Lookup on " + relName(x.Table, x.Alias)
 		}
 		if x.Table.IsBinlog {
@@ -182,7 +185,7 @@ func (p *printer) details(n Node) []string {
 	switch x := n.(type) {
 	case *Scan:
 		if t := x.Table; t.Kind == catalog.KindTable && t.StoresRows() {
-			if x.Key != nil || x.ByRow || !t.StoresColumns() {
+			if x.Key != nil || x.KeyIn != nil || x.ByRow || !t.StoresColumns() {
 				add("Tablet", "row")
 			} else {
 				add("Tablet", "column")

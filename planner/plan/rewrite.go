@@ -53,6 +53,12 @@ func MapExprs(n Node, f func(expr.Expr) expr.Expr) Node {
 		if x.Key != nil {
 			m.Key = list(x.Key)
 		}
+		if x.KeyIn != nil {
+			m.KeyIn = make([]KeyValues, len(x.KeyIn))
+			for i, k := range x.KeyIn {
+				m.KeyIn[i] = KeyValues{list(k.List), one(k.Array)}
+			}
+		}
 		return &m
 	case *Values:
 		m := *x

@@ -104,6 +104,55 @@ func TestChangeByKey(t *testing.T) {
 	}
 }
 
+// TestChangeByUniqueKey: changes by a UNIQUE key of rows whose keys others move about
+// change those that have the key when it is their turn, and no others.
+func TestChangeByUniqueKey(t *testing.T) {
+	const workers, rounds = 4, 60
+	e := open(t)
+	s := session(t, e)
+	exec(t, s, "CREATE TABLE un (k int PRIMARY KEY, u int UNIQUE, n int8 NOT NULL) WITH (orientation = 'row')")
+	exec(t, s, "INSERT INTO un SELECT g, g, 0 FROM generate_series(1, 4) g")
+	var done atomic.Int64
+	var wg sync.WaitGroup
+	for w := range workers {
+		x := session(t, e)
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			rng := rand.New(rand.NewPCG(uint64(w), 7))
+			for range rounds {
+				out := &sink{}
+				var err error
+				u := strconv.Itoa(1 + rng.IntN(8))
+				if rng.IntN(3) == 0 { // to a key of nobody, or not
+					v := strconv.Itoa(1 + rng.IntN(8))
+					err = prepared(x, "UPDATE un SET u = $1 WHERE u = $2", []string{v, u}, out)
+					if sqlstate.CodeOf(err) == sqlstate.UniqueViolation {
+						err = nil
+					}
+				} else if err = prepared(x, "UPDATE un SET n = n + 1 WHERE u = $1 AND u = u", []string{u}, out); err == nil {
+					done.Add(out.count())
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	if n := exec(t, s, "SELECT sum(n)::int8 FROM un").value(); n != done.Load() || n == 0 {
+		t.Errorf("rows say %d, statements %d", n, done.Load())
+	}
+	for i := range 9 {
+		u := strconv.Itoa(i)
+		a, b := exec(t, s, "SELECT count(*) FROM un WHERE u = "+u).value(), exec(t, s, "SELECT count(*) FROM un WHERE u + 0 = "+u).value()
+		if a != b {
+			t.Errorf("key %d: %d rows by the key, %d by a scan", i, a, b)
+		}
+	}
+}
+
 // TestChangeByKeyBeside: changes of the same rows by many at once, in blocks and by
 // themselves, with keys and without, add up, and rows that upserts replace meanwhile
 // stay whole.

@@ -313,21 +313,17 @@ func (s *Session) runQuick(ctx context.Context, q *portal, out pgwire.Results) (
 			return false, nil
 		}
 	}
-	var rel storage.Relation
-	if t := quick.Table(); t != nil {
-		snap, err := s.snapshot(p)
-		if err != nil {
+	var snap storage.Snapshot
+	if quick.Table() != nil {
+		if snap, err = s.snapshot(p); err != nil {
 			return true, err
 		}
 		defer snap.Close()
 		if snap.Catalog() != p.cat && !s.stillValid(snap.Catalog(), p.plan) {
 			return false, nil
 		}
-		if rel, err = snap.Relation(t); err != nil {
-			return true, err
-		}
 	}
-	b, err := quick.Run(ctx, rel, p.values(q.params))
+	b, err := quick.Run(ctx, snap, p.values(q.params))
 	return s.sendQuick(q, b, err, out)
 }
 
