@@ -6,6 +6,7 @@ GO   ?= go
 PKG  ?= ./...
 SEED ?= 1
 TIME ?= 30s
+DURATION ?= 1h
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
@@ -72,6 +73,10 @@ kill: ## 50 times kill -9 amid writes
 .PHONY: model
 model: ## a keyed table against a map, 1,000,000 operations (SEED=n)
 	$(GO) test -count=1 -timeout 60m -run 'TestModel$$' ./storage/tablet -args -model.ops 1000000 -model.seed $(SEED)
+
+.PHONY: soak
+soak: build ## everything at once against a server for DURATION=1h, judged (SOAK="-rate 2 -kill 5m")
+	$(GO) run ./regress/bench/soak -millrace bin/millrace -duration $(DURATION) $(SOAK)
 
 .PHONY: fuzz
 fuzz: ## every fuzzer for TIME each (TIME=30s)
