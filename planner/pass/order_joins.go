@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/catalog/fn"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/planner/cost"
 	"github.com/millrace/millrace/planner/plan"
@@ -14,7 +15,8 @@ import (
 // orders by dynamic programming over connected subsets (Moerkotte and Neumann,
 // VLDB 2006, in its plain subset form) up to dpRelations inputs, beyond that
 // greedily by the smallest result. Cross products come last. Conditions that may
-// fail are kept above the whole tree's joins, where they were.
+// fail are kept above the whole tree's joins, where they were, but for equalities
+// without which there would be a cross product.
 func orderJoins(c *Context, n plan.Node) (plan.Node, error) {
 	est := &cost.Estimator{Stats: c.Stats, Sample: c.Sample}
 	return order(c, est, n), nil
@@ -328,6 +330,7 @@ func (g *graph) solve() plan.Node {
 			}
 		}
 	}
+	g.link()
 	// A condition on one input that was not pushed into it belongs on top of it.
 	for _, c := range g.conds {
 		if i := c.rels.only(); i >= 0 {
@@ -347,6 +350,61 @@ func (g *graph) solve() plan.Node {
 		}
 	}
 	return filter(best.n, append(above, g.above...))
+}
+
+// link takes equalities that may fail as join conditions where the inputs on their sides
+// would otherwise meet in a cross product: there each side would be computed for every
+// row as well, and for each many times.
+func (g *graph) link() {
+	part := make([]int, len(g.rels))
+	for i := range part {
+		part[i] = i
+	}
+	union := func(s relset) {
+		to := -1
+		for i := range g.rels {
+			if !s.meets(single(i)) || to == part[i] {
+				continue
+			}
+			if to < 0 {
+				to = part[i]
+				continue
+			}
+			from := part[i]
+			for k := range part {
+				if part[k] == from {
+					part[k] = to
+				}
+			}
+		}
+	}
+	inputs := func(e expr.Expr) (s relset) {
+		for id := range usedBy(e) {
+			if i, ok := g.byCols[id]; ok {
+				s = s.or(single(i))
+			}
+		}
+		return s
+	}
+	for _, c := range g.conds {
+		union(c.rels)
+	}
+	above := g.above[:0]
+	for _, e := range g.above {
+		l, r, _, ok := equality(e)
+		if ok && expr.Volatility(e) != fn.Volatile && !hasSubquery(e) {
+			// Each side of one input: nothing is computed on rows that a join has yet to drop.
+			a, b := inputs(l).only(), inputs(r).only()
+			if a >= 0 && b >= 0 && part[a] != part[b] {
+				c := cond{e: e, rels: single(a).or(single(b))}
+				g.conds = append(g.conds, c)
+				union(c.rels)
+				continue
+			}
+		}
+		above = append(above, e)
+	}
+	g.above = above
 }
 
 func (g *graph) leaf(i int) *entry {

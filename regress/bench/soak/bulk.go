@@ -13,7 +13,7 @@ import (
 // changes rows of theirs in a column that they leave alone.
 func (s *soak) bulk(ctx context.Context) {
 	k := s.class("bulk")
-	wide := s.class("wide update", "40001")
+	wide := s.class("wide update", "40001", "40P01") // batches lock in an order of their own
 	for i, o := range orientations {
 		c, table, turn := s.client("bulk-"+tableOf(o), uint64(400+i)), tableOf(o), 0
 		s.work(ctx, 40*time.Second, func() {

@@ -41,7 +41,7 @@ func (s *soak) keyed(table string, owner int) *keyed {
 	name := table + "-" + fmt.Sprint(owner)
 	return &keyed{s: s, table: table, owner: owner, doubt: map[int]int64{},
 		w: s.client(name+"-w", uint64(owner)*2), r: s.client(name+"-r", uint64(owner)*2+1),
-		one: s.class(table + " one"), batch: s.class(table + " batch"), look: s.class(table + " look-up"), scan: s.class(table + " scan")}
+		one: s.class(table + " one"), batch: s.class(table+" batch", "40P01"), look: s.class(table + " look-up"), scan: s.class(table + " scan")}
 }
 
 func (k *keyed) key(i int) int64 { return int64(k.owner)*owned + int64(i) }

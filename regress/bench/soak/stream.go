@@ -17,6 +17,7 @@ const (
 	topic      = "s_orders"
 	partitions = 4
 	orders     = 20000 // keys
+	firstOrder = 24000 // dashboards join them with the rows of s_row_column
 	retained   = 8 << 20
 )
 
@@ -78,7 +79,7 @@ func (t *stream) close() {
 func (t *stream) produce(ctx context.Context, n int) {
 	var recs []*kgo.Record
 	for range n {
-		id := t.rnd.Int64N(orders)
+		id := firstOrder + t.rnd.Int64N(orders)
 		t.sent++
 		v, op := t.sent, "u"
 		key := fmt.Sprintf(`{"id":%d}`, id)

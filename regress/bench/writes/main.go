@@ -8,6 +8,9 @@
 //	writes q1       a query like TPC-H Q1 over a table of -rows rows, idle, beside half the
 //	                sustained rate of upserts into it, and beside all of it
 //	writes copy     COPY of the same rows: plain, and with on_conflict into itself
+//	writes steady   upserts for -duration into a table of -rows rows and -orientation: stalls, space
+//	                and scan time beside those of the compacted table
+//	writes mixed    analytic queries alone, upserts alone and both, each at -cores of the server's time
 //	writes cursor   a REPEATABLE READ cursor over -rows rows, read for -duration under full
 //	                load: whether it keeps its answer, and how much the disk grows
 //
@@ -45,15 +48,20 @@ var (
 	clients  = flag.Int("clients", 8, "clients that upsert")
 	batch    = flag.Int("batch", 1000, "rows of a statement")
 	keep     = flag.Bool("keep", false, "keep the tables")
-	atMost   = flag.Float64("rate", 0, "amp, cursor: rows a second at most; 0: as many as go")
-	loaded   = flag.Bool("loaded", false, "keys: only upsert into the table that -keep left")
+	atMost   = flag.Float64("rate", 0, "amp, cursor, steady: rows a second at most; 0: as many as go")
+	cores    = flag.Float64("cores", 1, "mixed: processor time that queries and upserts take of the server, each")
+	apart    = flag.Bool("apart", false, "mixed: upsert into a table other than the one that is queried")
+
+	orientation = flag.String("orientation", "column", "steady, mixed: of the table: row, column or row,column")
+
+	loaded = flag.Bool("loaded", false, "keys: only upsert into the table that -keep left")
 )
 
 func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	modes := map[string]func(context.Context) error{"keys": keys, "amp": amp, "commits": commits, "q1": q1, "copy": copies, "cursor": cursor}
+	modes := map[string]func(context.Context) error{"keys": keys, "amp": amp, "commits": commits, "q1": q1, "copy": copies, "cursor": cursor, "steady": steady, "mixed": mixed}
 	run := modes[flag.Arg(0)]
 	if run == nil {
 		flag.Usage()
