@@ -47,6 +47,8 @@ type Table struct {
 	Checks []Check
 	// Unique are UNIQUE constraints and indexes besides the primary key.
 	Unique []UniqueKey `json:",omitempty"`
+	// Temp says of a relation of one session what a commit does to it; see TempSchema.
+	Temp Temp `json:",omitempty"`
 	// IndexOf is the table whose unique key this one is behind; 0 for other relations.
 	IndexOf uint32 `json:",omitempty"`
 	// Foreign are FOREIGN KEY constraints: recorded, shown, and not enforced.

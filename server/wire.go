@@ -85,6 +85,10 @@ func Open(ctx context.Context, o Options) (Engine, error) {
 		_ = store.Close()
 		return nil, err
 	}
+	if err := session.DropTemporary(context.Background(), store); err != nil {
+		_ = store.Close()
+		return nil, err
+	}
 	seqs := sequence.New(store)
 	if err := seqs.Sweep(); err != nil {
 		_ = store.Close()

@@ -24,6 +24,8 @@ type Env struct {
 	Verifier func(password string) (string, error)
 	// Database is the current one.
 	Database string
+	// Temp is the schema of the session's temporary relations.
+	Temp string
 	// Store is what Txn is of.
 	Store storage.Store
 	// Slots are the slots of binlogs.

@@ -15,11 +15,9 @@ func newGeneration() uint64 { return rand.Uint64() }
 
 func createSequence(ctx context.Context, env *Env, x *plan.CreateSequence) error {
 	v := env.Txn.Catalog()
-	schema := v.Schema(x.Table.Schema)
-	if schema == nil {
-		return sqlstate.Errorf(sqlstate.InvalidSchemaName, "schema does not exist")
-	}
-	if err := mayCreateIn(env, schema); err != nil {
+	d := &catalog.Delta{}
+	schema, err := env.schemaFor(v, x.Table, d)
+	if err != nil {
 		return err
 	}
 	if v.TableNamed(schema.OID, x.Table.Name) != nil {
@@ -32,7 +30,10 @@ func createSequence(ctx context.Context, env *Env, x *plan.CreateSequence) error
 	if o := v.Table(x.Table.Seq.OwnerTable); o != nil && o.Owner != env.User.OID {
 		return sqlstate.Errorf(sqlstate.ObjectNotInPrerequisiteState, "sequence must have same owner as table it is linked to")
 	}
-	return env.change(ctx, v, tableDelta(env.sequence(schema.OID, x.Table.Name, env.User.OID, *x.Table.Seq)))
+	n := env.sequence(schema.OID, x.Table.Name, env.User.OID, *x.Table.Seq)
+	n.Temp = x.Table.Temp
+	d.Tables = map[uint32]*catalog.Table{n.OID: n}
+	return env.change(ctx, v, d)
 }
 
 // sequence makes a new sequence.
@@ -66,6 +67,9 @@ func (e *Env) columnSequences(v *catalog.Version, t *catalog.Table, list []plan.
 		q := s.Seq
 		q.OwnerTable, q.OwnerColumn = t.OID, c.ID
 		n := e.sequence(t.Schema, name, t.Owner, q)
+		if t.Temp != 0 {
+			n.Temp = catalog.TempKeep // it goes with its table
+		}
 		d.Tables[n.OID] = n
 		if q.Identity {
 			c.Sequence = n.OID

@@ -12,11 +12,12 @@ import (
 
 func createTable(ctx context.Context, env *Env, x *plan.CreateTable) (*catalog.Table, error) {
 	v := env.Txn.Catalog()
-	schema := v.Schema(x.Table.Schema)
-	if schema == nil {
+	if x.Table.Temp == 0 && v.Schema(x.Table.Schema) == nil {
 		return nil, sqlstate.Errorf(sqlstate.InvalidSchemaName, "schema \"%s\" does not exist", x.SchemaName)
 	}
-	if err := mayCreateIn(env, schema); err != nil {
+	d := &catalog.Delta{}
+	schema, err := env.schemaFor(v, x.Table, d)
+	if err != nil {
 		return nil, err
 	}
 	if v.TableNamed(schema.OID, x.Table.Name) != nil {
@@ -30,6 +31,7 @@ func createTable(ctx context.Context, env *Env, x *plan.CreateTable) (*catalog.T
 	// The relation, its row type and that one's array, the key's index and constraint.
 	oid := env.Txn.AllocOIDs(5 + len(t.Checks) + len(t.Foreign))
 	t.OID, t.RelType, t.PKOID = oid, oid+1, oid+3
+	t.Schema = schema.OID
 	t.Owner = env.User.OID
 	t.Checks = slices.Clone(t.Checks)
 	t.Foreign = slices.Clone(t.Foreign)
@@ -47,7 +49,7 @@ func createTable(ctx context.Context, env *Env, x *plan.CreateTable) (*catalog.T
 	if err := env.nameUnique(v, &t, 0); err != nil {
 		return nil, err
 	}
-	d := tableDelta(&t)
+	d.Tables = map[uint32]*catalog.Table{t.OID: &t}
 	if len(x.Sequences) > 0 {
 		t.Columns = slices.Clone(t.Columns)
 		env.columnSequences(v, &t, x.Sequences, d)
@@ -60,15 +62,13 @@ func createTable(ctx context.Context, env *Env, x *plan.CreateTable) (*catalog.T
 
 func createView(ctx context.Context, env *Env, x *plan.CreateView) (*catalog.Table, error) {
 	v := env.Txn.Catalog()
-	schema := v.Schema(x.Table.Schema)
-	if schema == nil {
-		return nil, sqlstate.Errorf(sqlstate.InvalidSchemaName, "schema does not exist")
-	}
-	if err := mayCreateIn(env, schema); err != nil {
+	d := &catalog.Delta{}
+	schema, err := env.schemaFor(v, x.Table, d)
+	if err != nil {
 		return nil, err
 	}
 	t := *x.Table
-	t.Kind = catalog.KindView
+	t.Kind, t.Schema = catalog.KindView, schema.OID
 	if old := v.TableNamed(schema.OID, t.Name); old != nil {
 		if !x.Replace {
 			return nil, sqlstate.Errorf(sqlstate.DuplicateTable, "relation \"%s\" already exists", t.Name)
@@ -95,7 +95,8 @@ func createView(ctx context.Context, env *Env, x *plan.CreateView) (*catalog.Tab
 		oid := env.Txn.AllocOIDs(3)
 		t.OID, t.RelType, t.Owner, t.SchemaVersion = oid, oid+1, env.User.OID, 1
 	}
-	return &t, env.change(ctx, v, tableDelta(&t))
+	d.Tables = map[uint32]*catalog.Table{t.OID: &t}
+	return &t, env.change(ctx, v, d)
 }
 
 func mayCreateIn(env *Env, s *catalog.Schema) error {

@@ -37,6 +37,8 @@ type Session struct {
 	User, SessionUser, Database, Schema string
 	// SearchPath lists the schemas of current_schemas(); Schema is the first.
 	SearchPath []string
+	// TempSchema is the session's schema of temporary relations, "" for none.
+	TempSchema string
 	PID        int32
 	// Version is the text of version().
 	Version string

@@ -3,6 +3,7 @@ package eval
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,9 @@ func init() {
 		has := false
 		for _, p := range path {
 			has = has || p == "pg_catalog"
+		}
+		if c.Bool(0, i) && s.TempSchema != "" && !slices.Contains(path, s.TempSchema) {
+			b.AppendBytes([]byte(s.TempSchema))
 		}
 		if c.Bool(0, i) && !has {
 			b.AppendBytes([]byte("pg_catalog"))

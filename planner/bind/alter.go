@@ -498,6 +498,9 @@ func (b *binder) alterSchema(s *pg.AlterObjectSchemaStmt) (*plan.Statement, erro
 	if b.env.Catalog.SchemaNamed(s.Newschema) == nil {
 		return nil, b.errf(-1, sqlstate.InvalidSchemaName, "schema \"%s\" does not exist", s.Newschema)
 	}
+	if t.Temp != 0 || catalog.IsTempSchema(s.Newschema) {
+		return nil, b.errf(-1, sqlstate.FeatureNotSupported, "cannot move objects into or out of temporary schemas")
+	}
 	return &plan.Statement{Tag: "ALTER " + objectName(s.ObjectType), Writes: true,
 		Utility: &plan.AlterTable{Table: t, Actions: []plan.AlterAction{{Op: plan.SetSchema, NewName: s.Newschema}}}}, nil
 }

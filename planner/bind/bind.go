@@ -27,7 +27,10 @@ type Env struct {
 	// hologres; nil when there is none. May be nil itself.
 	System func(schema, name string) *catalog.Table
 	// SearchPath lists existing schemas in order; pg_catalog comes first unless named.
-	SearchPath     []string
+	SearchPath []string
+	// Temp is the schema of the session's temporary relations, which need not be there
+	// yet; "" when it cannot have any. Relations are looked for there first.
+	Temp           string
 	Database, User string
 	// ParamTypes are the types given for $1, $2 …; 0 is to be inferred.
 	ParamTypes []uint32

@@ -17,30 +17,73 @@ import (
 // maxColumns is PostgreSQL's bound.
 const maxColumns = 1600
 
-// creationSchema is the schema that a new relation goes to.
+// creationSchema is the schema that a new relation goes to. For a temporary one it may
+// not be there yet, and has no OID then.
 func (b *binder) creationSchema(rv *pg.RangeVar) (*catalog.Schema, error) {
-	if rv.Relpersistence == "t" || rv.Schemaname == "pg_temp" {
-		return nil, b.unsupported(rv.Location, "a temporary table")
-	}
 	if rv.Catalogname != "" && rv.Catalogname != b.env.Database {
 		return nil, b.errf(rv.Location, sqlstate.FeatureNotSupported, "cross-database references are not implemented: \"%s.%s.%s\"", rv.Catalogname, rv.Schemaname, rv.Relname)
+	}
+	temp := rv.Relpersistence == "t"
+	if rv.Schemaname == "pg_temp" || rv.Schemaname != "" && rv.Schemaname == b.env.Temp {
+		return b.tempSchema(rv)
 	}
 	if rv.Schemaname != "" {
 		s := b.env.Catalog.SchemaNamed(rv.Schemaname)
 		if s == nil {
 			return nil, b.errf(rv.Location, sqlstate.InvalidSchemaName, "schema \"%s\" does not exist", rv.Schemaname)
 		}
+		if catalog.IsTempSchema(s.Name) {
+			return nil, b.errf(-1, sqlstate.InvalidTableDefinition, "cannot create relations in temporary schemas of other sessions")
+		}
+		if temp {
+			return nil, b.errf(-1, sqlstate.InvalidTableDefinition, "cannot create temporary relation in non-temporary schema")
+		}
 		return s, b.ownSchema(s, rv)
+	}
+	if temp {
+		return b.tempSchema(rv)
 	}
 	for _, name := range b.env.SearchPath {
 		if name == "$user" {
 			name = b.env.User
+		}
+		if name == b.env.Temp && name != "" {
+			return b.tempSchema(rv)
 		}
 		if s := b.env.Catalog.SchemaNamed(name); s != nil {
 			return s, b.ownSchema(s, rv)
 		}
 	}
 	return nil, b.errf(rv.Location, sqlstate.InvalidSchemaName, "no schema has been selected to create in")
+}
+
+// tempSchema is the schema of the session's temporary relations.
+func (b *binder) tempSchema(rv *pg.RangeVar) (*catalog.Schema, error) {
+	if b.env.Temp == "" {
+		return nil, b.unsupported(rv.Location, "a temporary table")
+	}
+	if s := b.env.Catalog.SchemaNamed(b.env.Temp); s != nil {
+		return s, nil
+	}
+	return &catalog.Schema{Name: b.env.Temp}, nil
+}
+
+// tempKind is what makes a new relation of a schema a temporary one, and what it asks
+// for at commits.
+func (b *binder) tempKind(sc *catalog.Schema, on pg.OnCommitAction) (catalog.Temp, error) {
+	if sc.Name != b.env.Temp || sc.Name == "" {
+		if on != pg.OnCommitAction_ONCOMMIT_NOOP && on != pg.OnCommitAction_ON_COMMIT_ACTION_UNDEFINED {
+			return 0, b.errf(-1, sqlstate.InvalidTableDefinition, "ON COMMIT can only be used on temporary tables")
+		}
+		return catalog.NotTemp, nil
+	}
+	switch on {
+	case pg.OnCommitAction_ONCOMMIT_DELETE_ROWS:
+		return catalog.TempDelete, nil
+	case pg.OnCommitAction_ONCOMMIT_DROP:
+		return catalog.TempDrop, nil
+	}
+	return catalog.TempKeep, nil
 }
 
 func (b *binder) ownSchema(s *catalog.Schema, rv *pg.RangeVar) error {
@@ -71,6 +114,9 @@ func (b *binder) createTable(s *pg.CreateStmt) (*plan.Statement, error) {
 		return nil, b.errf(-1, sqlstate.UndefinedObject, "access method \"%s\" does not exist", s.AccessMethod)
 	}
 	t := &catalog.Table{Name: s.Relation.Relname, Schema: sc.OID, Kind: catalog.KindTable, SchemaVersion: 1}
+	if t.Temp, err = b.tempKind(sc, s.Oncommit); err != nil {
+		return nil, err
+	}
 	d := &tableDef{b: b, t: t}
 	var constraints []*pg.Constraint
 	for _, n := range s.TableElts {
@@ -569,6 +615,9 @@ func (b *binder) createTableAs(q *pg.Node, into *pg.IntoClause, ifNotExists bool
 		return nil, err
 	}
 	t := &catalog.Table{Name: into.Rel.Relname, Schema: sc.OID, Kind: catalog.KindTable, SchemaVersion: 1}
+	if t.Temp, err = b.tempKind(sc, into.OnCommit); err != nil {
+		return nil, err
+	}
 	if err := b.resultTable(t, r.cols, names(into.ColNames)); err != nil {
 		return nil, err
 	}
@@ -620,7 +669,24 @@ func (b *binder) createView(s *pg.ViewStmt) (*plan.Statement, error) {
 	if len(b.params) > 0 {
 		return nil, b.errf(-1, sqlstate.UndefinedParameter, "there is no parameter $1")
 	}
+	if sc.Name != b.env.Temp {
+		for _, o := range b.objects {
+			if u := b.env.Catalog.Table(o.Table); u != nil && u.Temp != 0 && o.View == 0 {
+				// What rests on a temporary relation is one itself.
+				if s.View.Schemaname != "" {
+					return nil, b.errf(-1, sqlstate.InvalidTableDefinition, "cannot create temporary relation in non-temporary schema")
+				}
+				if sc, err = b.tempSchema(s.View); err != nil {
+					return nil, err
+				}
+				break
+			}
+		}
+	}
 	t := &catalog.Table{Name: s.View.Relname, Schema: sc.OID, Kind: catalog.KindView, SchemaVersion: 1}
+	if t.Temp, err = b.tempKind(sc, 0); err != nil {
+		return nil, err
+	}
 	if len(s.Aliases) > len(r.cols) {
 		return nil, b.errf(-1, sqlstate.SyntaxError, "CREATE VIEW specifies more column names than columns")
 	}

@@ -1,6 +1,8 @@
 package bind
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/millrace/millrace/catalog"
@@ -220,8 +222,14 @@ func (b *binder) lookup(schema, name string, loc int32) (*catalog.Table, error) 
 		}
 		return system(s)
 	}
+	if schema == "pg_temp" && b.env.Temp != "" {
+		return in(b.env.Temp), nil
+	}
 	if schema != "" {
 		if t := in(schema); t != nil {
+			if t.Temp != 0 && schema != b.env.Temp {
+				return nil, b.ofOther(t, loc)
+			}
 			return t, nil
 		}
 		if b.env.Catalog.SchemaNamed(schema) == nil {
@@ -229,6 +237,13 @@ func (b *binder) lookup(schema, name string, loc int32) (*catalog.Table, error) 
 			return nil, b.errf(loc, sqlstate.UndefinedTable, "relation \"%s.%s\" does not exist", schema, name)
 		}
 		return nil, nil
+	}
+	if b.tempFirst() {
+		if sc := b.env.Catalog.SchemaNamed(b.env.Temp); sc != nil {
+			if t := b.env.Catalog.TableNamed(sc.OID, name); t != nil {
+				return t, nil
+			}
+		}
 	}
 	named := false
 	for _, s := range b.env.SearchPath {
@@ -248,6 +263,20 @@ func (b *binder) lookup(schema, name string, loc int32) (*catalog.Table, error) 
 		}
 	}
 	return nil, nil
+}
+
+// tempFirst says whether relations are looked for among the session's temporary ones
+// first: where the search path does not name these.
+func (b *binder) tempFirst() bool {
+	return b.env.Temp != "" && !slices.Contains(b.env.SearchPath, b.env.Temp)
+}
+
+// ofOther refuses a temporary relation of another session.
+func (b *binder) ofOther(t *catalog.Table, loc int32) error {
+	if r := b.env.Catalog.RoleNamed(b.env.User); r != nil && r.Super {
+		return b.errf(-1, sqlstate.FeatureNotSupported, "cannot access temporary tables of other sessions")
+	}
+	return b.errf(loc, sqlstate.InsufficientPrivilege, "permission denied for schema %s", b.env.Catalog.Schema(t.Schema).Name)
 }
 
 // derived binds a subquery in FROM.

@@ -226,6 +226,9 @@ func (b *binder) createSequence(s *pg.CreateSeqStmt) (*plan.Statement, error) {
 		return nil, err
 	}
 	t := &catalog.Table{Name: s.Sequence.Relname, Schema: sc.OID, Kind: catalog.KindSequence, Columns: catalog.SequenceColumns(), Seq: &q, SchemaVersion: 1}
+	if t.Temp, err = b.tempKind(sc, 0); err != nil {
+		return nil, err
+	}
 	return &plan.Statement{Tag: "CREATE SEQUENCE", Writes: true, Utility: &plan.CreateSequence{Table: t, IfNotExists: s.IfNotExists}}, nil
 }
 

@@ -176,6 +176,12 @@ func (b *binder) createIndex(s *pg.IndexStmt) (*plan.Statement, error) {
 // indexNamed finds the index of a unique key by name, and its table; nil for none.
 func (b *binder) indexNamed(schema, name string) (index, of *catalog.Table) {
 	path := b.env.SearchPath
+	if b.tempFirst() {
+		path = append([]string{b.env.Temp}, path...)
+	}
+	if schema == "pg_temp" {
+		schema = b.env.Temp
+	}
 	if schema != "" {
 		path = []string{schema}
 	}

@@ -175,6 +175,9 @@ func (b *binder) dropOne(d *plan.Drop, s *pg.DropStmt, ns []string) error {
 	schema := ""
 	if len(ns) > 1 {
 		schema = ns[len(ns)-2]
+		if schema == "pg_temp" && b.env.Temp != "" {
+			schema = b.env.Temp
+		}
 		if b.env.Catalog.SchemaNamed(schema) == nil {
 			if s.MissingOk {
 				d.Missing = append(d.Missing, strings.Join(ns, "."))

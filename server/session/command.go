@@ -117,7 +117,13 @@ func (s *Session) command(ctx context.Context, q *portal, u *plan.Session, maxRo
 			clear(s.stmts)
 			s.forgetSequences()
 			s.listen("", true)
+			if err := s.discardTemps(ctx); err != nil {
+				return false, err
+			}
 			return done(s.resetAll())
+		}
+		if what := strings.ToLower(u.Name); what == "temp" || what == "temporary" {
+			return done(s.discardTemps(ctx))
 		}
 		if strings.EqualFold(u.Name, "sequences") {
 			s.forgetSequences()

@@ -203,6 +203,7 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 		}
 	}
 	s.queried = s.queried || s.block && reads(p.plan.Utility)
+	s.temps.wrote = s.temps.wrote || len(s.temps.onCommit) > 0 && p.plan.Writes
 	if p.plan.Utility != nil {
 		return s.utility(ctx, q, maxRows, out)
 	}
@@ -660,6 +661,7 @@ func (s *Session) utility(ctx context.Context, q *portal, maxRows int, out pgwir
 	if err != nil {
 		return false, err
 	}
+	s.defined(made)
 	if u, ok := p.plan.Utility.(*plan.CreateTable); ok && u.Query != nil {
 		n := int64(0)
 		if made != nil && !u.WithNoData {
@@ -695,7 +697,7 @@ func (s *Session) define(ctx context.Context, p *prepared) (made *catalog.Table,
 			return nil, err
 		}
 		var notices []*sqlstate.Error // of the try that counts
-		env := &ddl.Env{Txn: s.txn, User: s.user, Verifier: s.eng.Verifier, Database: s.db, Store: s.eng.Store, Slots: s.eng.Slots, Seal: s.eng.Seal, Unseal: s.eng.Unseal,
+		env := &ddl.Env{Txn: s.txn, User: s.user, Verifier: s.eng.Verifier, Database: s.db, Temp: s.tempSchema(), Store: s.eng.Store, Slots: s.eng.Slots, Seal: s.eng.Seal, Unseal: s.eng.Unseal,
 			Sequence: s.sequenceAt, Rewrite: s.rewrite, Violated: s.violated, FillUnique: s.fillUnique, Notice: func(e *sqlstate.Error) { notices = append(notices, e) }}
 		made, err = ddl.Run(ctx, env, p.plan.Utility)
 		if try < conflictTries && sqlstate.CodeOf(err) == sqlstate.SerializationFailure {

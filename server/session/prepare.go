@@ -99,7 +99,7 @@ func (s *Session) know(st *plan.Statement) *knownPlan {
 // plannedFor gives a plan of p that holds now.
 func (s *Session) plannedFor(p *prepared) (*plan.Statement, error) {
 	cat, q := s.catalog(), s.set.quick()
-	if p.plan != nil && !p.plan.NoCache && p.path == q.searchPath && p.off == q.passesOff && p.user == s.user.OID &&
+	if p.plan != nil && !p.plan.NoCache && p.path == s.pathKey() && p.off == q.passesOff && p.user == s.user.OID &&
 		(p.cat == cat || s.stillValid(cat, p.plan)) && !s.outgrown(p.plan) {
 		p.cat = cat
 		return p.plan, nil
@@ -123,7 +123,7 @@ func (s *Session) adopt(p *prepared, cat *catalog.Version, st *plan.Statement, l
 	q := s.set.quick()
 	k := s.know(st)
 	p.plan, p.lits, p.known, p.direct, p.cols, p.oids = st, lits, k, k.insert, k.cols, k.oids
-	p.cat, p.path, p.off, p.user = cat, q.searchPath, q.passesOff, s.user.OID
+	p.cat, p.path, p.off, p.user = cat, s.pathKey(), q.passesOff, s.user.OID
 }
 
 // sharedTextMax is the longest text whose plan is shared.
@@ -165,7 +165,7 @@ func (s *Session) shared(p *prepared, cat *catalog.Version) (*plan.Statement, []
 
 func (s *Session) cacheKey(p *prepared, cat *catalog.Version) cache.Key {
 	q := s.set.quick()
-	k := cache.Key{Text: p.sql, Database: s.db, Role: s.user.Name, SearchPath: q.searchPath, Settings: q.planning, Version: cat.Number}
+	k := cache.Key{Text: p.sql, Database: s.db, Role: s.user.Name, SearchPath: s.pathKey(), Settings: q.planning, Version: cat.Number}
 	if len(p.declared) > 0 {
 		k.Params = oidsText(p.declared)
 	}
@@ -303,7 +303,7 @@ func (s *Session) bound(p *prepared, slots map[int]*bind.Slot, declaredBounds bo
 	}
 	ev := s.evalSession()
 	return bind.Bind(*p.stmt, &bind.Env{
-		Catalog: s.catalog(), System: s.eng.System.Table, SearchPath: s.searchPath(), Database: s.db, User: s.user.Name,
+		Catalog: s.catalog(), System: s.eng.System.Table, SearchPath: s.searchPath(), Temp: s.tempSchema(), Database: s.db, User: s.user.Name,
 		ParamTypes: p.declared, Text: p.sql, Types: ev.Types, Settings: s.set.values, Slots: slots,
 		Prepared: func(name string) ([]types.T, bool) {
 			p := s.stmts[name]

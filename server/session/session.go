@@ -105,6 +105,7 @@ type Session struct {
 	marks    []savepoint
 	queried  bool // a statement of the block has read
 	seqs     sequences
+	temps    temps
 	notes    notes
 	// advisory and advisoryWaits are under the lock of the engine's table of that name.
 	advisory      []advisoryHold
@@ -140,6 +141,7 @@ type resolvedPath struct {
 	schemas []string
 	oids    []uint32
 	first   string // the first that exists
+	temp    string // the schema of the session's temporary relations, if it exists
 }
 
 type savepoint struct {
@@ -272,6 +274,7 @@ func (s *Session) Close() error {
 		s.txn.Rollback()
 		s.txn = nil
 	}
+	s.dropTemps()
 	s.eng.mu.Lock()
 	if s.eng.sessions[s.pid] == s {
 		delete(s.eng.sessions, s.pid)
@@ -388,16 +391,22 @@ func (s *Session) notice(n *sqlstate.Error) {
 func (s *Session) searchPath() []string { return s.resolvePath().schemas }
 
 func (s *Session) resolvePath() *resolvedPath {
-	cat, text := s.catalog(), s.set.quick().searchPath
+	cat, text := s.catalog(), s.pathKey()
 	p := &s.path
 	if p.cat == cat && p.text == text && p.user == s.user.Name {
 		return p
 	}
 	*p = resolvedPath{cat: cat, text: text, user: s.user.Name}
-	for _, n := range splitList(text) {
+	if s.temps.schema != "" && cat.SchemaNamed(s.temps.schema) != nil {
+		p.temp = s.temps.schema
+	}
+	for _, n := range splitList(s.set.quick().searchPath) {
 		user := n == "$user"
 		if user {
 			n = s.user.Name
+		}
+		if n == "pg_temp" {
+			n = s.tempSchema()
 		}
 		sch := cat.SchemaNamed(n)
 		if sch != nil {
@@ -461,6 +470,6 @@ func (s *Session) evalSession() *eval.Session {
 	env := *s.Env()
 	env.Now = s.txnStart
 	return &eval.Session{Types: &env, Now: s.txnStart, StatementTime: s.stmtTime, Clock: func() int64 { return micros(time.Now()) },
-		User: s.user.Name, SessionUser: s.auth, Database: s.db, Schema: path.first, SearchPath: path.schemas, PID: s.pid,
+		User: s.user.Name, SessionUser: s.auth, Database: s.db, Schema: path.first, SearchPath: path.schemas, TempSchema: path.temp, PID: s.pid,
 		Version: versionText, Provider: s.eng.System.Functions(s)}
 }

@@ -69,7 +69,9 @@ func (s *Session) commit(ctx context.Context) (err error) {
 	ok := !s.failed
 	s.closePortals(false)
 	if ok {
-		err = s.mayNotify()
+		if err = s.mayNotify(); err == nil {
+			err = s.commitTemps(ctx)
+		}
 		ok = err == nil
 	}
 	if s.txn != nil {
@@ -104,6 +106,10 @@ func (s *Session) ended(commit bool) {
 	s.unexport()
 	s.releaseAdvisory(0)
 	s.settleNotes(commit)
+	s.settleTemps()
+	if !commit && s.temps.schema != "" {
+		s.temps.gen++ // names are what they were before
+	}
 	if names := s.set.endTxn(commit); len(names) > 0 {
 		s.changed(names...)
 	}
@@ -230,6 +236,7 @@ func (s *Session) savepoints(u *plan.Session) (string, error) {
 		return "RELEASE", nil
 	}
 	s.closePortals(false)
+	s.temps.gen++
 	if err := s.txn.RollbackTo(s.marks[i].mark); err != nil {
 		return "", err
 	}

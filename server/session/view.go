@@ -23,7 +23,16 @@ func (s *Session) User() *catalog.Role { return s.user }
 func (s *Session) Database() string { return s.db }
 
 // SearchPath implements View.
-func (s *Session) SearchPath() []string { return s.searchPath() }
+func (s *Session) SearchPath() []string {
+	p := s.resolvePath()
+	if p.temp == "" || slices.Contains(p.schemas, p.temp) {
+		return p.schemas
+	}
+	return append([]string{p.temp}, p.schemas...)
+}
+
+// TempSchema implements View.
+func (s *Session) TempSchema() string { return s.resolvePath().temp }
 
 // SessionUser implements View.
 func (s *Session) SessionUser() string { return s.auth }

@@ -37,8 +37,8 @@ var systemFuncs = map[string]systemFunc{
 	},
 	"pg_is_in_recovery":       constant(types.NewBool(false)),
 	"pg_is_wal_replay_paused": constant(types.NewBool(false)),
-	"pg_my_temp_schema":       constant(types.NewInt(0)),
-	"pg_is_other_temp_schema": constant(types.NewBool(false)),
+	"pg_my_temp_schema":       (*Functions).myTempSchema,
+	"pg_is_other_temp_schema": (*Functions).otherTempSchema,
 	"pg_postmaster_start_time": func(f *Functions, _ *fn.Func, a []types.Datum) (types.Datum, error) {
 		return types.NewInt(f.view.StartTime()), nil
 	},
@@ -178,6 +178,18 @@ func (f *Functions) inPath(t *catalog.Table) bool {
 		}
 	}
 	return false
+}
+
+func (f *Functions) myTempSchema(*fn.Func, []types.Datum) (types.Datum, error) {
+	if s := f.view.Catalog().SchemaNamed(f.view.TempSchema()); s != nil {
+		return types.NewInt(int64(s.OID)), nil
+	}
+	return types.NewInt(0), nil
+}
+
+func (f *Functions) otherTempSchema(_ *fn.Func, a []types.Datum) (types.Datum, error) {
+	s := f.view.Catalog().Schema(uint32(a[0].I))
+	return types.NewBool(s != nil && catalog.IsTempSchema(s.Name) && s.Name != f.view.TempSchema()), nil
 }
 
 func (f *Functions) tableVisible(_ *fn.Func, a []types.Datum) (types.Datum, error) {

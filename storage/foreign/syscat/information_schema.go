@@ -59,6 +59,8 @@ func isTables(s *Source, v View) []row {
 		typ := "BASE TABLE"
 		if relkind(t) == "v" {
 			typ = "VIEW"
+		} else if t.Temp != 0 {
+			typ = "LOCAL TEMPORARY"
 		}
 		out = append(out, row{"table_catalog": v.Database(), "table_schema": schemaName(v, t.Schema), "table_name": t.Name, "table_type": typ,
 			"is_insertable_into": yes(t.Kind == catalog.KindTable), "is_typed": "NO"})

@@ -143,7 +143,10 @@ func (n names) RegOID(kind uint32, text string) (uint32, error) {
 	case types.RegclassOID:
 		path := append([]string{"pg_catalog"}, f.view.SearchPath()...)
 		if len(p) > 1 {
-			path = p[len(p)-2 : len(p)-1]
+			path = []string{p[len(p)-2]}
+			if path[0] == "pg_temp" {
+				path[0] = f.view.TempSchema()
+			}
 		}
 		for _, s := range path {
 			if t := f.src.Table(s, last); t != nil {

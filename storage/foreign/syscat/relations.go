@@ -145,7 +145,7 @@ func pgClass(s *Source, v View) []row {
 		kind := relkind(t)
 		r := row{"oid": t.OID, "relname": t.Name, "relnamespace": t.Schema, "reltype": t.RelType, "reloftype": 0, "relowner": t.Owner,
 			"relam": 0, "relfilenode": 0, "reltablespace": 0, "relpages": 0, "reltuples": -1.0, "relallvisible": 0, "reltoastrelid": 0,
-			"relhasindex": len(t.PK) > 0, "relisshared": false, "relpersistence": "p", "relkind": kind, "relnatts": len(t.Columns),
+			"relhasindex": len(t.PK) > 0, "relisshared": false, "relpersistence": persistence(t), "relkind": kind, "relnatts": len(t.Columns),
 			"relchecks": len(t.Checks), "relhasrules": kind == "v", "relhastriggers": keyed[t.OID], "relhassubclass": false, "relrowsecurity": false,
 			"relforcerowsecurity": false, "relispopulated": true, "relreplident": "d", "relispartition": false, "relrewrite": 0,
 			"relfrozenxid": 0, "relminmxid": 0, "relacl": aclText(v, t.ACL)}
@@ -164,7 +164,7 @@ func pgClass(s *Source, v View) []row {
 		for _, x := range indexesOf(t) {
 			out = append(out, row{"oid": x.oid, "relname": x.name, "relnamespace": t.Schema, "reltype": 0, "reloftype": 0, "relowner": t.Owner,
 				"relam": btreeAM, "relfilenode": x.oid, "reltablespace": 0, "relpages": 0, "reltuples": 0.0, "relallvisible": 0, "reltoastrelid": 0,
-				"relhasindex": false, "relisshared": false, "relpersistence": "p", "relkind": "i", "relnatts": len(x.cols), "relchecks": 0,
+				"relhasindex": false, "relisshared": false, "relpersistence": persistence(t), "relkind": "i", "relnatts": len(x.cols), "relchecks": 0,
 				"relhasrules": false, "relhastriggers": false, "relhassubclass": false, "relrowsecurity": false, "relforcerowsecurity": false,
 				"relispopulated": true, "relreplident": "n", "relispartition": false, "relrewrite": 0, "relfrozenxid": 0, "relminmxid": 0})
 		}
@@ -754,4 +754,12 @@ func clusteringList(t *catalog.Table) string {
 		out = append(out, t.Columns[c.Ordinal].Name+d)
 	}
 	return strings.Join(out, ",")
+}
+
+// persistence is a relation's relpersistence.
+func persistence(t *catalog.Table) string {
+	if t.Temp != 0 {
+		return "t"
+	}
+	return "p"
 }

@@ -27,6 +27,8 @@ type View interface {
 	SessionUser() string
 	Database() string
 	SearchPath() []string
+	// TempSchema is the schema of the session's temporary relations, "" for none.
+	TempSchema() string
 	// Setting and SetSetting are current_setting and set_config.
 	Setting(name string) (string, bool)
 	SetSetting(name, value string, local bool) error
