@@ -17,8 +17,16 @@ type Changes struct {
 	buf []byte
 	ops []change
 	// order lists the changes by key, those of one key in their own order; nil: as
-	// they are.
-	order []int32
+	// they are. All keys begin with the same prefix bytes.
+	order  []ref
+	prefix int
+}
+
+// ref is a change in an order of keys. Eight bytes of a key decide nearly always, and
+// stand close together. of is for changes of several commits.
+type ref struct {
+	head  uint64
+	of, i int32
 }
 
 // sortFrom is how many changes are worth the sorting.
@@ -60,19 +68,27 @@ func (t *Tablet) Changes(chunks []storage.Chunk) *Changes {
 // sort puts the changes in the order of their keys, which all begin with the same
 // prefix bytes: a memtable finds the place of a key from that of the one before it.
 func (c *Changes) sort(prefix int) {
+	c.prefix = prefix
 	if len(c.ops) < sortFrom {
 		return
 	}
-	// Eight bytes of a key decide nearly always, and stand close together.
-	type ref struct {
-		head uint64
-		i    int32
-	}
+	c.order = c.refs(0)
+}
+
+// refs are all changes in the order of their keys.
+func (c *Changes) refs(of int32) []ref {
 	refs := make([]ref, len(c.ops))
 	for i := range refs {
-		var b [8]byte
-		copy(b[:], c.key(i)[prefix:])
-		refs[i] = ref{binary.BigEndian.Uint64(b[:]), int32(i)}
+		key := c.key(i)[c.prefix:]
+		var head uint64
+		if len(key) >= 8 {
+			head = binary.BigEndian.Uint64(key)
+		} else {
+			var b [8]byte
+			copy(b[:], key)
+			head = binary.BigEndian.Uint64(b[:])
+		}
+		refs[i] = ref{head, of, int32(i)}
 	}
 	slices.SortFunc(refs, func(a, b ref) int {
 		if a.head != b.head {
@@ -83,10 +99,7 @@ func (c *Changes) sort(prefix int) {
 		}
 		return cmp.Compare(a.i, b.i)
 	})
-	c.order = make([]int32, len(refs))
-	for k, r := range refs {
-		c.order[k] = r.i
-	}
+	return refs
 }
 
 // chunkKeys are the changes of a chunk's operations: the last one of each, and the
@@ -150,19 +163,20 @@ func (c *Changes) Stamp(csn storage.CSN) {
 func (c *Changes) Apply(b *pebble.Batch) error {
 	for i := range c.ops {
 		if c.order != nil {
-			i = int(c.order[i])
+			i = int(c.order[i].i)
 		}
-		var err error
-		if v := c.value(i); v != nil {
-			err = b.Set(c.key(i), v, nil)
-		} else {
-			err = b.Delete(c.key(i), nil)
-		}
-		if err != nil {
+		if err := c.put(b, i); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c *Changes) put(b *pebble.Batch, i int) error {
+	if v := c.value(i); v != nil {
+		return b.Set(c.key(i), v, nil)
+	}
+	return b.Delete(c.key(i), nil)
 }
 
 // Empty removes all rows of a table, as one change.

@@ -29,7 +29,8 @@ func TestChangesSort(t *testing.T) {
 			continue
 		}
 		seen := make([]bool, n)
-		for k, i := range c.order {
+		for k, r := range c.order {
+			i := r.i
 			if seen[i] {
 				t.Fatalf("change %d is there twice", i)
 			}
@@ -37,7 +38,7 @@ func TestChangesSort(t *testing.T) {
 			if k == 0 {
 				continue
 			}
-			before := c.order[k-1]
+			before := c.order[k-1].i
 			if x := bytes.Compare(c.key(int(before)), c.key(int(i))); x > 0 || x == 0 && before > i {
 				t.Fatalf("%x (%d) stands before %x (%d)", c.key(int(before)), before, c.key(int(i)), i)
 			}

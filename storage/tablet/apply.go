@@ -44,21 +44,31 @@ func (s *Store) apply(es []*wal.Entry) error {
 		return b.Commit(pebble.NoSync)
 	}
 	b := s.db.NewBatch()
+	g := groupOf(es)
 	var size int64
 	for _, e := range es {
 		if e.CSN > last {
 			break
 		}
-		n, err := e.Tag.(*commit).apply(&b, e.CSN, write)
+		n, err := e.Tag.(*commit).apply(&b, e.CSN, g, write)
 		if err != nil {
 			return err
 		}
 		size += n
 	}
+	if g != nil {
+		s.rows.applying.Store(uint64(last))
+		if err := g.Apply(s.db); err != nil {
+			return err
+		}
+	}
 	if err := setCovered(b, last); err != nil {
 		return err
 	}
 	if err := write(b); err != nil {
+		return err
+	}
+	if err := b.Close(); err != nil {
 		return err
 	}
 	s.floorMu.Lock()
@@ -67,6 +77,35 @@ func (s *Store) apply(es []*wal.Entry) error {
 	s.floorMu.Unlock()
 	s.rowsAt.Store(uint64(es[len(es)-1].CSN))
 	return nil
+}
+
+// groupFrom is how many changes are put into Pebble by key, not commit by commit.
+const groupFrom = 256
+
+// groupOf is a group for the rows of commits; nil when they are few, or when tables
+// that are emptied or files of large sets have their place among them.
+func groupOf(es []*wal.Entry) *row.Group {
+	n := 0
+	for _, e := range es {
+		c := e.Tag.(*commit)
+		for _, w := range c.swaps {
+			if w.rows {
+				return nil
+			}
+		}
+		for _, p := range c.parts {
+			if p.set != nil {
+				return nil
+			}
+			if p.changes != nil {
+				n += p.changes.Len()
+			}
+		}
+	}
+	if n < groupFrom {
+		return nil
+	}
+	return &row.Group{}
 }
 
 func (c *commit) hasRows() bool {
@@ -83,10 +122,11 @@ func (c *commit) hasRows() bool {
 	return false
 }
 
-// apply adds a commit's changes to the batch, and says how many bytes of rows it had.
+// apply adds a commit's changes to the batch, those of rows to the group if there is
+// one, and says how many bytes of rows it had.
 // A batch that has become large it commits, and goes on with another.
 // So it does before files of a large set, which come upon what was written before.
-func (c *commit) apply(b **pebble.Batch, csn storage.CSN, write func(*pebble.Batch) error) (size int64, err error) {
+func (c *commit) apply(b **pebble.Batch, csn storage.CSN, g *row.Group, write func(*pebble.Batch) error) (size int64, err error) {
 	if err := catstore.Apply(*b, c.kvs); err != nil {
 		return 0, err
 	}
@@ -110,6 +150,10 @@ func (c *commit) apply(b **pebble.Batch, csn storage.CSN, write func(*pebble.Bat
 			continue
 		}
 		size += int64(p.changes.Bytes())
+		if g != nil {
+			g.Add(p.changes)
+			continue
+		}
 		if err := p.changes.Apply(*b); err != nil {
 			return 0, err
 		}
