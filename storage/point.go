@@ -8,7 +8,7 @@ import (
 // PointStore is a Store that reads single rows without a snapshot.
 type PointStore interface {
 	// Point is a reader of columns (ordinals or hidden) of a table's rows by key, nil
-	// for a table that is not stored by row.
+	// for what has none.
 	Point(t *catalog.Table, cols []int) Point
 }
 

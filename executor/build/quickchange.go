@@ -167,7 +167,7 @@ func (d *QuickChange) Run(ctx context.Context, env *Env, s storage.Store, cat *c
 // find reads the row: what is published of it where that is what the transaction sees,
 // at being a commit that it is not older than; else by a snapshot.
 func (d *QuickChange) find(ctx context.Context, x storage.Txn, s storage.Store, cat *catalog.Version, valid func(*catalog.Version) bool) (at storage.CSN, done bool, err error) {
-	if p, is := x.(storage.PointTxn); is && d.q.Points(s) {
+	if p, is := x.(storage.PointTxn); is && d.table.StoresRows() && d.q.Points(s) {
 		if at, is := p.ReadsPublished(d.table.OID); is {
 			some, err := d.q.seek()
 			if !some || err != nil {

@@ -1,7 +1,7 @@
 package session
 
 // Prompt implements pgwire.Prompter. Prompt are the plans that need no pipeline, of
-// constants and of rows by key in tables that are stored by row: such a look-up takes
+// constants and of rows by key: such a look-up takes
 // what is published, without a snapshot, a lock or an account.
 func (s *Session) Prompt(on bool) { s.prompt = on }
 

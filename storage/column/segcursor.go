@@ -31,6 +31,7 @@ type segCursor struct {
 	csn     *segment.ColReader
 	pv      vec.Vec
 	scratch *encoding.Scratch
+	own     []*segment.ColReader // memory of the readers of cols and, last, csn
 	// of the block
 	skip     bool
 	checkCSN bool
@@ -69,7 +70,18 @@ func (s *segCursor) forget() {
 	clear(s.cols)
 	clear(s.preds)
 	clear(s.pruned)
+	for _, c := range s.own {
+		c.Release()
+	}
 	s.seg, s.csn, s.cols, s.preds, s.pruned = nil, nil, s.cols[:0], s.preds[:0], s.pruned[:0]
+}
+
+// reader makes the i-th of the cursor's own readers one of a column of the segment.
+func (s *segCursor) reader(i int, id int32) (*segment.ColReader, bool) {
+	for len(s.own) <= i {
+		s.own = append(s.own, new(segment.ColReader))
+	}
+	return s.own[i], s.seg.r.ColumnInto(s.own[i], id, s.scratch)
 }
 
 // open binds the reader to a block.
@@ -127,8 +139,8 @@ func (s *segCursor) bind(r *Reader) {
 	seg := r.p.seg
 	s.seg = seg
 	s.cols = s.cols[:0]
-	for _, col := range r.cols {
-		s.cols = append(s.cols, s.column(r, col))
+	for i, col := range r.cols {
+		s.cols = append(s.cols, s.column(r, col, i))
 	}
 	s.preds = s.preds[:0]
 	for _, p := range r.preds {
@@ -137,7 +149,9 @@ func (s *segCursor) bind(r *Reader) {
 	s.bindPruned(r)
 	s.csn = nil
 	if seg.info.CSN == 0 {
-		s.csn, _ = seg.r.ColumnOn(csnColumnID, s.scratch)
+		if c, ok := s.reader(len(r.cols), csnColumnID); ok {
+			s.csn = c
+		}
 	}
 	if s.step == nil {
 		s.step = func() (err error) {
@@ -158,8 +172,9 @@ func (s *segCursor) bindPruned(r *Reader) {
 	}
 }
 
-// column finds a column of the table in the segment.
-func (s *segCursor) column(r *Reader, col int) segColumn {
+// column finds a column of the table in the segment, with the i-th of the cursor's own
+// readers, or a new one when i is below 0.
+func (s *segCursor) column(r *Reader, col, i int) segColumn {
 	switch {
 	case col == catalog.ColCSN && r.p.own:
 		return segColumn{konst: constVec(types.Int8, types.NewInt(0))}
@@ -167,7 +182,13 @@ func (s *segCursor) column(r *Reader, col int) segColumn {
 		return segColumn{konst: constVec(types.Int8, types.NewInt(int64(s.seg.info.CSN)))}
 	}
 	id := r.s.id(col)
-	c, ok := s.seg.r.ColumnOn(id, s.scratch)
+	var c *segment.ColReader
+	var ok bool
+	if i >= 0 {
+		c, ok = s.reader(i, id)
+	} else {
+		c, ok = s.seg.r.ColumnOn(id, s.scratch)
+	}
 	switch {
 	case !ok:
 		return segColumn{konst: constVec(r.s.columnType(col), r.s.missing(col))}
@@ -180,7 +201,7 @@ func (s *segCursor) column(r *Reader, col int) segColumn {
 }
 
 func (s *segCursor) pred(r *Reader, p *predState) segPred {
-	k := s.column(r, p.col)
+	k := s.column(r, p.col, -1)
 	sp := segPred{p: p, c: k.c, shift: k.shift}
 	if k.c == nil {
 		var bit [1]uint64

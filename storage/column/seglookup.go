@@ -64,7 +64,7 @@ func (l *segLookup) bind(s *segFile, keys int) bool {
 func (l *segLookup) release() {
 	clear(l.keyCols)
 	for _, c := range l.readers {
-		*c = segment.ColReader{}
+		c.Release()
 	}
 	l.seg, l.keyCols, l.csn = nil, l.keyCols[:0], nil
 }

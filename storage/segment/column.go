@@ -46,9 +46,16 @@ func (r *Reader) ColumnOn(id int32, s *encoding.Scratch) (*ColReader, bool) {
 func (r *Reader) ColumnInto(cr *ColReader, id int32, s *encoding.Scratch) bool {
 	c, ok := r.byID[id]
 	if ok {
-		*cr = ColReader{r: r, col: c, block: -1, s: s, csn: id == CSNColumn && r.foot.relativeCSN}
+		cr.Release()
+		cr.r, cr.col, cr.block, cr.s, cr.csn = r, c, -1, s, id == CSNColumn && r.foot.relativeCSN
 	}
 	return ok
+}
+
+// Release lets go of the segment. What a reader used again needs anew stays.
+func (c *ColReader) Release() {
+	c.r, c.s, c.dict, c.csn, c.touched, c.cold = nil, nil, nil, false, 0, false
+	c.blk.Release()
 }
 
 // T is the column's type in the file.

@@ -1,8 +1,11 @@
 package tablet
 
 import (
+	"slices"
+
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/column"
 	"github.com/millrace/millrace/storage/row"
 	"github.com/millrace/millrace/storage/vec"
 )
@@ -22,8 +25,11 @@ var _ storage.PointStore = (*Store)(nil)
 // Point implements storage.PointStore.
 func (s *Store) Point(t *catalog.Table, cols []int) storage.Point {
 	tt := s.table(t.OID)
-	if tt == nil || t.Kind != catalog.KindTable || t.IsBinlog || !t.StoresRows() {
+	if tt == nil || t.Kind != catalog.KindTable || t.IsBinlog {
 		return nil
+	}
+	if !t.StoresRows() {
+		return s.columnPoint(tt, t, cols)
 	}
 	p := &point{s: s}
 	p.keyAt, p.keyed = keyDistribution(t)
@@ -61,6 +67,67 @@ func (p *point) Get(cat *catalog.Version, keys, out *vec.Batch) (ok bool, err er
 		return false, nil
 	}
 	return true, err
+}
+
+// columnPoint implements storage.Point for a table of columns alone: it reads as a
+// snapshot of what is published, and looks afterwards whether that is still so. Then it
+// needs no place in the registry of snapshots: what is dropped is what one there, or
+// later, does not see.
+type columnPoint struct {
+	s      *Store
+	tt     *table
+	gen    *generation
+	keyAt  []int
+	keyed  bool
+	shards []*column.Point
+}
+
+// columnPointTries is how often a look-up beside commits is made before it takes a
+// snapshot.
+const columnPointTries = 3
+
+func (s *Store) columnPoint(tt *table, t *catalog.Table, cols []int) storage.Point {
+	p := &columnPoint{s: s, tt: tt, gen: tt.at(s.marks.Published())}
+	if p.gen == nil || len(p.gen.shards) != max(t.Shards, 1) {
+		return nil // another generation is on its way
+	}
+	p.keyAt, p.keyed = keyDistribution(t)
+	cols = slices.Clone(cols)
+	for _, sh := range p.gen.shards {
+		r, err := sh.col.Point(t, cols)
+		if err != nil {
+			return nil
+		}
+		p.shards = append(p.shards, r)
+	}
+	return p
+}
+
+// Get implements storage.Point.
+func (p *columnPoint) Get(cat *catalog.Version, keys, out *vec.Batch) (ok bool, err error) {
+	for try := 0; try < columnPointTries; try++ {
+		at := p.s.marks.Published()
+		if p.s.hist.at(at) != cat || p.tt.at(at) != p.gen {
+			return false, nil
+		}
+		switch {
+		case len(p.shards) == 1:
+			err = p.shards[0].Get(at, keys, out)
+		case p.keyed:
+			err = p.shards[shardOfKey(keys, p.keyAt, len(p.shards))].Get(at, keys, out)
+		default:
+			for _, sh := range p.shards {
+				if err = sh.Get(at, keys, out); err != nil {
+					break
+				}
+			}
+		}
+		if p.s.marks.Published() == at {
+			return true, err
+		}
+		out.Reset()
+	}
+	return false, nil
 }
 
 var _ storage.PointTxn = (*tx)(nil)

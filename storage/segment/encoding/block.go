@@ -39,6 +39,16 @@ type Block struct {
 	nextMatch int
 }
 
+// Release empties the block but for memory that the next one can use.
+func (b *Block) Release() {
+	buf := b.heap.subBuf
+	if cap(buf) > 4*subBlockBytes {
+		buf = nil
+	}
+	*b = Block{}
+	b.heap.subBuf = buf
+}
+
 // Parse reads a block of type t with this many rows. A block that refers to the
 // segment's dictionary needs SetDictionary before it is decoded.
 func (b *Block) Parse(data []byte, t types.T, rows int) error {
