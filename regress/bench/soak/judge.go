@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
-// What may grow over the second half of a run, by a line fitted through its samples:
-// a share of its mean, or this much where that is more.
+// What may grow over the second half of a run, by a line fitted through its samples: a
+// share of its mean, or this much where that is more. Memtables fill for as long as the
+// log has room, so that memory goes up and down in long waves: half of this may the
+// least of it (a tenth of the samples is less) be above that of the third before, in the
+// last third of the run. What grows for ever does both.
 const (
 	growth      = 0.10
 	memorySlack = 32 << 20
@@ -33,9 +36,12 @@ func judge(all []sample, before, rest sample) []string {
 			return
 		}
 		mean, grown := fit(half, of)
-		if grown > max(share*mean, slack) {
+		may := max(share*mean, slack)
+		n := len(all) / 3
+		least, before := low(all[len(all)-n:], of), low(all[len(all)-2*n:len(all)-n], of)
+		if grown > may && least-before > may/2 {
 			_, first := fit(all[:len(all)-len(half)], of)
-			bad = append(bad, fmt.Sprintf("%s grew by %.1f over the second half of the run, where it was %.1f on average (first half: by %.1f)", what, grown, mean, first))
+			bad = append(bad, fmt.Sprintf("%s grew by %.1f over the second half of the run, where it was %.1f on average (first half: by %.1f), and at its least by %.1f over the last third", what, grown, mean, first, least-before))
 		}
 	}
 	if len(all) > 0 && all[len(all)-1].at >= *settle {
@@ -100,4 +106,14 @@ func fit(all []sample, of func(sample) int64) (mean, rise float64) {
 		return y, 0
 	}
 	return y, xy / xx * (all[len(all)-1].at - all[0].at).Seconds()
+}
+
+// low is the tenth part of the samples.
+func low(all []sample, of func(sample) int64) float64 {
+	var v []int64
+	for _, s := range all {
+		v = append(v, of(s))
+	}
+	slices.Sort(v)
+	return float64(v[len(v)/10])
 }

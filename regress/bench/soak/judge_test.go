@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"math"
 	"math/rand/v2"
 	"os/exec"
 	"strings"
@@ -33,11 +34,15 @@ func TestJudge(t *testing.T) {
 	if bad := judge(hour(func(float64, *sample) {}), before, rest); bad != nil {
 		t.Fatal("nothing is wrong, but: ", bad)
 	}
+	if bad := judge(hour(func(at float64, s *sample) { s.rss += int64(math.Mod(at*2.7, 1) * (200 << 20)) }), before, rest); bad != nil {
+		t.Fatal("memory comes and goes in waves, but: ", bad)
+	}
 	for _, c := range []struct {
 		says   string
 		change func(at float64, s *sample)
 	}{
 		{"anonymous memory grew", func(at float64, s *sample) { s.rss += int64(at * (80 << 20)) }},
+		{"anonymous memory grew", func(at float64, s *sample) { s.rss += int64((at + math.Mod(at*2.7, 1)) * (200 << 20)) }},
 		{"the live heap grew", func(at float64, s *sample) { s.live += int64(at * (70 << 20)) }},
 		{"the number of goroutines grew", func(at float64, s *sample) { s.goroutines += int64(at * 30) }},
 		{"the number of files grew", func(at float64, s *sample) { s.files += int64(at * 200) }},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -21,6 +22,16 @@ const (
 		ON CONFLICT (k) DO UPDATE SET n = excluded.n, ts = excluded.ts, s = excluded.s`
 	steadyScan = "SELECT count(*), sum(n), max(ts), sum(length(s)) FROM w_steady"
 )
+
+// steadyArgs are new values for keys at random, as many different ones as there are rows,
+// so that what is written compresses like what was loaded.
+func steadyArgs(r *rand.Rand) []any {
+	args := keyedArgs(*rows)(r)
+	for i := range args[1].([]int64) {
+		args[1].([]int64)[i] = r.Int64N(*rows)
+	}
+	return args
+}
 
 // steady upserts at random into a table of -rows rows for -duration, and looks for
 // stalls: a second without an acknowledged commit, or a commit that takes one. Then it
@@ -63,7 +74,7 @@ func steady(ctx context.Context) error {
 	out := &outcome{}
 	over := make(chan error, 1)
 	go func() {
-		over <- load{sql: steadyUpsert, args: keyedArgs(*rows), clients: *clients, rate: *atMost}.run(ctx, *duration, out)
+		over <- load{sql: steadyUpsert, args: steadyArgs, clients: *clients, rate: *atMost}.run(ctx, *duration, out)
 	}()
 	fmt.Printf("%6s %9s %10s %10s %9s %9s\n", "s", "rows/s", "longest ms", "gap ms", "table MB", "disk MB")
 	var most int64
