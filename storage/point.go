@@ -25,6 +25,7 @@ type Point interface {
 type PointTxn interface {
 	// ReadsPublished says whether what the next statement sees of a table is what is
 	// published by then, without writes of the transaction's own; at is the newest
-	// commit that is.
-	ReadsPublished(table uint32) (at CSN, ok bool)
+	// commit that is. behind says that the statement's snapshot would wait for more to be
+	// published: only what the transaction then locks and looks at again may be read so.
+	ReadsPublished(table uint32) (at CSN, ok, behind bool)
 }

@@ -169,6 +169,10 @@ type Mutation struct {
 	// Lock has the keys locked until the transaction ends even if it is a single
 	// autocommit statement: what the statement tells of its rows then stays true.
 	Lock bool
+	// Silent says that nothing is told of the rows but that there are as many as there
+	// are Keys. Where that holds, Write does not wait until the commits of others, that it
+	// found under its locks, are on disk.
+	Silent bool
 	// Stale, when not nil, is told within Write which rows of Keys (by place, ascending)
 	// are left to Resolve, before it is called. What is found at commit is not told.
 	Stale func(rows []uint16)

@@ -26,6 +26,8 @@ type QuickChange struct {
 	table *catalog.Table
 	op    storage.Op
 	cols  int // of the table
+	// silent says that the statement tells no more of the row than that it is there.
+	silent bool
 
 	recheck *eval.Program // the WHERE condition over the row
 	set     *eval.Program // the new row over the old one; nil for a delete
@@ -83,6 +85,9 @@ func (d *QuickChange) build(t *catalog.Table, input plan.Node, old []plan.Column
 	}
 	slices.Sort(d.notNull)
 	d.table, d.cols = t, len(old)
+	// With a condition for each column of the key and no other, and a key that stays, the
+	// count tells that the row is there, and no more.
+	d.silent = by.Unique == nil && len(expr.Conjuncts(recheck)) == len(t.PK) && len(by.Key) == len(t.PK)
 	s := &plan.Scan{Table: t, Key: by.Key, Unique: by.Unique, Cols: append(slices.Clone(old), csn)}
 	for i := range old {
 		s.Ords = append(s.Ords, i)
@@ -136,15 +141,28 @@ func (d *QuickChange) Run(ctx context.Context, env *Env, s storage.Store, cat *c
 	if err := d.q.bind(params); err != nil {
 		return 0, true, err
 	}
-	at, done, err := d.find(ctx, env.Txn, s, cat, valid)
-	if !done || err != nil || d.q.found.N == 0 {
+	at, behind, done, err := d.find(ctx, env.Txn, s, cat, valid)
+	if !done || err != nil {
 		return 0, done, err
 	}
-	row := &vec.Batch{Cols: d.q.found.Cols[:d.cols], N: d.q.found.N}
-	if err := d.wanted(row); err != nil || d.in.Rows() == 0 {
+	row, err := d.found()
+	if err != nil {
 		return 0, true, err
 	}
-	m := &storage.Mutation{Table: d.table, Op: d.op, OldCSN: d.q.found.Cols[d.cols], Lock: true, ReadAt: at}
+	if behind && row == nil {
+		// There may be a row in what others are about to publish.
+		if done, err = d.lookup(ctx, env.Txn, cat, valid); !done || err != nil {
+			return 0, done, err
+		}
+		at = 0
+		if row, err = d.found(); err != nil {
+			return 0, true, err
+		}
+	}
+	if row == nil {
+		return 0, true, nil
+	}
+	m := &storage.Mutation{Table: d.table, Op: d.op, OldCSN: d.q.found.Cols[d.cols], Lock: true, Silent: d.silent, ReadAt: at}
 	d.keys = vec.Batch{Cols: d.keys.Cols[:0], N: row.N}
 	for _, o := range d.table.PK {
 		d.keys.Cols = append(d.keys.Cols, row.Cols[o])
@@ -165,29 +183,49 @@ func (d *QuickChange) Run(ctx context.Context, env *Env, s storage.Store, cat *c
 }
 
 // find reads the row: what is published of it where that is what the transaction sees,
-// at being a commit that it is not older than; else by a snapshot.
-func (d *QuickChange) find(ctx context.Context, x storage.Txn, s storage.Store, cat *catalog.Version, valid func(*catalog.Version) bool) (at storage.CSN, done bool, err error) {
+// at being a commit that it is not older than; else by a snapshot. behind is as in
+// storage.PointTxn.
+func (d *QuickChange) find(ctx context.Context, x storage.Txn, s storage.Store, cat *catalog.Version, valid func(*catalog.Version) bool) (at storage.CSN, behind, done bool, err error) {
 	if p, is := x.(storage.PointTxn); is && d.table.StoresRows() && d.q.Points(s) {
-		if at, is := p.ReadsPublished(d.table.OID); is {
+		if at, is, behind := p.ReadsPublished(d.table.OID); is {
 			some, err := d.q.seek()
 			if !some || err != nil {
-				return at, true, err
+				return at, false, true, err
 			}
 			if ok, err := d.q.point.Get(cat, &d.q.key.batch, &d.q.found); ok {
-				return at, true, err
+				return at, behind, true, err
 			}
 		}
 	}
+	done, err = d.lookup(ctx, x, cat, valid)
+	return 0, false, done, err
+}
+
+// lookup reads the row by a snapshot.
+func (d *QuickChange) lookup(ctx context.Context, x storage.Txn, cat *catalog.Version, valid func(*catalog.Version) bool) (done bool, err error) {
 	snap, err := x.Snapshot()
 	if err != nil {
-		return 0, true, err
+		return true, err
 	}
 	defer snap.Close()
 	if snap.Catalog() != cat && !valid(snap.Catalog()) {
-		return 0, false, nil
+		return false, nil
 	}
 	_, err = d.q.lookup(ctx, snap)
-	return 0, true, err
+	return true, err
+}
+
+// found is the row that was read, also in d.in; nil where there is none that the
+// statement wants.
+func (d *QuickChange) found() (*vec.Batch, error) {
+	if d.q.found.N == 0 {
+		return nil, nil
+	}
+	row := &vec.Batch{Cols: d.q.found.Cols[:d.cols], N: d.q.found.N}
+	if err := d.wanted(row); err != nil || d.in.Rows() == 0 {
+		return nil, err
+	}
+	return row, nil
 }
 
 // wanted leaves those rows in d.in that the statement wants.

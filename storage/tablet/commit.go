@@ -87,7 +87,7 @@ func (x *tx) Commit(ctx context.Context) (storage.CSN, error) {
 		x.Rollback()
 		return 0, err
 	}
-	// The keys stay locked until others can see the commit.
+	// Locks that are left stay until others can see the commit.
 	if !x.opts.Async {
 		x.s.marks.WaitPublished(csn, x.s.ctx.Done())
 	}
@@ -130,6 +130,9 @@ func (x *tx) commit(ctx context.Context) (storage.CSN, error) {
 			continue
 		}
 		csn := c.entry.CSN
+		if !x.opts.Async && c.mayLetGo() {
+			x.s.locks.ReleaseEarly(x.owner, csn)
+		}
 		if x.opts.Async && !c.mustWait() {
 			x.s.log.SyncSoon()
 			return csn, nil
@@ -153,6 +156,11 @@ func (x *tx) commit(ctx context.Context) (storage.CSN, error) {
 // mustWait says that a commit is durable before it is acknowledged, whatever the
 // session asked for: DDL and large sets.
 func (c *commit) mustWait() bool { return c.after != nil || c.hasSides() }
+
+// mayLetGo says that others may have the keys of a commit that is in the log's order
+// and stamped, before it is on disk. What they do under the locks comes after it in the
+// log, and what they tell of it waits for it (tx.sure).
+func (c *commit) mayLetGo() bool { return !c.mustWait() && len(c.x.notes) == 0 && len(c.swaps) == 0 }
 
 func (c *commit) hasSides() bool {
 	return slices.ContainsFunc(c.parts, func(p *part) bool { return len(p.sides)+len(p.logs)+len(p.tables) > 0 })

@@ -19,6 +19,14 @@ func (x *tx) LockRows(ctx context.Context, l *storage.RowLock) error {
 	if err := x.over(); err != nil {
 		return err
 	}
+	err := x.lockRows(ctx, l)
+	if e := x.sure(); err == nil {
+		err = e
+	}
+	return err
+}
+
+func (x *tx) lockRows(ctx context.Context, l *storage.RowLock) error {
 	if x.opts.ReadOnly {
 		return sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", lockStatement(l.Mode))
 	}

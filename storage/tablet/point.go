@@ -133,10 +133,10 @@ func (p *columnPoint) Get(cat *catalog.Version, keys, out *vec.Batch) (ok bool, 
 var _ storage.PointTxn = (*tx)(nil)
 
 // ReadsPublished implements storage.PointTxn.
-func (x *tx) ReadsPublished(table uint32) (at storage.CSN, ok bool) {
+func (x *tx) ReadsPublished(table uint32) (at storage.CSN, ok, behind bool) {
 	if x.done || x.broken != nil || x.opts.Isolation == storage.RepeatableRead || x.ddl != nil || x.own[table] != nil {
-		return 0, false
+		return 0, false, false
 	}
 	at = x.s.marks.Published()
-	return at, x.opts.After <= at
+	return at, x.opts.After <= at, x.owner.After() > at
 }

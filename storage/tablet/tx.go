@@ -45,6 +45,7 @@ type tx struct {
 	snaps    map[*snapshot]bool // open ones
 	last     storage.CSN        // of the newest snapshot
 	done     bool
+	told     bool // the present mutation tells more than that its rows are there
 	// dropped counts rows that the commit left out after all.
 	dropped int64
 	// broken is an error that left the transaction's own rows in doubt.
@@ -92,6 +93,9 @@ func (x *tx) Snapshot() (storage.Snapshot, error) {
 	if err := x.over(); err != nil {
 		return nil, err
 	}
+	if err := x.sure(); err != nil {
+		return nil, err
+	}
 	n := &snapshot{s: x.s, tx: x}
 	if x.opts.Isolation == storage.RepeatableRead {
 		x.registerRR()
@@ -118,6 +122,20 @@ func (x *tx) registerRR() {
 		x.rr, x.rrRows = x.s.register(x.opts.After, nil)
 		x.hasRR = true
 	}
+}
+
+// sure waits until the commits that let go early of keys that the transaction has
+// locked are published: a later snapshot must see them, and what a statement tells
+// must not be lost with them.
+func (x *tx) sure() error {
+	at := x.owner.After()
+	if at <= x.s.marks.Published() {
+		return nil
+	}
+	if err := x.s.log.Wait(at); err == nil {
+		x.s.marks.WaitPublished(at, x.s.ctx.Done())
+	}
+	return x.s.broken()
 }
 
 // Catalog implements storage.Txn.

@@ -29,6 +29,32 @@ func (x *tx) Write(ctx context.Context, m *storage.Mutation) (int64, error) {
 	if err := x.over(); err != nil {
 		return 0, err
 	}
+	after := x.owner.After()
+	x.told = false
+	n, err := x.write(ctx, m)
+	// What the outcome tells of rows whose commits are not on disk yet waits for these.
+	if x.owner.After() > after && (err != nil || x.told || !x.silent(m, n)) {
+		if e := x.sure(); err == nil {
+			err = e
+		}
+	}
+	return n, err
+}
+
+// silent says that a mutation of n rows tells nothing of others' commits.
+func (x *tx) silent(m *storage.Mutation, n int64) bool {
+	switch {
+	case len(m.Table.Unique) > 0:
+		return false
+	case m.Op == storage.OpUpsert:
+		return x.opts.Isolation != storage.RepeatableRead // whatever there was, it is written
+	case m.Op == storage.OpInsert:
+		return false
+	}
+	return m.Silent && n == int64(m.Keys.Rows())
+}
+
+func (x *tx) write(ctx context.Context, m *storage.Mutation) (int64, error) {
 	if x.opts.ReadOnly {
 		return 0, sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", opName(m.Op))
 	}
@@ -380,6 +406,7 @@ func (x *tx) addChanges(ctx context.Context, o *ownTable, src *source, c *change
 		o.addUpdates(x, src, c, same)
 	}
 	if len(moved) > 0 {
+		x.told = true // of keys that were free
 		o.addMoved(x, src, c, moved)
 	}
 	return int64(n), o.spill(ctx, x)

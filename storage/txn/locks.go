@@ -47,6 +47,9 @@ type Owner struct {
 	keys   []Key
 	tables map[uint32]*tableHold
 	wait   *request // under Locks.mu
+	// after is the newest commit that let go of a key before it was on disk, and which
+	// this owner then locked.
+	after storage.CSN
 	// LockTimeout bounds each wait; 0: none.
 	LockTimeout time.Duration
 }
@@ -63,7 +66,22 @@ type Locks struct {
 	tables map[uint32]*tableLock
 	held   atomic.Int64 // locks of any kind, for the fast path of those that only look
 	waits  atomic.Int64
+	// early has, by a hash of the key, the newest commit that let go of it early.
+	early [earlySlots]storage.CSN
 }
+
+// earlySlots is how many keys Locks tells apart that were let go of early. Of two with
+// one slot the other's commit may be waited for, which is soon over.
+const earlySlots = 4 << 10
+
+func (l *Locks) slot(k Key) *storage.CSN {
+	h := (k.Hash ^ uint64(k.Space)) * 0x9e3779b97f4a7c15
+	return &l.early[h>>32%earlySlots]
+}
+
+// After is the newest commit that let go of a key early which the owner has locked
+// since. Until that is on disk, what the owner read under its locks can be lost.
+func (o *Owner) After() storage.CSN { return o.after }
 
 // keyLock is a lock of a key and who has it: one, or several in modes that go
 // together.
@@ -208,6 +226,7 @@ func (l *Locks) tryKey(o *Owner, k Key, mode Mode) bool {
 		l.keys[k] = &keyLock{holder: holder{o, mode}}
 		l.held.Add(1)
 		o.keys = append(o.keys, k)
+		o.after = max(o.after, *l.slot(k))
 		return true
 	}
 	own := e.find(o)
@@ -220,6 +239,7 @@ func (l *Locks) tryKey(o *Owner, k Key, mode Mode) bool {
 	if e.grant(o, mode) {
 		o.keys = append(o.keys, k)
 	}
+	o.after = max(o.after, *l.slot(k))
 	return true
 }
 
@@ -445,6 +465,23 @@ func (l *Locks) Release(o *Owner) {
 	clear(o.tables)
 }
 
+// ReleaseEarly gives up the keys of o, whose commit at has its place in the log and is
+// stamped but not on disk yet. Locks of tables stay, so that who gets a whole table
+// finds all there is of it published.
+func (l *Locks) ReleaseEarly(o *Owner, at storage.CSN) {
+	if len(o.keys) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range o.keys {
+		s := l.slot(k)
+		*s = max(*s, at)
+		l.releaseKey(o, k)
+	}
+	o.keys = o.keys[:0]
+}
+
 func (l *Locks) releaseKey(o *Owner, k Key) {
 	e := l.keys[k]
 	e.drop(o)
@@ -462,6 +499,7 @@ func (l *Locks) pumpKey(k Key, e *keyLock) {
 		}
 		e.queue = append(e.queue[:i:i], e.queue[i+1:]...)
 		e.grant(r.owner, r.mode)
+		r.owner.after = max(r.owner.after, *l.slot(k))
 		r.granted, r.owner.wait = true, nil
 		close(r.ready)
 	}
@@ -479,6 +517,7 @@ func (l *Locks) pumpKey(k Key, e *keyLock) {
 		if e.grant(r.owner, r.mode) {
 			r.owner.keys = append(r.owner.keys, k)
 		}
+		r.owner.after = max(r.owner.after, *l.slot(k))
 		close(r.ready) // last: from here on the owner is its goroutine's again
 	}
 	if e.owner == nil {

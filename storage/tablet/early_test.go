@@ -1,0 +1,166 @@
+package tablet
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/blob"
+	"github.com/millrace/millrace/storage/vec"
+)
+
+// TestEarlyLocks commits while the disk's syncs stand still. Others get the keys at
+// once and go on from what the commit wrote; all that would tell of it waits.
+func TestEarlyLocks(t *testing.T) {
+	for _, o := range []string{catalog.OrientationColumn, catalog.OrientationRow, catalog.OrientationHybrid} {
+		t.Run(o, func(t *testing.T) { testEarlyLocks(t, o) })
+	}
+}
+
+func testEarlyLocks(t *testing.T, orientation string) {
+	m := blob.NewMem()
+	s := openMem(t, m)
+	defer s.Close()
+	tab := createWith(t, s, "kv", true, map[string]string{"orientation": orientation})
+	x := s.Begin(storage.TxnOptions{})
+	var rows []kv
+	for k := range 8 {
+		rows = append(rows, kv{k, "a"})
+	}
+	if err := insert(x, tab, rows...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Commit(bg); err != nil {
+		t.Fatal(err)
+	}
+	var all []storage.Txn
+	begin := func(iso storage.Isolation) storage.Txn {
+		x := s.Begin(storage.TxnOptions{Explicit: true, Isolation: iso})
+		all = append(all, x)
+		return x
+	}
+	write := func(x storage.Txn, m *storage.Mutation) func() error {
+		return func() error { _, err := x.Write(bg, m); return err }
+	}
+	rc := storage.ReadCommitted
+
+	repeatable := begin(storage.RepeatableRead)
+	snap, err := repeatable.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap.Close()
+
+	gate, came := make(chan struct{}), make(chan struct{}, 64)
+	m.Inject(func(_ int64, op blob.OpKind, _ string) error {
+		if op == blob.OpSync {
+			came <- struct{}{}
+			<-gate
+		}
+		return nil
+	})
+	first := begin(rc)
+	for k := range 7 {
+		early(t, write(first, appendTo(s, tab, k, "x", true)))
+	}
+	firstEnds := late(t, func() error { _, err := first.Commit(bg); return err })
+	<-came
+
+	second, other := begin(rc), begin(rc)
+	early(t, write(second, appendTo(s, tab, 0, "y", true)))
+	early(t, write(second, &storage.Mutation{Table: tab, Op: storage.OpUpsert, Rows: rowsBatch(tab, []kv{{1, "z"}})}))
+	early(t, write(other, appendTo(s, tab, 7, "o", false))) // a row that is not of the first
+	if n, err := other.Snapshot(); err != nil {
+		t.Fatal(err)
+	} else {
+		n.Close()
+	}
+	gone := appendTo(s, tab, 2, "", true)
+	gone.Resolve = func(context.Context, *vec.Batch) (*vec.Batch, []uint16, error) { return nil, nil, nil }
+	key := vec.NewBatch([]types.T{types.Int4})
+	key.Cols[0].AppendDatum(types.NewInt(4))
+	key.N = 1
+	locker := begin(rc)
+	waits := map[string]func() error{
+		"a snapshot":           late(t, func() error { _, err := second.Snapshot(); return err }),
+		"a count that is less": late(t, write(begin(rc), gone)),
+		"an update that tells": late(t, write(begin(rc), appendTo(s, tab, 3, "t", false))),
+		"FOR UPDATE": late(t, func() error {
+			return locker.LockRows(bg, &storage.RowLock{Table: tab, Keys: key, Mode: storage.ForUpdate})
+		}),
+		"a duplicate":            late(t, write(begin(rc), &storage.Mutation{Table: tab, Op: storage.OpInsert, Rows: rowsBatch(tab, []kv{{5, ""}})})),
+		"an update that is late": late(t, write(repeatable, appendTo(s, tab, 6, "r", true))),
+	}
+	if got := contents(t, s, tab); got != "0=a 1=a 2=a 3=a 4=a 5=a 6=a 7=a" {
+		t.Errorf("seen before it is on disk: %s", got)
+	}
+	close(gate)
+	if err := firstEnds(); err != nil {
+		t.Fatal(err)
+	}
+	codes := map[string]sqlstate.Code{"a duplicate": sqlstate.UniqueViolation, "an update that is late": sqlstate.SerializationFailure}
+	for what, end := range waits {
+		if err := end(); err == nil && codes[what] != "" || err != nil && sqlstate.CodeOf(err) != codes[what] {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if got := contents(t, s, tab); got != "0=ax 1=ax 2=ax 3=ax 4=ax 5=ax 6=ax 7=a" {
+		t.Errorf("of the first: %s", got)
+	}
+	if _, err := second.Commit(bg); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range all {
+		x.Rollback()
+	}
+	if got := contents(t, s, tab); got != "0=axy 1=z 2=ax 3=ax 4=ax 5=ax 6=ax 7=a" {
+		t.Errorf("of the second: %s", got)
+	}
+}
+
+// appendTo is an update that appends to v, of a row that was read as "a" from what is
+// published.
+func appendTo(s *Store, t *catalog.Table, k int, add string, silent bool) *storage.Mutation {
+	rows := rowsBatch(t, []kv{{k, "a" + add}})
+	at := s.marks.Published()
+	read := vec.New(types.Int8, 1)
+	read.AppendDatum(types.NewInt(int64(at)))
+	return &storage.Mutation{Table: t, Op: storage.OpUpdate, Keys: &vec.Batch{Cols: rows.Cols[:1], N: 1}, OldCSN: read,
+		Rows: rows, Lock: true, Silent: silent, ReadAt: at,
+		Resolve: func(_ context.Context, old *vec.Batch) (*vec.Batch, []uint16, error) {
+			return rowsBatch(t, []kv{{k, old.Cols[1].Datum(0).S + add}}), []uint16{0}, nil
+		}}
+}
+
+// early runs what must not wait for the disk.
+func early(t *testing.T, f func() error) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("waits for the disk")
+	}
+}
+
+// late begins what must wait for the disk; ended is how it ends.
+func late(t *testing.T, f func() error) (ended func() error) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		t.Errorf("does not wait for the disk: %v", err)
+		done <- err
+	case <-time.After(30 * time.Millisecond):
+	}
+	return func() error { return <-done }
+}
