@@ -9,7 +9,7 @@ import (
 
 var (
 	seedFlag = flag.Uint64("seed", 1, "first seed")
-	count    = flag.Int("n", 60, "number of schedules")
+	count    = flag.Int("n", schedules, "number of schedules")
 )
 
 // TestSchedules runs schedules of consecutive seeds. One that failed is run again
