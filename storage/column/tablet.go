@@ -117,7 +117,11 @@ func (t *Tablet) LiveBytes() int64 {
 }
 
 // Full says whether the memtables have reached the size at which to flush.
-func (t *Tablet) Full() bool {
+func (t *Tablet) Full() bool { return t.Backlog() >= 1 }
+
+// Backlog is how many times what is in memory, flushes under way included, would fill a
+// memtable.
+func (t *Tablet) Backlog() float64 {
 	t.mu.Lock()
 	v := t.cur
 	t.mu.Unlock()
@@ -126,7 +130,8 @@ func (t *Tablet) Full() bool {
 		rows += int(m.rows.Load())
 		bytes += m.bytes.Load()
 	}
-	return rows >= t.cfg.Limits.FlushRows || bytes >= t.cfg.Limits.FlushBytes
+	l := &t.cfg.Limits
+	return max(float64(rows)/float64(l.FlushRows), float64(bytes)/float64(l.FlushBytes))
 }
 
 // Adopted says whether there are files of large commits that no edit has named yet:

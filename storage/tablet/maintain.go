@@ -108,7 +108,7 @@ func (m *maintainer) compactions() {
 			if !sh.col.CompactionDue(aim) {
 				continue
 			}
-			p.begin()
+			p.begin(backlogOf(shards))
 			did, err := m.s.compactShard(m.s.ctx, sh, aim, p.pace)
 			switch {
 			case err != nil && m.s.ctx.Err() == nil:
@@ -209,6 +209,17 @@ func (s *Store) allShards() []*shard {
 // calm says whether there is so much room that background work may wait for queries.
 func (s *Store) calm() bool { return s.pressure() < 0.25 }
 
+// backlogOf is the greatest backlog of these tablets: work on one of them is what the
+// others wait for.
+func backlogOf(shards []*shard) func() float64 {
+	return func() (most float64) {
+		for _, sh := range shards {
+			most = max(most, sh.col.Backlog())
+		}
+		return most
+	}
+}
+
 // maintain is one round of flushing, trimming and dropping. The pacer may be nil.
 func (s *Store) maintain(ctx context.Context, p *pacer) error {
 	pace := (func(context.Context) error)(nil)
@@ -226,7 +237,7 @@ func (s *Store) maintain(ctx context.Context, p *pacer) error {
 			continue
 		}
 		if p != nil {
-			p.begin()
+			p.begin(backlogOf(shards))
 		}
 		if err := s.flushShard(ctx, sh, pace); err != nil {
 			return err

@@ -19,23 +19,37 @@ const (
 	// the last split that one began is no older than scanRecent; scanRest how much longer
 	// than it worked it then waits for their end.
 	scanStretch = 2 * time.Millisecond
-	scanRecent  = 20 * time.Millisecond
+	scanRecent  = 50 * time.Millisecond
 	scanRest    = 40
-	// flushWait and mergeWait are how long one piece of work waits for queries in all.
+	yieldMost   = time.Second // at once: then it looks again whether there is room
+	// flushWait and mergeWait are how long one piece of work waits for queries in all while
+	// tablets are written to, and quietWait while they are not.
 	flushWait = time.Second
 	mergeWait = 5 * time.Second
+	quietWait = 10 * time.Second
+	// writeRecent is how long ago the last write to a tablet that is written to may be;
+	// backlogMost is how many memtables may fill before a flush waits no more for queries.
+	writeRecent = 50 * time.Millisecond
+	backlogMost = 2
 )
 
 // pacer makes background work give way: while the process is busy with other
 // things the work gets a quarter of one core, else a whole one; while queries scan it
-// waits for them, but not for ever. It belongs to one goroutine.
+// waits for them, but not for ever, and less while there are writes that it is to keep
+// up with. It belongs to one goroutine.
 type pacer struct {
 	idle  func(now time.Time) time.Duration // for how long nothing has been scanned; nil: for ever
 	calm  func() bool                       // whether there is room for what waits
 	wait  time.Duration                     // see flushWait
 	eager bool                              // waits for queries only
 
-	left time.Duration // of wait
+	// backlog is the most that a tablet has in memory, in full memtables; nil: none.
+	backlog func() float64
+	last    float64   // what it was
+	wrote   time.Time // when it last changed
+
+	left  time.Duration // of wait
+	quiet time.Duration // of quietWait
 
 	from time.Time     // when this stretch began
 	cpu  time.Duration // processor time of the process then
@@ -76,8 +90,9 @@ func (p *pacer) pace(ctx context.Context) error {
 }
 
 // begin is called when a piece of work begins.
-func (p *pacer) begin() {
-	p.left, p.from = p.wait, time.Now()
+func (p *pacer) begin(backlog func() float64) {
+	p.left, p.quiet, p.from = p.wait, quietWait, time.Now()
+	p.backlog, p.last, p.wrote = backlog, -1, time.Time{}
 	if !p.eager {
 		p.cpu = processorTime()
 	}
@@ -85,18 +100,36 @@ func (p *pacer) begin() {
 
 // yields says whether there are queries to wait for.
 func (p *pacer) yields(now time.Time) bool {
-	return p.left > 0 && p.idle != nil && p.idle(now) < scanRecent && p.calm()
+	return p.idle != nil && p.idle(now) < scanRecent && *p.budget(now) > 0 && p.calm()
+}
+
+// budget is how long the work may still wait as things are: it hurries when writes fill
+// one memtable after the other.
+func (p *pacer) budget(now time.Time) *time.Duration {
+	if p.backlog == nil {
+		return &p.left
+	}
+	if b := p.backlog(); b != p.last {
+		p.last, p.wrote = b, now
+	}
+	switch {
+	case now.Sub(p.wrote) >= writeRecent:
+		return &p.quiet
+	case p.eager && p.last >= backlogMost:
+		return new(time.Duration)
+	}
+	return &p.left
 }
 
 // yield waits for the end of the queries, after so much work.
 func (p *pacer) yield(ctx context.Context, work time.Duration) error {
-	most := min(scanRest*work, p.left)
+	most := min(scanRest*work, yieldMost)
 	t := time.NewTicker(scanStretch)
 	defer t.Stop()
 	began := time.Now()
 	for now := began; ; {
-		if waited := now.Sub(began); waited >= most || p.idle(now) >= scanRecent {
-			p.left -= waited
+		left := p.budget(now)
+		if waited := now.Sub(began); waited >= most || *left <= 0 || p.idle(now) >= scanRecent {
 			p.from = now
 			if !p.eager {
 				p.cpu = processorTime()
@@ -104,7 +137,9 @@ func (p *pacer) yield(ctx context.Context, work time.Duration) error {
 			return nil
 		}
 		select {
-		case now = <-t.C:
+		case then := <-t.C:
+			*left -= then.Sub(now)
+			now = then
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

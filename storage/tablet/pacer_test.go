@@ -26,7 +26,7 @@ func TestPacerYields(t *testing.T) {
 		}
 		return time.Since(began)
 	}
-	p.begin()
+	p.begin(nil)
 	if d := pace(); d < 50*time.Millisecond {
 		t.Fatalf("waited %v for scans", d)
 	}
@@ -36,13 +36,13 @@ func TestPacerYields(t *testing.T) {
 	if p.left > 0 {
 		t.Fatalf("may still wait for %v", p.left)
 	}
-	p.begin()
+	p.begin(nil)
 	ends = time.Now().Add(10 * time.Millisecond)
 	if pace(); p.left < 20*time.Millisecond || p.left > 55*time.Millisecond {
 		t.Fatalf("of 60ms %v are left after scans of 10ms", p.left)
 	}
 	ends = time.Time{}
-	p.begin()
+	p.begin(nil)
 	left := p.left
 	if scanning = false; p.pace(context.Background()) != nil || p.left != left {
 		t.Fatal("waited for nothing")
@@ -57,5 +57,38 @@ func TestPacerYields(t *testing.T) {
 	p.from = time.Now().Add(-scanStretch)
 	if err := p.pace(ctx); err != context.Canceled {
 		t.Fatal(err)
+	}
+}
+
+// While the tablet is written to, a flush waits until memtables fill one after the
+// other; when nothing is written any more it waits for longer.
+func TestPacerBacklog(t *testing.T) {
+	p := &pacer{wait: 20 * time.Millisecond, eager: true, calm: func() bool { return true }}
+	p.idle = func(time.Time) time.Duration { return 0 }
+	full, step := 0.5, 0.0
+	p.begin(func() float64 { full += step; return full })
+	pace := func() time.Duration {
+		p.from = time.Now().Add(-scanStretch)
+		began := time.Now()
+		if err := p.pace(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(began)
+	}
+	step = 1e-6
+	pace()
+	if p.left > 0 || p.quiet < quietWait {
+		t.Fatalf("beside writes the waits left are %v and %v", p.left, p.quiet)
+	}
+	p.begin(p.backlog)
+	full = backlogMost
+	if pace(); p.left != p.wait || p.quiet != quietWait {
+		t.Fatalf("waited for queries while writes pile up: %v and %v are left", p.left, p.quiet)
+	}
+	step = 0
+	pace() // sees the last write
+	time.Sleep(writeRecent)
+	if d := pace(); d < scanRest*scanStretch*3/4 || p.quiet >= quietWait || p.left != p.wait {
+		t.Fatalf("waited %v once all was quiet: %v and %v are left", d, p.left, p.quiet)
 	}
 }
