@@ -11,6 +11,7 @@
 //	writes steady   upserts for -duration into a table of -rows rows and -orientation: stalls, space
 //	                and scan time beside those of the compacted table
 //	writes mixed    analytic queries alone, upserts alone and both, each at -cores of the server's time
+//	writes visible  a commit and its read on another connection, for -duration
 //	writes cursor   a REPEATABLE READ cursor over -rows rows, read for -duration under full
 //	                load: whether it keeps its answer, and how much the disk grows
 //
@@ -61,7 +62,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	modes := map[string]func(context.Context) error{"keys": keys, "amp": amp, "commits": commits, "q1": q1, "copy": copies, "cursor": cursor, "steady": steady, "mixed": mixed}
+	modes := map[string]func(context.Context) error{"keys": keys, "amp": amp, "commits": commits, "q1": q1, "copy": copies, "cursor": cursor, "visible": visible, "steady": steady, "mixed": mixed}
 	run := modes[flag.Arg(0)]
 	if run == nil {
 		flag.Usage()
