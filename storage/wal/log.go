@@ -54,8 +54,9 @@ type Options struct {
 	Clock func() int64
 	// OnAppend runs inside the append section, in commit order; it must not block.
 	OnAppend func(e *Entry)
-	// OnDurable runs after each sync, before anyone is woken, with the records it
-	// covered, in commit order. Its error is fatal like a failed sync.
+	// OnDurable runs after a sync, before anyone is woken, with the records that it and
+	// perhaps later ones covered, in commit order; never two at a time, but while the
+	// next sync is under way. Its error is fatal like a failed sync.
 	OnDurable func(es []*Entry) error
 	// Fatal is told when a write or sync failed: what is on disk is unknown, so the
 	// process must stop and recover. In tests it may return; then every call fails.
@@ -76,10 +77,14 @@ type Log struct {
 	lastTime int64
 	queue    []*Entry
 	spare    []*Entry
-	queued   int64 // bytes in queue
+	queued   int64 // bytes in queue, and of those that OnDurable has not seen
 	appended storage.CSN
-	durable  storage.CSN
-	leading  bool
+	synced   storage.CSN // on disk
+	durable  storage.CSN // and seen by OnDurable
+	leading  bool        // someone writes and syncs
+	ready    []*Entry    // synced, for OnDurable
+	applying bool        // someone is in OnDurable
+	failed   bool        // it failed
 	waiters  []*waiter
 	files    []file // oldest first; the last is written
 
@@ -131,7 +136,7 @@ func Open(opts Options) (*Log, error) {
 func (l *Log) Start(next uint64, now int64) error {
 	l.next, l.lastTime = max(next, 1), now
 	l.appended = storage.CSN(l.next - 1)
-	l.durable = l.appended
+	l.synced, l.durable = l.appended, l.appended
 	if err := l.newFile(l.next); err != nil {
 		return err
 	}
@@ -224,12 +229,17 @@ func (l *Log) Appended() storage.CSN {
 }
 
 // Wait returns when everything up to csn is durable and OnDurable has seen it.
-// Whoever comes first writes and syncs for all that wait.
+// Whoever comes first writes and syncs for all that wait, and goes on to OnDurable
+// with it; where that takes long, the next writes and syncs meanwhile.
 func (l *Log) Wait(csn storage.CSN) error {
 	l.mu.Lock()
-	for l.durable < csn && l.err == nil {
-		if !l.leading {
+	for l.durable < csn && (l.err == nil || csn <= l.synced && !l.failed) {
+		if csn > l.synced && !l.leading {
 			l.lead()
+			continue
+		}
+		if csn <= l.synced && !l.applying {
+			l.apply(false)
 			continue
 		}
 		w := waiterPool.Get().(*waiter)
@@ -248,52 +258,99 @@ func (l *Log) Wait(csn storage.CSN) error {
 	return err
 }
 
+// besideBytes is the size from which a batch is worth a sync of the next one beside
+// its OnDurable: small ones would become smaller still.
+const besideBytes = 16 << 10
+
 // lead writes what is queued. It is called and returns with mu held.
 func (l *Log) lead() {
 	l.leading = true
 	batch := l.queue
-	l.queue, l.queued = l.spare[:0], 0
+	l.queue, l.spare = l.spare[:0], nil
 	last := l.appended
 	l.mu.Unlock()
 
+	bytes := size(batch)
 	err := l.write(batch)
-	if err == nil && l.opts.OnDurable != nil {
-		err = l.opts.OnDurable(batch)
-	}
-
 	if err != nil && l.opts.Fatal != nil {
 		l.opts.Fatal(err)
 	}
+
 	l.mu.Lock()
+	l.leading = false
+	if err == nil {
+		l.synced = last
+		l.ready = append(l.ready, batch...)
+		l.files[len(l.files)-1].bytes = l.offset
+	} else if l.err == nil {
+		l.err = err
+	}
 	clear(batch)
 	l.spare = batch[:0]
-	l.leading = false
-	if err != nil {
-		if l.err == nil {
-			l.err = err
-		}
-	} else {
-		l.durable = last
-		l.files[len(l.files)-1].bytes = l.offset
+	if err == nil && !l.applying {
+		l.leading = bytes < besideBytes
+		l.apply(l.leading)
+		return
 	}
 	l.wake()
 }
 
-// wake wakes those whose record is durable and one more to lead the next round.
+// apply gives OnDurable what is synced. It is called and returns with mu held; leads
+// says that nobody writes until it is done.
+func (l *Log) apply(leads bool) {
+	l.applying = true
+	l.wake()
+	batch, last := l.ready, l.synced
+	l.ready = nil
+	l.mu.Unlock()
+
+	var err error
+	bytes := size(batch)
+	if l.opts.OnDurable != nil {
+		err = l.opts.OnDurable(batch)
+	}
+	if err != nil && l.opts.Fatal != nil {
+		l.opts.Fatal(err)
+	}
+
+	l.mu.Lock()
+	l.applying = false
+	if leads {
+		l.leading = false
+	}
+	l.queued -= bytes
+	if err == nil {
+		l.durable = last
+	} else {
+		l.failed = true
+		if l.err == nil {
+			l.err = err
+		}
+	}
+	clear(batch)
+	if l.ready == nil {
+		l.ready = batch[:0]
+	}
+	l.wake()
+}
+
+// wake wakes those whose record is durable, one more to lead the next round, and one
+// to apply what was synced meanwhile.
 func (l *Log) wake() {
 	keep := l.waiters[:0]
-	leader := false
+	lead, apply := !l.leading, !l.applying
 	for _, w := range l.waiters {
-		if w.csn <= l.durable || l.err != nil {
-			w.ch <- struct{}{}
+		switch {
+		case w.csn <= l.durable || l.err != nil:
+		case lead && w.csn > l.synced:
+			lead = false
+		case apply && w.csn <= l.synced:
+			apply = false
+		default:
+			keep = append(keep, w)
 			continue
 		}
-		if !leader {
-			leader = true
-			w.ch <- struct{}{}
-			continue
-		}
-		keep = append(keep, w)
+		w.ch <- struct{}{}
 	}
 	clear(l.waiters[len(keep):])
 	l.waiters = keep
@@ -308,13 +365,18 @@ const (
 	roomBatch       = 32 << 10
 )
 
-// reserve sees that a small batch finds room in the file, so that its sync is one of
-// bytes alone.
-func (l *Log) reserve(batch []*Entry) {
+func size(batch []*Entry) int64 {
 	n := int64(0)
 	for _, e := range batch {
 		n += int64(len(e.Buf))
 	}
+	return n
+}
+
+// reserve sees that a small batch finds room in the file, so that its sync is one of
+// bytes alone.
+func (l *Log) reserve(batch []*Entry) {
+	n := size(batch)
 	if n > roomBatch || l.offset+n <= l.room {
 		return
 	}

@@ -1,0 +1,133 @@
+package wal
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/blob"
+)
+
+// While OnDurable has one group the next is written and synced; what is in it is not
+// acknowledged before OnDurable has seen it, in its place.
+func TestNextSyncBesideOnDurable(t *testing.T) {
+	m := blob.NewMem()
+	held, free := make(chan struct{}), make(chan struct{})
+	var seen []storage.CSN
+	first := true
+	l, _, _ := open(t, m.Root(), Options{OnDurable: func(es []*Entry) error {
+		if first {
+			first = false
+			close(held)
+			<-free
+		}
+		for _, e := range es {
+			seen = append(seen, e.CSN)
+		}
+		return nil
+	}})
+	var wg sync.WaitGroup
+	var acknowledged atomic.Int32
+	put := func(k int) storage.CSN {
+		e := entry(append(make([]byte, besideBytes*(k&1^1)), fmt.Sprint("record ", k)...), k%3)
+		if err := l.Append(e); err != nil {
+			t.Error(err)
+		}
+		wg.Go(func() {
+			if err := l.Wait(e.CSN); err != nil {
+				t.Error(err)
+			}
+			acknowledged.Add(1)
+		})
+		return e.CSN
+	}
+	put(0)
+	<-held
+	var last storage.CSN
+	for k := 1; k < 20; k++ {
+		last = put(k)
+	}
+	for {
+		l.mu.Lock()
+		synced := l.synced
+		l.mu.Unlock()
+		if synced == last {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if n := acknowledged.Load(); n != 0 || l.Durable() != 0 {
+		t.Fatalf("%d records acknowledged, durable %d", n, l.Durable())
+	}
+	close(free)
+	wg.Wait()
+	if l.Durable() != last || len(seen) != 20 {
+		t.Fatalf("durable %d of %d, %d records seen", l.Durable(), last, len(seen))
+	}
+	for k := 1; k < len(seen); k++ {
+		if seen[k] <= seen[k-1] {
+			t.Fatal("records came out of order")
+		}
+	}
+	if l.queued != 0 {
+		t.Fatalf("%d bytes wait", l.queued)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What was synced before a write failed is acknowledged, what came after is not.
+func TestFailedWriteBesideOnDurable(t *testing.T) {
+	m := blob.NewMem()
+	held, free := make(chan struct{}), make(chan struct{})
+	failed := make(chan struct{})
+	first := true
+	l, _, _ := open(t, m.Root(), Options{Fatal: func(error) { close(failed) }, OnDurable: func([]*Entry) error {
+		if first {
+			first = false
+			close(held)
+			<-free
+		}
+		return nil
+	}})
+	errs := make([]error, 3)
+	var wg sync.WaitGroup
+	put := func(k int) storage.CSN {
+		e := entry(make([]byte, besideBytes), 0)
+		if err := l.Append(e); err != nil {
+			t.Error(err)
+		}
+		wg.Go(func() { errs[k] = l.Wait(e.CSN) })
+		return e.CSN
+	}
+	put(0)
+	<-held
+	second := put(1)
+	for {
+		l.mu.Lock()
+		synced := l.synced
+		l.mu.Unlock()
+		if synced == second {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	m.Inject(func(_ int64, op blob.OpKind, _ string) error {
+		if op == blob.OpSync {
+			return syscall.EIO
+		}
+		return nil
+	})
+	put(2)
+	<-failed
+	close(free)
+	wg.Wait()
+	if errs[0] != nil || errs[1] != nil || errs[2] == nil {
+		t.Fatal(errs)
+	}
+}
