@@ -4,9 +4,11 @@ import (
 	"slices"
 	"sort"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/vec"
+	"github.com/millrace/millrace/storage/vec/kernel"
 )
 
 // blockWords is the size of a delete mask's block; masks of a block are never
@@ -206,6 +208,25 @@ func (d *deleteSet) deathOf(row uint32) uint64 {
 		}
 	}
 	return d.tail.deathOf(row)
+}
+
+// touch has the processor load what deathOf will look at for these rows, all at once.
+func (d *deleteSet) touch(rows []uint32) {
+	for _, row := range rows {
+		d.base.touch(row)
+		for i := range d.stripes {
+			d.stripes[i].dead.touch(row)
+		}
+		if t := d.tail; t != nil {
+			kernel.Prefetch(unsafe.Pointer(&t.index[t.slot(row)]))
+		}
+	}
+}
+
+func (m mask) touch(row uint32) {
+	if b := m.block(int(row / vec.BlockRows)); b != nil {
+		kernel.Prefetch(unsafe.Pointer(&b[row%vec.BlockRows>>6]))
+	}
 }
 
 // grown is d with room in the tail for n more.

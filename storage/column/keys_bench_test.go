@@ -3,7 +3,9 @@ package column
 import (
 	"context"
 	"fmt"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/types"
@@ -118,4 +120,53 @@ func BenchmarkKeys(b *testing.B) {
 			}
 		}
 	}
+}
+
+// BenchmarkKeysMixed looks up batches of 500 keys, of which the tablet has half, in no
+// order: what an upsert of 1,000 rows into a table of two shards does in each.
+func BenchmarkKeysMixed(b *testing.B) {
+	for _, segs := range []int{10, 25} {
+		b.Run(fmt.Sprintf("%dM", segs), func(b *testing.B) {
+			const rows, batch, batches = 1 << 20, 500, 2048
+			h := keyedTablet(b, types.Int8, segs, rows)
+			all := make([][]storage.Chunk, batches)
+			for i := range all {
+				set := vec.NewBatch([]types.T{types.Int8, types.Int8})
+				for k := range batch {
+					x := uint64(scattered(uint64(i*batch+k))) % uint64(2*segs*rows)
+					set.Cols[0].AppendDatum(types.NewInt(scattered(x)))
+					set.Cols[1].AppendDatum(types.NewInt(int64(k)))
+				}
+				set.N = batch
+				all[i] = []storage.Chunk{{Op: storage.OpUpsert, Rows: set, Ord: make([]uint32, batch)}}
+			}
+			p, err := h.tab.Prepare(context.Background(), all[0])
+			if err != nil {
+				b.Fatal(err)
+			}
+			p.Release()
+			if err := h.tab.BuildFilters(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+			i, before := 0, cpuTime()
+			for b.Loop() {
+				p, err := h.tab.Prepare(context.Background(), all[i%batches])
+				if err != nil {
+					b.Fatal(err)
+				}
+				p.Release()
+				i++
+			}
+			b.ReportMetric(float64(cpuTime()-before)/batch/float64(i), "cpu-ns/key")
+		})
+	}
+}
+
+// cpuTime is the process's: beside other processes it says more than the clock.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

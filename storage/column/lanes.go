@@ -48,7 +48,9 @@ type laneRef struct {
 }
 
 func newLaneMatrix(shift, size uint) *laneMatrix {
-	return &laneMatrix{hidden: true, shift: shift, size: size, words: make([]uint64, laneBytes(shift, size)/8)}
+	m := &laneMatrix{hidden: true, shift: shift, size: size, words: make([]uint64, laneBytes(shift, size)/8)}
+	hugePages(m.words)
+	return m
 }
 
 // laneBytes is the size of a matrix.

@@ -21,6 +21,7 @@ type lookup struct {
 	wide  []uint64
 	seg   segLookup
 	sieve sieve
+	wave  wave
 }
 
 var lookups = sync.Pool{New: func() any { return new(lookup) }}
@@ -38,6 +39,7 @@ const everyMemtable = ^uint64(0)
 func (l *lookup) free() {
 	l.lanes, l.v = nil, nil
 	l.seg.release()
+	l.wave.release()
 	lookups.Put(l)
 }
 
@@ -83,6 +85,9 @@ func (l *lookup) findInFiles(ks *keySet, out []place) error {
 		return nil
 	}
 	sieved := l.sieve.sort(l.lanes, l.v, ks, l.todo)
+	if sieved {
+		l.wave.find(l.v, &l.sieve, ks)
+	}
 	left, found := len(l.todo), 0 // found: that are still in todo
 	for k := len(segs) - 1; k >= 0 && left > 0; k-- {
 		if !sieved || l.sieve.heads[k] == noLane {
@@ -94,6 +99,14 @@ func (l *lookup) findInFiles(ks *keySet, out []place) error {
 				return err
 			}
 			left = len(l.todo)
+			continue
+		}
+		if l.wave.done {
+			n, err := l.wave.settle(&l.seg, k, segs[k], ks, l.at, out)
+			if err != nil {
+				return err
+			}
+			found, left = found+n, left-n
 			continue
 		}
 		l.part = l.part[:0]

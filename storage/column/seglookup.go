@@ -24,11 +24,17 @@ type segLookup struct {
 	readers []*segment.ColReader // of which keyCols and csn are made
 
 	want   []uint32 // keys that may be there
-	hashes []uint32
 	cands  []candidate
 	sel    []uint16
 	sorted []uint32
 	order  []uint64
+
+	prober segment.Prober
+	probes []segment.Probe
+	sure   []candidate // that have the key
+	rows   []uint32    // of those
+	csns   []int64
+	taken  int // keys that were found since
 }
 
 // candidate is a row that may have a key.
@@ -67,6 +73,8 @@ func (l *segLookup) release() {
 		c.Release()
 	}
 	l.seg, l.keyCols, l.csn = nil, l.keyCols[:0], nil
+	clear(l.probes)
+	l.prober.Release()
 }
 
 // find fills out for the keys of todo that have a visible row in the segment, and
@@ -102,23 +110,53 @@ func (l *segLookup) search(s *segFile, ks *keySet, todo []uint32, at storage.CSN
 	if len(l.want) == 0 {
 		return nil
 	}
-	l.cands = l.cands[:0]
-	var err error
 	switch {
 	case s.r.HasKeyIndex():
-		l.hashes = l.hashes[:0]
+		l.probes = l.probes[:0]
 		for _, k := range l.want {
-			l.hashes = append(l.hashes, ks.hash[k])
+			l.probes = append(l.probes, segment.Probe{Reader: s.r, Hash: ks.hash[k]})
 		}
-		err = s.r.Lookup(l.hashes, func(i int, row uint32) { l.cands = append(l.cands, candidate{row, l.want[i]}) })
+		found, err := l.prober.Find(l.probes)
+		if err != nil {
+			return err
+		}
+		return l.settle(s, ks, found, l.want, at, out)
 	case s.sorted:
 		return l.searchSorted(s, ks, at, out)
-	default:
-		return l.searchAll(s, ks, at, out)
 	}
-	if err != nil {
-		return err
+	return l.searchAll(s, ks, at, out)
+}
+
+// settle takes the rows that probes of the segment found, if they have the keys and are
+// visible; keys has that of each probe.
+func (l *segLookup) settle(s *segFile, ks *keySet, found []segment.Found, keys []uint32, at storage.CSN, out []place) error {
+	ints := ks.ints != nil && len(l.keyCols) == 1 && l.keyCols[0].T().Layout == ks.cols[0].T.Layout
+	l.cands, l.sure, l.rows = l.cands[:0], l.sure[:0], l.rows[:0]
+	for i := range found {
+		f := &found[i]
+		switch k := keys[f.Probe]; {
+		case out[k].found(): // in a newer segment
+		case !ints || !f.Known:
+			l.cands = append(l.cands, candidate{f.Row, k})
+		case f.Int == ks.ints[k]:
+			l.sure = append(l.sure, candidate{f.Row, k})
+			l.rows = append(l.rows, f.Row)
+		}
 	}
+	if len(l.sure) > 0 {
+		s.del.Load().touch(l.rows)
+		if err := l.commits(s); err != nil {
+			return err
+		}
+		for i, c := range l.sure {
+			l.take(s, c, uint64(l.csns[i]), at, out)
+		}
+	}
+	return l.compare(s, ks, at, out)
+}
+
+// compare looks at the candidates' keys.
+func (l *segLookup) compare(s *segFile, ks *keySet, at storage.CSN, out []place) (err error) {
 	l.sortCands()
 	touched := 0 // of cands
 	for i := 0; i < len(l.cands); {
@@ -267,6 +305,35 @@ func (l *segLookup) verify(s *segFile, ks *keySet, vi int, cands []candidate, at
 	return nil
 }
 
+// commits writes the commits of rows to csns.
+func (l *segLookup) commits(s *segFile) error {
+	l.csns = slices.Grow(l.csns[:0], len(l.rows))[:len(l.rows)]
+	some := false
+	for i, row := range l.rows {
+		l.csns[i] = int64(s.info.CSN)
+		if l.csn != nil {
+			var ok bool
+			// Most blocks of settled files have one commit, as their zone says.
+			if l.csns[i], ok = l.csn.Same(int(row / vec.BlockRows)); !ok {
+				some = true
+			}
+		}
+	}
+	if !some {
+		return nil
+	}
+	if ok, err := s.r.CommitsOf(l.csns, l.rows); ok || err != nil {
+		return err
+	}
+	for i, row := range l.rows {
+		if err := l.csn.Gather(int(row/vec.Size), []uint16{uint16(row % vec.Size)}, &l.csnVec); err != nil {
+			return err
+		}
+		l.csns[i] = l.csnVec.I64[l.csnVec.Index(0)]
+	}
+	return nil
+}
+
 // accept takes a row with the right key if it is visible; p is its place in csnVec.
 func (l *segLookup) accept(s *segFile, c candidate, p int, at storage.CSN, out []place) {
 	csn := uint64(s.info.CSN)
@@ -276,11 +343,19 @@ func (l *segLookup) accept(s *segFile, c candidate, p int, at storage.CSN, out [
 	case l.csn != nil:
 		csn = uint64(l.csnVec.I64[l.csnVec.Index(p)])
 	}
+	l.take(s, c, csn, at, out)
+}
+
+// take is accept of a row of this commit.
+func (l *segLookup) take(s *segFile, c candidate, csn uint64, at storage.CSN, out []place) {
 	if csn > uint64(at) {
 		return
 	}
 	if d := s.del.Load().deathOf(c.row); d != 0 && d <= uint64(at) {
 		return
+	}
+	if !out[c.key].found() {
+		l.taken++
 	}
 	out[c.key] = place{seg: s, row: c.row, csn: csn}
 }

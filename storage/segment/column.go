@@ -114,7 +114,12 @@ func (c *ColReader) seek(block int) error {
 		return err
 	}
 	c.block = -1
-	if err := c.blk.Parse(b, c.T(), c.r.BlockRows(block)); err != nil {
+	if c.r.wasParsed(c.col, block) {
+		err = c.blk.ParseAgain(b, c.T(), c.r.BlockRows(block))
+	} else if err = c.blk.Parse(b, c.T(), c.r.BlockRows(block)); err == nil {
+		c.r.setParsed(c.col, block)
+	}
+	if err != nil {
 		return c.fail(block, err)
 	}
 	if c.blk.Enc == encoding.SegDict {

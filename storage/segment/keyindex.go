@@ -182,61 +182,75 @@ func parseKeyIndex(b []byte, rows int) (*keyIndex, string) {
 // lookup calls emit for every row whose key has one of the hashes; i is the
 // position in hashes. It says false when the bytes cannot be right.
 func (x *keyIndex) lookup(hashes []uint32, emit func(i int, row uint32)) bool {
-	mask := uint32(1<<x.low - 1)
-	for i, h := range hashes {
-		bucket := int(uint64(h) >> x.low)
-		// From the sample before, skip bucket%indexSample zeros: each ends a bucket.
-		pos := int(binary.LittleEndian.Uint32(x.samples[bucket/indexSample*4:]))
-		skip := bucket % indexSample
-		w := pos >> 6
-		if w >= x.words {
+	var group [probeGroup]probe
+	for from := 0; from < len(hashes); from += probeGroup {
+		n := min(probeGroup, len(hashes)-from)
+		for i := range group[:n] {
+			group[i] = probe{x: x, hash: hashes[from+i]}
+		}
+		if locate(group[:n]) != nil {
 			return false
 		}
-		word := ^binary.LittleEndian.Uint64(x.upper[w*8:]) &^ (1<<(uint(pos)&63) - 1)
-		for c := bits.OnesCount64(word); c <= skip && skip > 0; c = bits.OnesCount64(word) {
-			if c == skip {
-				// The last zero to skip is the highest one here.
-				pos = w<<6 + 64 - bits.LeadingZeros64(word)
-				skip = 0
-				break
-			}
-			skip -= c
-			if w++; w >= x.words {
+		for i := range group[:n] {
+			if p := &group[i]; p.first >= 0 && !x.pairs(p, func(row uint32) { emit(from+i, row) }) {
 				return false
-			}
-			word = ^binary.LittleEndian.Uint64(x.upper[w*8:])
-		}
-		if skip > 0 {
-			for ; skip > 1; skip-- {
-				word &= word - 1
-			}
-			pos = w<<6 + bits.TrailingZeros64(word) + 1
-		}
-		low := h & mask
-		for k := pos - bucket; ; k++ {
-			w := (k + bucket) >> 6
-			if k < 0 || k > x.n || w >= x.words {
-				return false
-			}
-			if binary.LittleEndian.Uint64(x.upper[w*8:])>>(uint(k+bucket)&63)&1 == 0 {
-				break
-			}
-			if k >= x.n {
-				return false
-			}
-			if l := bitsAt(x.lows, k, x.low); l >= low {
-				if l > low {
-					break
-				}
-				row := bitsAt(x.rowsBits, k, x.rowBits)
-				if row >= x.rowsMax {
-					return false
-				}
-				emit(i, row)
 			}
 		}
 	}
 	return true
+}
+
+// start is the position in upper after skip zeros from pos on: each ends a bucket.
+func (x *keyIndex) start(pos, skip int) (int, bool) {
+	w := pos >> 6
+	if skip == 0 {
+		return pos, true
+	}
+	word := ^binary.LittleEndian.Uint64(x.upper[w*8:]) &^ (1<<(uint(pos)&63) - 1)
+	c := bits.OnesCount64(word)
+	for c < skip {
+		skip -= c
+		if w++; w >= x.words {
+			return 0, false
+		}
+		word = ^binary.LittleEndian.Uint64(x.upper[w*8:])
+		c = bits.OnesCount64(word)
+	}
+	if c == skip { // the last zero to skip is the highest one here
+		return w<<6 + 64 - bits.LeadingZeros64(word), true
+	}
+	for ; skip > 1; skip-- {
+		word &= word - 1
+	}
+	return w<<6 + bits.TrailingZeros64(word) + 1, true
+}
+
+// pairs calls emit for the rows of the bucket that a probe has found whose low bits are
+// those of its hash.
+func (x *keyIndex) pairs(p *probe, emit func(row uint32)) bool {
+	low := p.hash & (1<<x.low - 1)
+	for pos, k := int(p.pos), int(p.first); ; pos, k = pos+1, k+1 {
+		w := pos >> 6
+		if w >= x.words {
+			return false
+		}
+		if binary.LittleEndian.Uint64(x.upper[w*8:])>>(uint(pos)&63)&1 == 0 {
+			return true
+		}
+		if k >= x.n {
+			return false
+		}
+		if l := bitsAt(x.lows, k, x.low); l >= low {
+			if l > low {
+				return true
+			}
+			row := bitsAt(x.rowsBits, k, x.rowBits)
+			if row >= x.rowsMax {
+				return false
+			}
+			emit(row)
+		}
+	}
 }
 
 // each calls emit for all pairs by hash; false when the bytes cannot be right.

@@ -31,6 +31,8 @@ type Reader struct {
 	byID    map[int32]int
 	// verified has a bit for each block of each column whose checksum was right.
 	verified []atomic.Uint64
+	// parsed has a bit for each block of the map that was parsed without an error.
+	parsed []atomic.Uint64
 
 	cache   *HeapCache // nil for none
 	number  uint64     // in the cache
@@ -40,6 +42,7 @@ type Reader struct {
 	dicts  []weak.Pointer[vec.Dictionary] // by column
 	index  atomic.Pointer[keyIndex]
 	filter atomic.Pointer[KeyFilter]
+	points atomic.Pointer[[]points] // by key column, then the commits: see Ints
 }
 
 // Open reads the footer of a segment of this size. The reader owns f from then
@@ -93,6 +96,7 @@ func OpenNamed(name string, f File, size int64) (*Reader, error) {
 		r.byID[foot.columns[i].ID] = i
 	}
 	r.verified = make([]atomic.Uint64, (len(foot.columns)*blocksMax+63)/64)
+	r.parsed = make([]atomic.Uint64, len(r.verified))
 	r.dicts = make([]weak.Pointer[vec.Dictionary], len(foot.columns))
 	return r, nil
 }
@@ -241,6 +245,18 @@ func (r *Reader) block(col, block int) ([]byte, error) {
 		r.verified[w].Or(bit)
 	}
 	return b, err
+}
+
+// wasParsed says whether a block of the map needs no checks of its tables any more.
+func (r *Reader) wasParsed(col, block int) bool {
+	w, bit := verifiedBit(col, block)
+	return r.parsed[w].Load()&bit != 0
+}
+
+func (r *Reader) setParsed(col, block int) {
+	if w, bit := verifiedBit(col, block); r.mapped != nil {
+		r.parsed[w].Or(bit)
+	}
 }
 
 // dictionary gives the segment-wide dictionary of a column, decoded while

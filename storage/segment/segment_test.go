@@ -265,6 +265,7 @@ func checkKeys(t *testing.T, r *Reader, tab *table) {
 	if extra > 20 {
 		t.Errorf("%d wrong candidates", extra)
 	}
+	checkProber(t, r, hashes, key)
 	for i := range hashes {
 		hashes[i] = hashes[i]*2654435761 + 12345
 	}
@@ -274,6 +275,40 @@ func checkKeys(t *testing.T, r *Reader, tab *table) {
 	}
 	if hits > 20 {
 		t.Errorf("%d of %d absent keys found", hits, n)
+	}
+}
+
+// checkProber finds what Lookup finds, with the keys.
+func checkProber(t *testing.T, r *Reader, hashes []uint32, key *vec.Vec) {
+	t.Helper()
+	type pair struct{ probe, row int }
+	want := map[pair]bool{}
+	if err := r.Lookup(hashes, func(i int, row uint32) { want[pair{i, int(row)}] = true }); err != nil {
+		t.Fatal(err)
+	}
+	probes := make([]Probe, len(hashes))
+	for i, h := range hashes {
+		probes[i] = Probe{Reader: r, Hash: h}
+	}
+	var b Prober
+	for range 2 { // with the blocks parsed before, too
+		found, err := b.Find(probes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := 0
+		for _, f := range found {
+			if f.Probe < last || !want[pair{f.Probe, int(f.Row)}] {
+				t.Fatalf("probe %d found row %d", f.Probe, f.Row)
+			}
+			last = f.Probe
+			if f.Known && (key.T.Layout != types.LayoutI64 || f.Int != key.I64[key.Index(int(f.Row))]) {
+				t.Fatalf("key of row %d is %d", f.Row, f.Int)
+			}
+		}
+		if len(found) != len(want) {
+			t.Fatalf("%d rows found of %d", len(found), len(want))
+		}
 	}
 }
 

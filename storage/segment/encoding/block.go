@@ -51,7 +51,16 @@ func (b *Block) Release() {
 
 // Parse reads a block of type t with this many rows. A block that refers to the
 // segment's dictionary needs SetDictionary before it is decoded.
-func (b *Block) Parse(data []byte, t types.T, rows int) error {
+func (b *Block) Parse(data []byte, t types.T, rows int) error { return b.parse(data, t, rows, false) }
+
+// ParseAgain is Parse of bytes that were parsed before without an error and have not
+// changed since: the tables in them, one entry a vector or sub-block, are not checked
+// again.
+func (b *Block) ParseAgain(data []byte, t types.T, rows int) error {
+	return b.parse(data, t, rows, true)
+}
+
+func (b *Block) parse(data []byte, t types.T, rows int, again bool) error {
 	if len(data) < headerBytes || rows <= 0 || rows > vec.BlockRows {
 		return corrupt("block of %d bytes and %d rows", len(data), rows)
 	}
@@ -60,6 +69,7 @@ func (b *Block) Parse(data []byte, t types.T, rows int) error {
 	}
 	b.T, b.Rows, b.Enc = t, rows, ID(data[0])
 	b.mixed, b.allNull, b.dict, b.dictN = 0, 0, nil, 0
+	b.a.again, b.b.again, b.heap.again, b.heap.lens.again = again, again, again, again
 	all := uint32(1<<vectors(rows) - 1)
 	flags := data[1]
 	data = data[headerBytes:]

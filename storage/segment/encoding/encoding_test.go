@@ -128,6 +128,13 @@ func checkBlock(t *testing.T, name string, data []byte, v *vec.Vec, s *Scratch, 
 	if err := blk.Parse(data, v.T, v.N); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
+	if r.IntN(2) == 0 {
+		blk = Block{}
+		if err := blk.ParseAgain(data, v.T, v.N); err != nil {
+			t.Fatalf("%s: again: %v", name, err)
+		}
+	}
+	checkPoints(t, name, &blk, v)
 	var dst, got vec.Vec
 	for vi := range vectors(v.N) {
 		n := vectorRows(v.N, vi)
@@ -252,4 +259,42 @@ func FuzzBlock(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, ty uint8, rows uint16) {
 		tryDecode(data, testTypes[int(ty)%len(testTypes)], int(rows), new(Scratch))
 	})
+}
+
+// checkPoints reads the values of a block of integers one by one, where that goes.
+func checkPoints(t *testing.T, name string, blk *Block, v *vec.Vec) {
+	t.Helper()
+	p := blk.Points()
+	if ints := v.T.Layout == types.LayoutI16 || v.T.Layout == types.LayoutI32 || v.T.Layout == types.LayoutI64; p.Ok() && !ints {
+		t.Fatalf("%s: has points", name)
+	}
+	if !p.Ok() {
+		return
+	}
+	for i := range v.N {
+		p.Prefetch(i)
+		p.PrefetchValue(i)
+		x, ok, err := p.At(i)
+		if err != nil {
+			t.Fatalf("%s: row %d: %v", name, i, err)
+		}
+		if !ok {
+			continue
+		}
+		var want int64
+		switch v.T.Layout {
+		case types.LayoutI16:
+			want = int64(v.I16[i])
+		case types.LayoutI32:
+			want = int64(v.I32[i])
+		default:
+			want = v.I64[i]
+		}
+		if x != want {
+			t.Fatalf("%s: row %d is %d, not %d", name, i, x, want)
+		}
+	}
+	if _, _, err := p.At(v.N); err == nil {
+		t.Fatalf("%s: has a row %d", name, v.N)
+	}
 }

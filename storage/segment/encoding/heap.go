@@ -20,6 +20,7 @@ const heapHeaderBytes = 24
 
 type heap struct {
 	n      int
+	again  bool // the table was checked before
 	codec  Codec
 	subs   int
 	raw    int
@@ -61,6 +62,9 @@ func (h *heap) parse(b []byte, n int) error {
 		if stored != h.raw {
 			return corrupt("strings of %d bytes in %d", h.raw, stored)
 		}
+		return nil
+	}
+	if h.again {
 		return nil
 	}
 	var raw, at int

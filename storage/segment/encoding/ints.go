@@ -45,6 +45,7 @@ const (
 // whose low bits are those of the layout.
 type ints struct {
 	rows  int
+	again bool // the table was checked before
 	kind  uint8
 	value int64  // const
 	table []byte // packed
@@ -78,6 +79,7 @@ func (p *ints) parse(b []byte, rows int, nested bool) error {
 		if p.codes == nil {
 			p.codes = new(ints)
 		}
+		p.codes.again = p.again
 		return p.codes.parse(b[align8(n*int(size)):], rows, true)
 	case intsPacked:
 		return p.parseTable(b)
@@ -91,6 +93,9 @@ func (p *ints) parseTable(b []byte) error {
 		return corrupt("integer table cut short")
 	}
 	p.table, p.data = b[:nv*entryBytes], b[nv*entryBytes:]
+	if p.again {
+		return nil
+	}
 	for vi := range nv {
 		e := p.entry(vi)
 		n := vectorRows(p.rows, vi)

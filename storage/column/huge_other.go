@@ -1,0 +1,6 @@
+//go:build !linux
+
+package column
+
+// hugePages does nothing here.
+func hugePages([]uint64) {}
