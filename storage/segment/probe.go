@@ -87,6 +87,7 @@ type Found struct {
 // Prober looks up keys in many segments side by side. It is for one goroutine.
 type Prober struct {
 	group [probeGroup]probe
+	used  int // of group
 	cands []cand
 	found []Found
 }
@@ -100,7 +101,8 @@ type cand struct {
 
 // Release forgets what was looked up.
 func (b *Prober) Release() {
-	clear(b.group[:])
+	clear(b.group[:b.used])
+	b.used = 0
 	clear(b.cands)
 }
 
@@ -110,6 +112,7 @@ func (b *Prober) Find(probes []Probe) ([]Found, error) {
 	b.found = b.found[:0]
 	for from := 0; from < len(probes); from += probeGroup {
 		group := b.group[:min(probeGroup, len(probes)-from)]
+		b.used = max(b.used, len(group))
 		for i := range group {
 			p := &probes[from+i]
 			x, err := p.Reader.keyIndex()
