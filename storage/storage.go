@@ -222,6 +222,9 @@ type RowLock struct {
 	State  []RowState
 	Newest *vec.Batch
 	Which  []uint16
+	// Again: the statement is run again where others have changed rows (40001), rather
+	// than decide on Newest; what they did is published by then.
+	Again bool
 }
 
 // Shared is a state of the store that is kept for transactions to come, until Close.
@@ -279,6 +282,8 @@ type Txn interface {
 	// Savepoint marks the present state; RollbackTo undoes all after the mark.
 	Savepoint() int
 	RollbackTo(mark int) error
+	// Release forgets a mark that nothing has been marked since.
+	Release(mark int)
 	// Commit makes it durable (unless Async) and visible. After an error nothing
 	// has happened. A transaction that wrote nothing commits for free.
 	Commit(ctx context.Context) (CSN, error)

@@ -2,7 +2,9 @@ package build
 
 import (
 	"math"
+	"slices"
 
+	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/eval"
@@ -18,40 +20,56 @@ func (b *builder) lockRows(n *plan.LockRows) (*chain, error) {
 		return nil, err
 	}
 	if b.env.Txn == nil {
-		return nil, sqlstate.Errorf(sqlstate.InternalError, "locks of %s without a transaction", n.Table.Name)
+		return nil, sqlstate.Errorf(sqlstate.InternalError, "row locks without a transaction")
 	}
 	b.writes++
-	ts := make([]types.T, len(n.Old))
-	s := &op.LockRows{Ctx: b.waiting(), Txn: b.env.Txn, Max: math.MaxInt64,
-		Lock: storage.RowLock{Table: n.Table, Mode: storage.LockMode(n.Mode)}}
-	switch {
-	case n.NoWait:
-		s.Lock.Wait = storage.NoWait
-	case n.Skip:
-		s.Lock.Wait = storage.SkipLocked
+	s := &op.LockRows{Ctx: b.waiting(), Txn: b.env.Txn, Max: math.MaxInt64}
+	lock := func(t *catalog.Table, mode plan.LockMode, noWait, skip bool) storage.RowLock {
+		l := storage.RowLock{Table: t, Mode: storage.LockMode(mode)}
+		switch {
+		case noWait:
+			l.Wait = storage.NoWait
+		case skip:
+			l.Wait = storage.SkipLocked
+		}
+		return l
 	}
-	for i, c := range n.Old {
+	ts := make([]types.T, len(n.Columns()))
+	for i, c := range n.Columns() {
 		ts[i] = c.T
 		s.Old = append(s.Old, position(in.cols, c.ID))
 	}
-	for _, o := range n.Table.PK {
-		s.Keys = append(s.Keys, s.Old[o])
-	}
-	if len(n.Table.PK) == 0 {
-		s.Keys = append(s.Keys, position(in.cols, n.RowID.ID))
-	}
-	s.CSN = position(in.cols, n.CSN.ID)
-	for _, k := range append(append([]int{s.CSN}, s.Old...), s.Keys...) {
-		if k < 0 {
-			return nil, sqlstate.Errorf(sqlstate.InternalError, "locks of %s lack a column", n.Table.Name)
+	need := s.Old
+	if n.Joined != nil {
+		for _, t := range n.Joined {
+			lt := op.LockedTable{Lock: lock(t.Table, t.Mode, t.NoWait, t.Skip), CSN: position(in.cols, t.CSN.ID)}
+			lt.Lock.Again = true
+			for _, c := range t.Key {
+				lt.Keys = append(lt.Keys, position(in.cols, c.ID))
+			}
+			need = append(append(need, lt.CSN), lt.Keys...)
+			s.Joined = append(s.Joined, lt)
+		}
+	} else {
+		s.Lock = lock(n.Table, n.Mode, n.NoWait, n.Skip)
+		s.Lock.Again = !n.SelfContained
+		for _, o := range n.Table.PK {
+			s.Keys = append(s.Keys, s.Old[o])
+		}
+		if len(n.Table.PK) == 0 {
+			s.Keys = append(s.Keys, position(in.cols, n.RowID.ID))
+		}
+		s.CSN = position(in.cols, n.CSN.ID)
+		need = append(append(need, s.CSN), s.Keys...)
+		if n.Recheck != nil {
+			if s.Recheck, err = eval.CompileFilter(n.Recheck, b.evalEnv(n.Old)); err != nil {
+				return nil, err
+			}
 		}
 	}
-	if n.Recheck != nil {
-		if s.Recheck, err = eval.CompileFilter(n.Recheck, b.evalEnv(n.Old)); err != nil {
-			return nil, err
-		}
+	if slices.Contains(need, -1) {
+		return nil, sqlstate.Errorf(sqlstate.InternalError, "row locks lack a column")
 	}
-	s.SelfContained = n.SelfContained
 	if n.Count != nil {
 		d, err := b.constant(n.Count)
 		if err != nil {
@@ -74,5 +92,5 @@ func (b *builder) lockRows(n *plan.LockRows) (*chain, error) {
 	one := *in
 	one.ordered = true // a single lane
 	p := b.pipe(&one, s)
-	return b.rowsChain(n.Old, s.Out, p, true), nil
+	return b.rowsChain(n.Columns(), s.Out, p, true), nil
 }

@@ -1,6 +1,30 @@
 package build
 
-import "github.com/millrace/millrace/planner/plan"
+import (
+	"slices"
+
+	"github.com/millrace/millrace/catalog/expr"
+	"github.com/millrace/millrace/planner/plan"
+)
+
+// Repeats says whether a statement may find, under READ COMMITTED, that others have
+// changed rows which it cannot decide on by itself, and is then to be run again from
+// a new snapshot (40001).
+func Repeats(n plan.Node) bool {
+	switch x := n.(type) {
+	case *plan.Update:
+		return !x.SelfContained || !within(x.Old, append([]expr.Expr{x.Recheck}, x.Set...)...) || !within(slices.Concat(x.Old, x.Row), projections(x.Returning)...)
+	case *plan.Delete:
+		return !x.SelfContained || !within(x.Old, x.Recheck) || !within(x.Old, projections(x.Returning)...)
+	case *plan.Merge:
+		return true
+	case *plan.LockRows:
+		if x.Joined != nil || !x.SelfContained {
+			return true
+		}
+	}
+	return slices.ContainsFunc(n.Children(), Repeats)
+}
 
 // Looks says whether an insert looks at the rows that there are.
 func Looks(n *plan.Insert) bool {

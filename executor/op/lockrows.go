@@ -3,7 +3,6 @@ package op
 import (
 	"context"
 
-	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/executor/eval"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/vec"
@@ -21,11 +20,20 @@ type LockRows struct {
 	Old, Keys []int
 	CSN       int
 	// Recheck decides on rows that others changed, over the table's columns; nil: all
-	// are wanted. Without SelfContained nobody can.
-	Recheck       *eval.Program
-	SelfContained bool
-	Max           int64
-	Out           *Rows
+	// are wanted.
+	Recheck *eval.Program
+	Max     int64
+	Out     *Rows
+	// Joined, when not nil, are the tables of rows that are joined, in place of Lock,
+	// Keys and CSN; the rows, columns Old, go on as they are.
+	Joined []LockedTable
+}
+
+// LockedTable is a table that LockRows locks as part of joined rows.
+type LockedTable struct {
+	Lock storage.RowLock
+	Keys []int
+	CSN  int
 }
 
 // Lane implements Sink.
@@ -64,6 +72,9 @@ func (s *LockRows) Add(b *vec.Batch) (Flow, error) {
 func (s *LockRows) add(b *vec.Batch, rows []uint16) error {
 	in := &vec.Batch{Cols: b.Cols, Sel: rows, N: b.N}
 	in = compact(in)
+	if s.Joined != nil {
+		return s.addJoined(in)
+	}
 	l := &s.Lock
 	l.Keys = &vec.Batch{N: in.N}
 	for _, k := range s.Keys {
@@ -83,9 +94,6 @@ func (s *LockRows) add(b *vec.Batch, rows []uint16) error {
 	}
 	wanted := map[uint16]bool{}
 	if len(newest) > 0 {
-		if !s.SelfContained {
-			return sqlstate.Errorf(sqlstate.SerializationFailure, "could not serialize access due to concurrent update")
-		}
 		at := &vec.Batch{Cols: l.Newest.Cols, N: l.Newest.N}
 		if s.Recheck != nil {
 			if err := s.Recheck.Filter(at); err != nil {
@@ -124,4 +132,39 @@ func (s *LockRows) add(b *vec.Batch, rows []uint16) error {
 		}
 	}
 	return flush()
+}
+
+// addJoined locks the parts of joined rows, one table after another. Rows that others
+// have deleted or, with SKIP LOCKED, hold are left out.
+func (s *LockRows) addJoined(in *vec.Batch) error {
+	left := rowsOf(in)
+	for i := range s.Joined {
+		t := &s.Joined[i]
+		keys := &vec.Batch{Sel: left, N: in.N}
+		for _, k := range t.Keys {
+			keys.Cols = append(keys.Cols, in.Cols[k])
+		}
+		keys.Cols = append(keys.Cols, in.Cols[t.CSN])
+		keys = compact(keys)
+		n := len(keys.Cols) - 1
+		l := &t.Lock
+		l.Keys, l.OldCSN = &vec.Batch{Cols: keys.Cols[:n], N: keys.N}, keys.Cols[n]
+		if err := s.Txn.LockRows(s.Ctx, l); err != nil {
+			return err
+		}
+		var stay []uint16
+		for k, st := range l.State {
+			if st == storage.RowLocked {
+				stay = append(stay, left[k])
+			}
+		}
+		if left = stay; len(left) == 0 {
+			return nil
+		}
+	}
+	cols := make([]*vec.Vec, len(s.Old))
+	for i, k := range s.Old {
+		cols[i] = in.Cols[k]
+	}
+	return s.Out.AppendCols(cols, left, in.N)
 }

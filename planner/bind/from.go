@@ -102,6 +102,7 @@ func (q *query) fromItem(n *pg.Node) (plan.Node, []*rel, error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		r.node = n
 		return n, []*rel{r}, nil
 	}
 	switch x := n.GetNode().(type) {

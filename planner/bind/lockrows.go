@@ -1,6 +1,8 @@
 package bind
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/millrace/millrace/catalog"
@@ -10,12 +12,13 @@ import (
 )
 
 // lockRows reads FOR UPDATE and its kin of a SELECT whose FROM is bound and whose
-// rows, filtered by pred (nil: none), node has; nil where there is nothing to lock.
-func (q *query) lockRows(s *pg.SelectStmt, pred expr.Expr) (*plan.LockRows, error) {
+// rows node has; nil where there is nothing to lock. inList: there are subqueries in
+// the select list.
+func (q *query) lockRows(s *pg.SelectStmt, node plan.Node, inList bool) (*plan.LockRows, error) {
 	if len(s.LockingClause) == 0 {
 		return nil, nil
 	}
-	b := q.b
+	b, pred := q.b, filterOf(node)
 	name := lockName(s.LockingClause[0])
 	refuse := func(with string) error {
 		return b.errf(-1, sqlstate.FeatureNotSupported, "FOR %s is not allowed with %s", name, with)
@@ -37,11 +40,8 @@ func (q *query) lockRows(s *pg.SelectStmt, pred expr.Expr) (*plan.LockRows, erro
 	if len(s.FromClause) == 0 {
 		return nil, nil
 	}
-	if len(s.LockingClause) > 1 {
-		return nil, b.unsupported(-1, "more than one locking clause")
-	}
-	if len(q.ns) != 1 || q.ns[0].scan == nil || q.ns[0].table == nil || q.ns[0].table.Kind != catalog.KindTable {
-		return nil, b.unsupported(-1, "SELECT FOR %s of other than one table", name)
+	if len(s.LockingClause) > 1 || len(s.SortClause) > 0 && inList || len(q.ns) != 1 || q.ns[0].scan == nil || q.ns[0].table == nil || q.ns[0].table.Kind != catalog.KindTable {
+		return q.lockJoined(s, node)
 	}
 	r := q.ns[0]
 	lc := s.LockingClause[0].GetLockingClause()
@@ -56,7 +56,7 @@ func (q *query) lockRows(s *pg.SelectStmt, pred expr.Expr) (*plan.LockRows, erro
 	if l.SelfContained {
 		l.Recheck = pred
 	}
-	l.Mode = map[string]plan.LockMode{"KEY SHARE": plan.ForKeyShare, "SHARE": plan.ForShare, "NO KEY UPDATE": plan.ForNoKeyUpdate, "UPDATE": plan.ForUpdate}[name]
+	l.Mode = lockModes[name]
 	switch lc.WaitPolicy {
 	case pg.LockWaitPolicy_LockWaitSkip:
 		l.Skip = true
@@ -81,12 +81,23 @@ func (s *selection) buildLocked(node plan.Node, l *plan.LockRows, lim limits) (*
 	q, b := s.q, s.q.b
 	p := &plan.Project{Input: node}
 	pass := func(c plan.Column) { p.Exprs = append(p.Exprs, plan.Projection{Col: c, Expr: c.Ref()}) }
-	for _, c := range l.Old {
-		pass(c)
-	}
-	pass(l.CSN)
-	if len(l.Table.PK) == 0 {
-		pass(l.RowID)
+	if l.Joined != nil {
+		seen := map[int]bool{}
+		for _, c := range node.Columns() {
+			if !seen[c.ID] {
+				seen[c.ID] = true
+				pass(c)
+				l.Pass = append(l.Pass, c)
+			}
+		}
+	} else {
+		for _, c := range l.Old {
+			pass(c)
+		}
+		pass(l.CSN)
+		if len(l.Table.PK) == 0 {
+			pass(l.RowID)
+		}
 	}
 	keys := make([]plan.SortKey, len(s.sorts))
 	for i, r := range s.sorts {
@@ -95,6 +106,9 @@ func (s *selection) buildLocked(node plan.Node, l *plan.LockRows, lim limits) (*
 		c := b.column(q, "order", e.Type(), inputCol)
 		p.Exprs = append(p.Exprs, plan.Projection{Col: c, Expr: e})
 		keys[i].Expr = c.Ref()
+		if l.Joined != nil {
+			l.Pass = append(l.Pass, c)
+		}
 	}
 	node = p
 	if len(keys) > 0 {
@@ -118,5 +132,18 @@ func (s *selection) buildLocked(node plan.Node, l *plan.LockRows, lim limits) (*
 		out.Exprs = append(out.Exprs, plan.Projection{Col: col, Expr: t.e})
 		cols = append(cols, col)
 	}
-	return &result{node: out, cols: cols}, nil
+	if len(keys) == 0 || l.Joined == nil || !slices.ContainsFunc(s.targets, func(t target) bool { return hasSubquery(t.e) }) {
+		return &result{node: out, cols: cols}, nil
+	}
+	// What becomes of the subqueries does not keep the order.
+	strip := &plan.Project{}
+	for _, c := range cols {
+		strip.Exprs = append(strip.Exprs, plan.Projection{Col: c, Expr: c.Ref()})
+	}
+	for _, k := range keys {
+		c := l.Pass[slices.IndexFunc(l.Pass, func(c plan.Column) bool { return c.ID == k.Expr.(*expr.Column).ID })]
+		out.Exprs = append(out.Exprs, plan.Projection{Col: c, Expr: c.Ref()})
+	}
+	strip.Input = &plan.Sort{Input: out, Keys: keys, Limit: -1}
+	return &result{node: strip, cols: cols}, nil
 }

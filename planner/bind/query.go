@@ -1,6 +1,8 @@
 package bind
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/millrace/millrace/catalog/expr"
@@ -185,7 +187,7 @@ func (q *query) simple(s *pg.SelectStmt, unresolved bool) (*result, error) {
 		}
 		node = &plan.Filter{Input: node, Pred: pred}
 	}
-	lock, err := q.lockRows(s, filterOf(node))
+	lock, err := q.lockRows(s, node, slices.ContainsFunc(targets, func(t target) bool { return hasSubquery(t.e) }))
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ type rel struct {
 	name  string
 	table *catalog.Table // a relation named in FROM, nil for others
 	scan  *plan.Scan     // when the relation is scanned
+	node  plan.Node      // what FROM has of it
 	q     *query
 	cols  []relCol
 	// relVisible: "name.column" works. colsVisible: "column" works.

@@ -37,6 +37,21 @@ type LockRows struct {
 	Recheck       expr.Expr
 	SelfContained bool
 	Count, Offset expr.Expr
+	// Joined, when not nil, are the tables of a FROM with more than one table: the
+	// fields from Table to SelfContained are then unused, and the rows are the input's,
+	// columns Pass. Where others have changed one, the statement is run again.
+	Joined []LockTarget
+	Pass   []Column
+}
+
+// LockTarget is a table whose rows, part of those of LockRows' input, are locked. Key
+// are the columns of its key there.
+type LockTarget struct {
+	Table        *catalog.Table
+	Key          []Column
+	CSN          Column
+	Mode         LockMode
+	NoWait, Skip bool
 }
 
 // Children implements Node.
@@ -46,4 +61,9 @@ func (n *LockRows) Children() []Node { return []Node{n.Input} }
 func (n *LockRows) WithChildren(c []Node) Node { m := *n; m.Input = c[0]; return &m }
 
 // Columns implements Node.
-func (n *LockRows) Columns() []Column { return n.Old }
+func (n *LockRows) Columns() []Column {
+	if n.Joined != nil {
+		return n.Pass
+	}
+	return n.Old
+}

@@ -170,6 +170,13 @@ func (p *printer) title(n Node) string {
 	case *Merge:
 		return "Merge on " + x.Table.Name
 	case *LockRows:
+		if x.Joined != nil {
+			var of []string
+			for _, t := range x.Joined {
+				of = append(of, t.Table.Name+" for "+strings.ToLower(t.Mode.String()))
+			}
+			return "Lock rows of " + strings.Join(of, ", ")
+		}
 		return "Lock rows of " + x.Table.Name + " for " + strings.ToLower(x.Mode.String())
 	}
 	return fmt.Sprintf("%T", n)

@@ -237,11 +237,25 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 	var more bool
 	for try := 0; ; try++ {
 		alone := s.txn == nil
+		mark := -1
+		if q.exec == nil && s.mayRepeatPart(p) {
+			mark = s.txn.Savepoint()
+		}
 		n, more, err = s.rows(ctx, q, maxRows, out)
 		if err == nil {
+			if mark >= 0 {
+				s.txn.Release(mark)
+			}
 			break
 		}
 		q.close()
+		if mark >= 0 && n == 0 && try < conflictTries && sqlstate.CodeOf(err) == sqlstate.SerializationFailure {
+			// Its locks stay, so that there is less to be changed next time.
+			if s.txn.RollbackTo(mark) == nil {
+				s.txn.Release(mark)
+				continue
+			}
+		}
 		if n > 0 || !alone || try >= conflictTries || !s.mayRepeat(p.plan, err) {
 			return false, err
 		}
@@ -270,8 +284,23 @@ const conflictTries = 20
 // with a new snapshot: one that writes under READ COMMITTED, by itself, and lost to
 // another writer.
 func (s *Session) mayRepeat(st *plan.Statement, err error) bool {
-	return st.Writes && !s.block && !s.implicit && !s.set.quick().repeatable && s.txn != nil &&
+	return (st.Writes || st.Root != nil && build.Repeats(st.Root)) && !s.block && !s.implicit && !s.set.quick().repeatable && s.txn != nil &&
 		sqlstate.CodeOf(err) == sqlstate.SerializationFailure
+}
+
+// mayRepeatPart says whether a statement in a block, which may find rows changed that
+// it cannot decide on, may be run again from a mark: not a large one, since what comes
+// after a mark stays in memory.
+func (s *Session) mayRepeatPart(p *prepared) bool {
+	if s.txn == nil || !p.known.repeats || !s.block && !s.implicit || s.set.quick().repeatable {
+		return false
+	}
+	switch n := p.plan.Root.(type) {
+	case *plan.Update, *plan.Delete, *plan.Merge:
+		e := n.Children()[0].Estimate()
+		return e == nil || e.Rows <= largeChange
+	}
+	return true
 }
 
 // rows starts a portal's query, if that is still to be done, and sends rows of it.

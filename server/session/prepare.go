@@ -66,6 +66,8 @@ type knownPlan struct {
 	quick  *build.Quick // nil when the plan is not for it
 	insert *direct      // likewise
 	change *build.QuickChange
+	// repeats: see build.Repeats.
+	repeats bool
 }
 
 // knownPlansMax bounds what a session keeps of plans that none of its statements may
@@ -85,6 +87,7 @@ func (s *Session) know(st *plan.Statement) *knownPlan {
 		if !st.Writes && len(st.Assume) == 0 {
 			k.quick = build.NewQuick(st.Root)
 		}
+		k.repeats = build.Repeats(st.Root)
 		k.insert, k.change = newDirect(st), build.NewQuickChange(st)
 	}
 	if s.known == nil || len(s.known) >= knownPlansMax {

@@ -91,6 +91,12 @@ func (x *tx) lockRows(ctx context.Context, l *storage.RowLock) error {
 	if len(stale) == 0 {
 		return nil
 	}
+	if l.Again {
+		for _, i := range stale {
+			x.s.marks.WaitPublished(csn[i], x.s.ctx.Done())
+		}
+		return errConcurrentUpdate
+	}
 	cols, ts := make([]int, len(t.Columns)), make([]types.T, len(t.Columns))
 	for i := range t.Columns {
 		cols[i], ts[i] = i, t.Columns[i].T

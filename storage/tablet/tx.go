@@ -374,6 +374,14 @@ func (x *tx) RollbackTo(k int) error {
 	return nil
 }
 
+// Release implements storage.Txn.
+func (x *tx) Release(k int) {
+	if k >= 0 && k == len(x.marks)-1 {
+		x.marks[k] = mark{}
+		x.marks = x.marks[:k]
+	}
+}
+
 // Rollback implements storage.Txn.
 func (x *tx) Rollback() {
 	if x.done {

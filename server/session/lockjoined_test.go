@@ -1,0 +1,97 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/catalog/sqlstate"
+)
+
+// TestLockJoined: rows that FOR UPDATE finds through joins, views and subqueries are
+// locked, and looked for again when others changed them; so are those of changes that
+// look at other tables, in blocks.
+func TestLockJoined(t *testing.T) {
+	e := open(t)
+	s, x := session(t, e), session(t, e)
+	ctx := context.Background()
+	for _, o := range []string{"row", "column", "row,column"} {
+		t.Run(o, func(t *testing.T) {
+			exec(t, s, "DROP VIEW IF EXISTS v; DROP TABLE IF EXISTS a, b")
+			exec(t, s, "CREATE TABLE a (id int PRIMARY KEY, b int, n int8 NOT NULL) WITH (orientation = '"+o+"')")
+			exec(t, s, "CREATE TABLE b (id int PRIMARY KEY, s text) WITH (orientation = '"+o+"')")
+			exec(t, s, "INSERT INTO a VALUES (1, 1, 0), (2, 2, 0); INSERT INTO b VALUES (1, 'x'), (2, 'y'); CREATE VIEW v AS SELECT id, n FROM a")
+			refused := func(sql string) {
+				t.Helper()
+				if err := x.Simple(ctx, sql, &sink{}); sqlstate.CodeOf(err) != sqlstate.LockNotAvailable {
+					t.Errorf("%s: %v, want 55P03", sql, err)
+				}
+			}
+			exec(t, s, "BEGIN")
+			exec(t, s, "SELECT * FROM a JOIN b ON a.b = b.id WHERE s = 'x' FOR UPDATE OF a")
+			refused("SELECT * FROM v WHERE id = 1 FOR SHARE NOWAIT")
+			refused("SELECT * FROM (SELECT id FROM a) q FOR UPDATE NOWAIT")
+			if n := exec(t, x, "SELECT id FROM a JOIN b USING (id) FOR UPDATE SKIP LOCKED").count(); n != 1 {
+				t.Errorf("%d rows beside a locked one, want 1", n)
+			}
+			exec(t, x, "SELECT * FROM b FOR UPDATE NOWAIT")
+			exec(t, s, "ROLLBACK")
+
+			// Those that wait see what was changed.
+			for _, sql := range []string{"SELECT n FROM a JOIN b ON a.b = b.id WHERE s = 'x' FOR UPDATE", "SELECT n FROM v WHERE id = 1 AND id IN (SELECT id FROM b) FOR UPDATE"} {
+				exec(t, s, "BEGIN; UPDATE a SET n = n + 1 WHERE id = 1")
+				want := exec(t, s, "SELECT n FROM a WHERE id = 1").value()
+				done := make(chan *sink)
+				go func() {
+					out := &sink{}
+					if err := x.Simple(ctx, "BEGIN; "+sql+"; COMMIT", out); err != nil {
+						t.Error(err)
+						_ = x.Simple(ctx, "ROLLBACK", &sink{})
+					}
+					done <- out
+				}()
+				time.Sleep(20 * time.Millisecond)
+				exec(t, s, "COMMIT")
+				if got := (<-done).value(); got != want {
+					t.Errorf("%s: %d, want %d", sql, got, want)
+				}
+			}
+
+			var ok atomic.Int64
+			before := exec(t, s, "SELECT sum(n)::int8 FROM a").value()
+			var wg sync.WaitGroup
+			for w := range 4 {
+				y := session(t, e)
+				wg.Add(1)
+				go func() {
+					defer wg.Done()
+					rng := rand.New(rand.NewPCG(uint64(w), 9))
+					for range 30 {
+						sql := fmt.Sprintf("UPDATE a SET n = n + 1 FROM b WHERE a.b = b.id AND b.id = %d", 1+rng.IntN(2))
+						switch rng.IntN(3) {
+						case 0:
+							sql = fmt.Sprintf("MERGE INTO a USING (SELECT id FROM b WHERE id = %d) q ON a.b = q.id WHEN MATCHED THEN UPDATE SET n = n + 1", 1+rng.IntN(2))
+						case 1:
+							sql = fmt.Sprintf("UPDATE a SET n = n + 1 WHERE b IN (SELECT id FROM b WHERE id = %d)", 1+rng.IntN(2))
+						}
+						for _, sql := range []string{"BEGIN", sql, "COMMIT"} {
+							if err := y.Simple(ctx, sql, &sink{}); err != nil {
+								t.Errorf("%s: %v", sql, err)
+								return
+							}
+						}
+						ok.Add(1)
+					}
+				}()
+			}
+			wg.Wait()
+			if n := exec(t, s, "SELECT sum(n)::int8 FROM a").value() - before; n != ok.Load() {
+				t.Errorf("%d changes, want %d", n, ok.Load())
+			}
+		})
+	}
+}
