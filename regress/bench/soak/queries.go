@@ -77,7 +77,6 @@ func (c *client) cancelled(ctx context.Context, k, took *class) {
 	if c.connect(ctx) != nil {
 		return
 	}
-	start := time.Now()
 	switch how {
 	case 0:
 		pg := c.conn.PgConn()
@@ -110,7 +109,7 @@ func (c *client) cancelled(ctx context.Context, k, took *class) {
 		if c.exec(ctx, k, fmt.Sprintf("SET statement_timeout = %d", after.Milliseconds())) != nil {
 			return
 		}
-		start = time.Now()
+		start := time.Now()
 		if c.exec(ctx, k, sql) == errRefused {
 			took.took(time.Since(start) - after)
 		}
