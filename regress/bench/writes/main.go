@@ -149,8 +149,10 @@ func upserts(ctx context.Context, n int, d time.Duration, rate float64, sql stri
 		go func() {
 			defer wg.Done()
 			defer w.s.c.Close(context.Background())
+			// The last statement goes on to its end: one that is left would be in the next measurement.
+			whole := context.WithoutCancel(ctx)
 			for ctx.Err() == nil {
-				if _, err := w.s.c.Exec(ctx, w.sql, w.args(w.rnd)...); err != nil {
+				if _, err := w.s.c.Exec(whole, w.sql, w.args(w.rnd)...); err != nil {
 					if ctx.Err() == nil {
 						errs <- err
 						cancel()
