@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -242,13 +243,7 @@ func (l *Log) Wait(csn storage.CSN) error {
 			l.apply(false)
 			continue
 		}
-		w := waiterPool.Get().(*waiter)
-		w.csn = csn
-		l.waiters = append(l.waiters, w)
-		l.mu.Unlock()
-		<-w.ch
-		waiterPool.Put(w)
-		l.mu.Lock()
+		l.await(csn)
 	}
 	err := l.err
 	if l.durable >= csn {
@@ -256,6 +251,18 @@ func (l *Log) Wait(csn storage.CSN) error {
 	}
 	l.mu.Unlock()
 	return err
+}
+
+// await waits until there is something new for who waits for csn. It is called and
+// returns with mu held.
+func (l *Log) await(csn storage.CSN) {
+	w := waiterPool.Get().(*waiter)
+	w.csn = csn
+	l.waiters = append(l.waiters, w)
+	l.mu.Unlock()
+	<-w.ch
+	waiterPool.Put(w)
+	l.mu.Lock()
 }
 
 // besideBytes is the size from which a batch is worth a sync of the next one beside
@@ -569,9 +576,14 @@ func (l *Log) Close() error {
 	err := l.Wait(l.Appended())
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// After a failed write OnDurable may still be under way with what was synced before.
+	for l.leading || l.applying {
+		l.await(math.MaxUint64)
+	}
 	if l.err == nil {
 		l.err = ErrClosed
 	}
+	l.wake()
 	if l.out != nil {
 		if err == nil {
 			err = l.trim()

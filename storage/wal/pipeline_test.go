@@ -131,3 +131,49 @@ func TestFailedWriteBesideOnDurable(t *testing.T) {
 		t.Fatal(errs)
 	}
 }
+
+// Close waits for OnDurable, also when a write failed meanwhile.
+func TestCloseWaitsForOnDurable(t *testing.T) {
+	m := blob.NewMem()
+	held, free, failed := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var done atomic.Bool
+	l, _, _ := open(t, m.Root(), Options{Fatal: func(error) { close(failed) }, OnDurable: func([]*Entry) error {
+		close(held)
+		<-free
+		done.Store(true)
+		return nil
+	}})
+	var wg sync.WaitGroup
+	put := func() {
+		e := entry(make([]byte, besideBytes), 0)
+		if err := l.Append(e); err != nil {
+			t.Error(err)
+		}
+		wg.Go(func() { _ = l.Wait(e.CSN) })
+	}
+	put()
+	<-held
+	m.Inject(func(_ int64, op blob.OpKind, _ string) error {
+		if op == blob.OpSync {
+			return syscall.EIO
+		}
+		return nil
+	})
+	put()
+	<-failed
+	closed := make(chan struct{})
+	go func() {
+		_ = l.Close()
+		if !done.Load() {
+			t.Error("closed while OnDurable was under way")
+		}
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(30 * time.Millisecond):
+	}
+	close(free)
+	<-closed
+	wg.Wait()
+}
