@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
@@ -22,6 +23,7 @@ import (
 	"github.com/millrace/millrace/parser"
 	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/planner/bind"
+	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
 	"github.com/millrace/millrace/storage/tablet"
@@ -130,18 +132,7 @@ func (d *database) statement(ctx context.Context, t *testing.T, x storage.Txn, s
 		return "", err
 	}
 	defer snap.Close()
-	fold := func(e expr.Expr) (expr.Expr, error) { return eval.Fold(e, &eval.Env{}) }
-	s, err := bind.Bind(stmts[0], &bind.Env{Catalog: snap.Catalog(), SearchPath: []string{"public"}, Database: "postgres", User: "postgres",
-		Text: sql, Types: types.DefaultEnv, Fold: fold})
-	if err != nil {
-		return "", err
-	}
-	err = planner.Optimize(s, &planner.Env{Fold: func(e expr.Expr) expr.Expr {
-		if x, err := fold(e); err == nil && x != nil {
-			return x
-		}
-		return e
-	}})
+	s, err := planned(snap.Catalog(), stmts[0], sql)
 	if err != nil {
 		return "", err
 	}
@@ -188,6 +179,22 @@ func (d *database) statement(ctx context.Context, t *testing.T, x storage.Txn, s
 	}
 	tag := fmt.Sprintf("%s %d", s.Tag, q.RowsAffected())
 	return joinLines(answer(rows, false), tag), nil
+}
+
+// planned is the plan of a statement.
+func planned(cat *catalog.Version, n parser.Stmt, sql string) (*plan.Statement, error) {
+	fold := func(e expr.Expr) (expr.Expr, error) { return eval.Fold(e, &eval.Env{}) }
+	s, err := bind.Bind(n, &bind.Env{Catalog: cat, SearchPath: []string{"public"}, Database: "postgres", User: "postgres",
+		Text: sql, Types: types.DefaultEnv, Fold: fold})
+	if err != nil {
+		return nil, err
+	}
+	return s, planner.Optimize(s, &planner.Env{Fold: func(e expr.Expr) expr.Expr {
+		if x, err := fold(e); err == nil && x != nil {
+			return x
+		}
+		return e
+	}})
 }
 
 // interrupted does something before the first write.

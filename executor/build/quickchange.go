@@ -145,34 +145,24 @@ func (d *QuickChange) Run(ctx context.Context, env *Env, s storage.Store, cat *c
 	if !done || err != nil {
 		return 0, done, err
 	}
-	row, err := d.found()
-	if err != nil {
-		return 0, true, err
-	}
-	if behind && row == nil {
-		// There may be a row in what others are about to publish.
+	row, rows, err := d.decide(env)
+	if behind && (row == nil || err != nil) {
+		// There may be a row, or another one, in what others are about to publish.
 		if done, err = d.lookup(ctx, env.Txn, cat, valid); !done || err != nil {
 			return 0, done, err
 		}
 		at = 0
-		if row, err = d.found(); err != nil {
-			return 0, true, err
-		}
+		row, rows, err = d.decide(env)
 	}
-	if row == nil {
-		return 0, true, nil
+	if row == nil || err != nil {
+		return 0, true, err
 	}
 	m := &storage.Mutation{Table: d.table, Op: d.op, OldCSN: d.q.found.Cols[d.cols], Lock: true, Silent: d.silent, ReadAt: at}
 	d.keys = vec.Batch{Cols: d.keys.Cols[:0], N: row.N}
 	for _, o := range d.table.PK {
 		d.keys.Cols = append(d.keys.Cols, row.Cols[o])
 	}
-	m.Keys = &d.keys
-	if d.set != nil {
-		if m.Rows, err = d.computed(env); err != nil {
-			return 0, true, err
-		}
-	}
+	m.Keys, m.Rows = &d.keys, rows
 	// Not the portal's own: the transaction may ask when the statement is over.
 	params = slices.Clone(params)
 	m.Resolve = func(_ context.Context, old *vec.Batch) (*vec.Batch, []uint16, error) {
@@ -213,6 +203,15 @@ func (d *QuickChange) lookup(ctx context.Context, x storage.Txn, cat *catalog.Ve
 	}
 	_, err = d.q.lookup(ctx, snap)
 	return true, err
+}
+
+// decide is the row that was read, nil where the statement wants none, and the new one.
+func (d *QuickChange) decide(env *Env) (row, rows *vec.Batch, err error) {
+	if row, err = d.found(); row == nil || err != nil || d.set == nil {
+		return row, nil, err
+	}
+	rows, err = d.computed(env)
+	return row, rows, err
 }
 
 // found is the row that was read, also in d.in; nil where there is none that the
