@@ -122,6 +122,119 @@ func testEarlyLocks(t *testing.T, orientation string) {
 	}
 }
 
+// TestMetUnderLocks finds rows under locks whose commits are not on disk yet, and which
+// nobody let go of early for: written without locks, beside a weaker lock, or found once
+// more after a savepoint was rolled back to. What tells of them waits.
+func TestMetUnderLocks(t *testing.T) {
+	for _, o := range []string{catalog.OrientationColumn, catalog.OrientationRow, catalog.OrientationHybrid} {
+		t.Run(o, func(t *testing.T) { testMetUnderLocks(t, o) })
+	}
+}
+
+func testMetUnderLocks(t *testing.T, orientation string) {
+	m := blob.NewMem()
+	s := openMem(t, m)
+	defer s.Close()
+	tab := createWith(t, s, "kv", true, map[string]string{"orientation": orientation})
+	x := s.Begin(storage.TxnOptions{})
+	var rows []kv
+	for k := range 8 {
+		rows = append(rows, kv{k, "a"})
+	}
+	if err := insert(x, tab, rows...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Commit(bg); err != nil {
+		t.Fatal(err)
+	}
+	var all []storage.Txn
+	begin := func() storage.Txn {
+		x := s.Begin(storage.TxnOptions{Explicit: true})
+		all = append(all, x)
+		return x
+	}
+	write := func(x storage.Txn, m *storage.Mutation) func() error {
+		return func() error { _, err := x.Write(bg, m); return err }
+	}
+	lock := func(x storage.Txn, k int, mode storage.LockMode) func() error {
+		keys := vec.NewBatch([]types.T{types.Int4})
+		keys.Cols[0].AppendDatum(types.NewInt(int64(k)))
+		keys.N = 1
+		old := vec.New(types.Int8, 1)
+		old.AppendDatum(types.NewInt(1)) // of a row that was read
+		return func() error {
+			return x.LockRows(bg, &storage.RowLock{Table: tab, Keys: keys, OldCSN: old, Mode: mode})
+		}
+	}
+	weak := begin()
+	early(t, lock(weak, 5, storage.ForKeyShare))
+
+	gate, came := make(chan struct{}), make(chan struct{}, 64)
+	m.Inject(func(_ int64, op blob.OpKind, _ string) error {
+		if op == blob.OpSync {
+			came <- struct{}{}
+			<-gate
+		}
+		return nil
+	})
+	// Statements by themselves that lock nothing.
+	upsert, remove := s.Begin(storage.TxnOptions{}), s.Begin(storage.TxnOptions{})
+	early(t, write(upsert, &storage.Mutation{Table: tab, Op: storage.OpUpsert, Rows: rowsBatch(tab, []kv{{0, "u"}, {1, "u"}, {2, "u"}})}))
+	upsertEnds := late(t, func() error { _, err := upsert.Commit(bg); return err })
+	<-came
+	early(t, write(remove, &storage.Mutation{Table: tab, Op: storage.OpDelete, Keys: &vec.Batch{Cols: rowsBatch(tab, []kv{{3, ""}, {4, ""}}).Cols[:1], N: 2}}))
+	removeEnds := late(t, func() error { _, err := remove.Commit(bg); return err })
+	// One that locks.
+	locks := begin()
+	early(t, write(locks, appendTo(s, tab, 5, "x", true)))
+	early(t, write(locks, appendTo(s, tab, 6, "x", true)))
+	locksEnds := late(t, func() error { _, err := locks.Commit(bg); return err })
+
+	silent, back := begin(), begin()
+	early(t, write(silent, appendTo(s, tab, 2, "s", true)))
+	mark := back.Savepoint()
+	early(t, write(back, appendTo(s, tab, 6, "s", true)))
+	if err := back.RollbackTo(mark); err != nil {
+		t.Fatal(err)
+	}
+	var counted int64
+	removed, gone := begin(), appendTo(s, tab, 3, "t", false)
+	ends := map[string]func() error{
+		"FOR UPDATE":                 late(t, lock(begin(), 0, storage.ForUpdate)),
+		"an update that tells":       late(t, write(begin(), appendTo(s, tab, 1, "t", false))),
+		"a snapshot":                 late(t, func() error { _, err := silent.Snapshot(); return err }),
+		"an update of what is gone":  late(t, func() (err error) { counted, err = removed.Write(bg, gone); return err }),
+		"FOR UPDATE of what is gone": late(t, lock(begin(), 4, storage.ForUpdate)),
+		"a lock that was had":        late(t, lock(weak, 5, storage.ForKeyShare)),
+		"an update once more":        late(t, write(back, appendTo(s, tab, 6, "t", false))),
+	}
+	close(gate)
+	for what, end := range ends {
+		if err := end(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, end := range []func() error{upsertEnds, removeEnds, locksEnds} {
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if counted != 0 {
+		t.Errorf("%d rows that are gone were updated", counted)
+	}
+	for _, x := range []storage.Txn{silent, back} {
+		if _, err := x.Commit(bg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, x := range all {
+		x.Rollback()
+	}
+	if got := contents(t, s, tab); got != "0=u 1=u 2=us 5=ax 6=axt 7=a" {
+		t.Errorf("in the end: %s", got)
+	}
+}
+
 // appendTo is an update that appends to v, of a row that was read as "a" from what is
 // published.
 func appendTo(s *Store, t *catalog.Table, k int, add string, silent bool) *storage.Mutation {

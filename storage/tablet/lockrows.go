@@ -20,7 +20,7 @@ func (x *tx) LockRows(ctx context.Context, l *storage.RowLock) error {
 		return err
 	}
 	err := x.lockRows(ctx, l)
-	if e := x.sure(); err == nil {
+	if e := x.sure(ctx); err == nil {
 		err = e
 	}
 	return err
@@ -75,6 +75,9 @@ func (x *tx) lockRows(ctx context.Context, l *storage.RowLock) error {
 		if c == ownCSN {
 			seen = 0
 		}
+		if l.State[i] != storage.RowSkipped {
+			x.meet(c)
+		}
 		switch {
 		case l.State[i] == storage.RowSkipped:
 		case c != 0 && (seen == old || old == 0 || c <= read): // see lockChanged
@@ -83,6 +86,7 @@ func (x *tx) lockRows(ctx context.Context, l *storage.RowLock) error {
 			return errConcurrentUpdate
 		case c == 0:
 			l.State[i] = storage.RowGone
+			x.meet(snap.at) // one of the commits up to there has removed it
 		default:
 			l.State[i] = storage.RowChanged
 			stale = append(stale, uint16(i))

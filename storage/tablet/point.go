@@ -138,5 +138,5 @@ func (x *tx) ReadsPublished(table uint32) (at storage.CSN, ok, behind bool) {
 		return 0, false, false
 	}
 	at = x.s.marks.Published()
-	return at, x.opts.After <= at, x.owner.After() > at
+	return at, x.opts.After <= at, x.after() > at
 }

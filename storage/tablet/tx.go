@@ -46,6 +46,10 @@ type tx struct {
 	last     storage.CSN        // of the newest snapshot
 	done     bool
 	told     bool // the present mutation tells more than that its rows are there
+	// met is the newest commit that was not published when its row was found under the
+	// transaction's locks; unsure says that the present mutation has found such a one.
+	met    storage.CSN
+	unsure bool
 	// dropped counts rows that the commit left out after all.
 	dropped int64
 	// broken is an error that left the transaction's own rows in doubt.
@@ -93,7 +97,7 @@ func (x *tx) Snapshot() (storage.Snapshot, error) {
 	if err := x.over(); err != nil {
 		return nil, err
 	}
-	if err := x.sure(); err != nil {
+	if err := x.sure(context.Background()); err != nil {
 		return nil, err
 	}
 	n := &snapshot{s: x.s, tx: x}
@@ -124,14 +128,29 @@ func (x *tx) registerRR() {
 	}
 }
 
-// sure waits until the commits that let go early of keys that the transaction has
-// locked are published: a later snapshot must see them, and what a statement tells
-// must not be lost with them.
-func (x *tx) sure() error {
-	at := x.owner.After()
+// meet notes the commit of a row that was found under the transaction's locks. Who let
+// go of a key early has told so (Owner.After), but there are commits that never locked
+// it, or not in a mode that the transaction's own had to wait for. A transaction that
+// does not wait for its own commit does not wait for such ones either.
+func (x *tx) meet(csn storage.CSN) {
+	if csn == ownCSN || x.opts.Async || csn <= x.s.marks.Published() {
+		return
+	}
+	x.met, x.unsure = max(x.met, csn), true
+}
+
+// after is the newest commit that the transaction goes on from, which may not be on
+// disk yet.
+func (x *tx) after() storage.CSN { return max(x.owner.After(), x.met) }
+
+// sure waits until the commits that the transaction goes on from are published: a later
+// snapshot must see them, and what a statement tells must not be lost with them.
+func (x *tx) sure(ctx context.Context) error {
+	at := x.after()
 	if at <= x.s.marks.Published() {
 		return nil
 	}
+	defer storage.BeginWait(ctx)()
 	if err := x.s.log.Wait(at); err == nil {
 		x.s.marks.WaitPublished(at, x.s.ctx.Done())
 	}

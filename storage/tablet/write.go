@@ -30,11 +30,11 @@ func (x *tx) Write(ctx context.Context, m *storage.Mutation) (int64, error) {
 		return 0, err
 	}
 	after := x.owner.After()
-	x.told = false
+	x.told, x.unsure = false, false
 	n, err := x.write(ctx, m)
 	// What the outcome tells of rows whose commits are not on disk yet waits for these.
-	if x.owner.After() > after && (err != nil || x.told || !x.silent(m, n)) {
-		if e := x.sure(); err == nil {
+	if err != nil || (x.owner.After() > after || x.unsure) && (x.told || !x.silent(m, n)) {
+		if e := x.sure(ctx); err == nil {
 			err = e
 		}
 	}
@@ -159,7 +159,13 @@ func (x *tx) lockAndFind(ctx context.Context, o *ownTable, keys *vec.Batch, mode
 	}
 	defer n.Close()
 	csn, shard = make([]storage.CSN, keys.N), make([]uint16, keys.N)
-	return csn, shard, r.find(keys, csn, shard)
+	if err := r.find(keys, csn, shard); err != nil {
+		return nil, nil, err
+	}
+	for _, c := range csn {
+		x.meet(c)
+	}
+	return csn, shard, nil
 }
 
 // lock locks keys, those of one call in one order for everybody: statements of one
@@ -302,6 +308,9 @@ func (x *tx) lockChanged(ctx context.Context, o *ownTable, src *source, c *chang
 			continue
 		}
 		stale = append(stale, uint16(i))
+		if csn[i] == 0 {
+			x.meet(x.s.marks.Applied()) // one of those up to there has removed the row
+		}
 	}
 	if len(stale) == 0 {
 		return nil
