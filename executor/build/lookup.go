@@ -164,6 +164,20 @@ func (s *lookupSource) Next() (*vec.Batch, error) {
 // Close implements op.Operator.
 func (s *lookupSource) Close() {}
 
+// knows says whether a snapshot has the table behind a unique key, which may be younger
+// (nil: the primary key). Without it rows are found by a scan: the filter asks for all.
+func knows(snap storage.Snapshot, k *catalog.UniqueKey) bool {
+	if k == nil {
+		return true
+	}
+	index := snap.Catalog().Table(k.OID)
+	if index == nil {
+		return false
+	}
+	_, err := snap.Relation(index)
+	return err == nil
+}
+
 // byUnique finds primary keys by way of the table behind a unique key.
 type byUnique struct {
 	key   *catalog.UniqueKey

@@ -318,6 +318,9 @@ func (d *Quick) Points(s storage.Store) bool {
 	return d.point != nil
 }
 
+// Reads says whether Run can read a snapshot.
+func (d *Quick) Reads(snap storage.Snapshot) bool { return d.scan == nil || knows(snap, d.scan.Unique) }
+
 // RunPoint is Run on what is published now, for a plan that holds in the catalog cat;
 // ok is false when a snapshot is needed after all.
 func (d *Quick) RunPoint(cat *catalog.Version, params []types.Datum) (out *vec.Batch, ok bool, err error) {

@@ -198,7 +198,7 @@ func (d *QuickChange) lookup(ctx context.Context, x storage.Txn, cat *catalog.Ve
 		return true, err
 	}
 	defer snap.Close()
-	if snap.Catalog() != cat && !valid(snap.Catalog()) {
+	if snap.Catalog() != cat && !valid(snap.Catalog()) || !d.q.Reads(snap) {
 		return false, nil
 	}
 	_, err = d.q.lookup(ctx, snap)

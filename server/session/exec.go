@@ -228,6 +228,7 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 	}
 	var n int64
 	var more bool
+	pending, listens := len(s.notes.pending), len(s.notes.listens)
 	for try := 0; ; try++ {
 		alone := s.txn == nil
 		mark := -1
@@ -246,6 +247,7 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 			// Its locks stay, so that there is less to be changed next time.
 			if s.txn.RollbackTo(mark) == nil {
 				s.txn.Release(mark)
+				s.notes.backTo(pending, listens)
 				continue
 			}
 		}
@@ -255,6 +257,7 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 		// Nobody has seen anything of it.
 		s.txn.Rollback()
 		s.txn, s.wrote = nil, false
+		s.notes.backTo(pending, listens)
 	}
 	if more {
 		return true, nil
@@ -342,7 +345,7 @@ func (s *Session) runQuick(ctx context.Context, q *portal, out pgwire.Results) (
 			return true, err
 		}
 		defer snap.Close()
-		if snap.Catalog() != p.cat && !s.stillValid(snap.Catalog(), p.plan) {
+		if snap.Catalog() != p.cat && !s.stillValid(snap.Catalog(), p.plan) || !quick.Reads(snap) {
 			return false, nil
 		}
 	}

@@ -76,10 +76,12 @@ func (p *point) Get(cat *catalog.Version, keys, out *vec.Batch) (ok bool, err er
 type columnPoint struct {
 	s      *Store
 	tt     *table
+	t      *catalog.Table
+	cols   []int
 	gen    *generation
 	keyAt  []int
 	keyed  bool
-	shards []*column.Point
+	shards []*column.Point // of gen
 }
 
 // columnPointTries is how often a look-up beside commits is made before it takes a
@@ -87,27 +89,40 @@ type columnPoint struct {
 const columnPointTries = 3
 
 func (s *Store) columnPoint(tt *table, t *catalog.Table, cols []int) storage.Point {
-	p := &columnPoint{s: s, tt: tt, gen: tt.at(s.marks.Published())}
-	if p.gen == nil || len(p.gen.shards) != max(t.Shards, 1) {
-		return nil // another generation is on its way
-	}
+	p := &columnPoint{s: s, tt: tt, t: t, cols: slices.Clone(cols)}
 	p.keyAt, p.keyed = keyDistribution(t)
-	cols = slices.Clone(cols)
-	for _, sh := range p.gen.shards {
-		r, err := sh.col.Point(t, cols)
-		if err != nil {
-			return nil
-		}
-		p.shards = append(p.shards, r)
+	if !p.turn(tt.at(s.marks.Published())) {
+		return nil
 	}
 	return p
+}
+
+// turn has p read a generation: the table may be emptied, which makes another, while a
+// plan of it lives on.
+func (p *columnPoint) turn(g *generation) bool {
+	if g == nil || len(g.shards) != max(p.t.Shards, 1) {
+		return false // another generation is on its way
+	}
+	shards := make([]*column.Point, len(g.shards))
+	for i, sh := range g.shards {
+		r, err := sh.col.Point(p.t, p.cols)
+		if err != nil {
+			return false
+		}
+		shards[i] = r
+	}
+	p.gen, p.shards = g, shards
+	return true
 }
 
 // Get implements storage.Point.
 func (p *columnPoint) Get(cat *catalog.Version, keys, out *vec.Batch) (ok bool, err error) {
 	for try := 0; try < columnPointTries; try++ {
 		at := p.s.marks.Published()
-		if p.s.hist.at(at) != cat || p.tt.at(at) != p.gen {
+		if p.s.hist.at(at) != cat {
+			return false, nil
+		}
+		if g := p.tt.at(at); g != p.gen && !p.turn(g) {
 			return false, nil
 		}
 		switch {

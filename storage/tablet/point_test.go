@@ -123,6 +123,28 @@ func testPoint(t *testing.T, orientation string) {
 		t.Errorf("all %d look-ups needed a snapshot", asked.Load())
 	}
 	t.Logf("%d of %d look-ups needed no snapshot", told.Load(), asked.Load())
+	// A reader goes on when its table has been emptied.
+	p, key := s.Point(tab, []int{1}), rowsBatch(tab, []kv{{3, ""}})
+	key.Cols = key.Cols[:1]
+	for n := range 3 {
+		out := vec.NewBatch([]types.T{types.Text})
+		ok, err := p.Get(s.Catalog(), key, out)
+		if !ok || err != nil || (out.N == 1) != (n != 1) {
+			t.Fatalf("%d: %d rows, %v, %v", n, out.N, ok, err)
+		}
+		x := s.Begin(storage.TxnOptions{})
+		if n == 0 {
+			err = x.Change(bg, &catalog.Delta{Truncated: []uint32{tab.OID}})
+		} else {
+			_, err = x.Write(bg, &storage.Mutation{Table: tab, Op: storage.OpUpsert, Rows: rowsBatch(tab, []kv{{3, "again"}})})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := x.Commit(bg); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ok, err := s.Point(tab, []int{1}).Get(nil, rowsBatch(tab, []kv{{1, ""}}), vec.NewBatch([]types.T{types.Text}))
 	if ok || err != nil {
 		t.Errorf("a look-up in another catalog: %v, %v", ok, err)
