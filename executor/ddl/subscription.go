@@ -109,6 +109,10 @@ func checkSubscription(env *Env, s *catalog.Subscription, target *catalog.Table)
 	if target == nil {
 		return sqlstate.Errorf(sqlstate.UndefinedTable, "relation \"%s\" does not exist", s.Options["target"])
 	}
+	if target.Temp != catalog.NotTemp {
+		return sqlstate.Errorf(sqlstate.InvalidParameterValue, "relation \"%s\" cannot be the target of a subscription", target.Name).
+			WithDetail("This operation is not supported for temporary tables.")
+	}
 	s.Target = target.OID
 	if err := ingest.CheckTarget(target, opt); err != nil {
 		return err

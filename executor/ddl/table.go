@@ -186,27 +186,15 @@ func drop(ctx context.Context, env *Env, x *plan.Drop) error {
 			if !env.owns(s.Owner) {
 				return notOwner("schema", s.Name)
 			}
-			for _, t := range v.Tables() {
-				if t.Schema != oid {
-					continue
-				}
+			may := func(t *catalog.Table) error {
 				if !x.Cascade {
 					return sqlstate.Errorf(sqlstate.DependentObjectsStillExist, "cannot drop schema %s because other objects depend on it", s.Name).
 						WithDetail("%s depends on schema %s", described(v, t), s.Name).WithHint("Use DROP ... CASCADE to drop the dependent objects too.")
 				}
-				if _, done := d.Tables[t.OID]; done {
-					continue
-				}
-				env.notice(sqlstate.SuccessfulCompletion, "drop cascades to %s", described(v, t))
-				if t.Kind == catalog.KindSequence {
-					if err := dropSequence(env, v, t, true, t.Seq.OwnerTable, d); err != nil {
-						return err
-					}
-					continue
-				}
-				if err := dropTable(env, v, t, true, nil, d); err != nil {
-					return err
-				}
+				return nil
+			}
+			if err := dropAllIn(env, v, oid, may, d); err != nil {
+				return err
 			}
 			d.Schemas[oid] = nil
 		case plan.DropRole:
@@ -219,6 +207,33 @@ func drop(ctx context.Context, env *Env, x *plan.Drop) error {
 		return nil
 	}
 	return env.change(ctx, v, d)
+}
+
+// dropAllIn adds what is in a schema to the delta, and what rests on it. may says of each
+// whether it may go.
+func dropAllIn(env *Env, v *catalog.Version, schema uint32, may func(*catalog.Table) error, d *catalog.Delta) error {
+	for _, t := range v.Tables() {
+		if t.Schema != schema || t.IsIndex() {
+			continue // an index goes with its table
+		}
+		if err := may(t); err != nil {
+			return err
+		}
+		if n, done := d.Tables[t.OID]; done && n == nil {
+			continue // what is not nil has lost a default or a reference so far
+		}
+		env.notice(sqlstate.SuccessfulCompletion, "drop cascades to %s", described(v, t))
+		if t.Kind == catalog.KindSequence {
+			if err := dropSequence(env, v, t, true, t.Seq.OwnerTable, d); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := dropTable(env, v, t, true, nil, d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func ownsSchema(env *Env, oid uint32) bool {
@@ -242,7 +257,7 @@ func described(v *catalog.Version, t *catalog.Table) string {
 
 // dropTable adds t and, with cascade, the views over it to the delta.
 func dropTable(env *Env, v *catalog.Version, t *catalog.Table, cascade bool, also []uint32, d *catalog.Delta) error {
-	if _, done := d.Tables[t.OID]; done {
+	if n, done := d.Tables[t.OID]; done && n == nil {
 		return nil
 	}
 	d.Tables[t.OID] = nil

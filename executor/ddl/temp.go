@@ -29,14 +29,14 @@ func (e *Env) schemaFor(v *catalog.Version, t *catalog.Table, d *catalog.Delta) 
 	return s, nil
 }
 
-// DropTemp drops all temporary relations of a schema, and with whole the schema itself.
-func DropTemp(ctx context.Context, x storage.Txn, schema uint32, whole bool) error {
+// DropTemp drops all temporary relations of a schema and what rests on them, and with
+// whole the schema itself.
+func DropTemp(ctx context.Context, s storage.Store, x storage.Txn, schema uint32, whole bool) error {
 	v := x.Catalog()
 	d := &catalog.Delta{From: v, Tables: map[uint32]*catalog.Table{}, Schemas: map[uint32]*catalog.Schema{}}
-	for _, t := range v.Tables() {
-		if t.Schema == schema {
-			d.Tables[t.OID] = nil
-		}
+	env := &Env{Txn: x, Store: s, User: &catalog.Role{Super: true}}
+	if err := dropAllIn(env, v, schema, func(*catalog.Table) error { return nil }, d); err != nil {
+		return err
 	}
 	if whole {
 		d.Schemas[schema] = nil

@@ -128,7 +128,9 @@ type binder struct {
 	objects  []plan.Object
 	objIndex map[[2]uint32]int
 	views    []uint32 // being expanded, outermost first
-	noCache  bool
+	// viewsOf are the views by way of which a table is scanned, outermost first.
+	viewsOf map[*plan.Scan][]uint32
+	noCache bool
 	// modifies: a part of WITH writes.
 	modifies bool
 	binlog   bool // the text may name columns of binlogs
@@ -222,12 +224,17 @@ func (b *binder) unsupported(loc int32, format string, args ...any) error {
 
 // use records a relation and the privilege needed on it.
 func (b *binder) use(t *catalog.Table, need string) {
-	if t.Kind == catalog.KindSystem {
-		return
-	}
 	view := uint32(0)
 	if n := len(b.views); n > 0 {
 		view = b.views[n-1]
+	}
+	b.useIn(t, view, need)
+}
+
+// useIn is use by way of a view, or for 0 of none.
+func (b *binder) useIn(t *catalog.Table, view uint32, need string) {
+	if t.Kind == catalog.KindSystem {
+		return
 	}
 	i, ok := b.objIndex[[2]uint32{t.OID, view}]
 	if !ok {

@@ -51,6 +51,9 @@ func (b *binder) creationSchema(rv *pg.RangeVar) (*catalog.Schema, error) {
 			return b.tempSchema(rv)
 		}
 		if s := b.env.Catalog.SchemaNamed(name); s != nil {
+			if catalog.IsTempSchema(s.Name) {
+				return nil, b.errf(-1, sqlstate.InvalidTableDefinition, "cannot create relations in temporary schemas of other sessions")
+			}
 			return s, b.ownSchema(s, rv)
 		}
 	}

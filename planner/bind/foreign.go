@@ -46,6 +46,12 @@ func (d *tableDef) foreign(c *pg.Constraint, cols []string) error {
 			return b.errf(-1, sqlstate.WrongObjectType, "referenced relation \"%s\" is not a table", ref.Name)
 		}
 		b.use(ref, "x")
+		switch {
+		case t.Temp == catalog.NotTemp && ref.Temp != catalog.NotTemp:
+			return b.errf(-1, sqlstate.InvalidTableDefinition, "constraints on permanent tables may reference only permanent tables")
+		case t.Temp != catalog.NotTemp && ref.Temp == catalog.NotTemp:
+			return b.errf(-1, sqlstate.InvalidTableDefinition, "constraints on temporary tables may reference only temporary tables")
+		}
 	}
 	k := catalog.ForeignKey{Name: c.Conname, RefTable: ref.OID, OnUpdate: letterOr(c.FkUpdAction, 'a'), OnDelete: letterOr(c.FkDelAction, 'a'),
 		Match: letterOr(c.FkMatchtype, 's'), Deferrable: c.Deferrable, Deferred: c.Initdeferred}

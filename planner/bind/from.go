@@ -178,6 +178,7 @@ func (q *query) table(rv *pg.RangeVar) (plan.Node, *rel, error) {
 
 // scan makes the scan of a relation; its columns come when they are used.
 func (q *query) scan(t *catalog.Table, alias *pg.Alias) (*plan.Scan, *rel, error) {
+	b := q.b
 	s := &plan.Scan{Table: t, Alias: t.Name, Limit: -1}
 	cols := make([]relCol, len(t.Columns))
 	for i := range t.Columns {
@@ -189,6 +190,12 @@ func (q *query) scan(t *catalog.Table, alias *pg.Alias) (*plan.Scan, *rel, error
 	}
 	r.table, r.scan = t, s
 	s.Alias = r.name
+	if len(b.views) > 0 {
+		if b.viewsOf == nil {
+			b.viewsOf = map[*plan.Scan][]uint32{}
+		}
+		b.viewsOf[s] = slices.Clone(b.views)
+	}
 	return s, r, nil
 }
 
@@ -260,6 +267,9 @@ func (b *binder) lookup(schema, name string, loc int32) (*catalog.Table, error) 
 			s = b.env.User
 		}
 		if t := in(s); t != nil {
+			if t.Temp != 0 && s != b.env.Temp {
+				return nil, b.ofOther(t, loc)
+			}
 			return t, nil
 		}
 	}

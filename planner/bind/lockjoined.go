@@ -26,6 +26,9 @@ func (q *query) lockJoined(s *pg.SelectStmt, node plan.Node) (*plan.LockRows, er
 			if r.scan != nil {
 				w.scans[r.scan] = r
 			}
+			if len(lc.LockedRels) == 0 && r.table != nil && r.table.Kind == catalog.KindView {
+				b.use(r.table, "w") // also of no table
+			}
 		}
 		for _, of := range lc.LockedRels {
 			rv := of.GetRangeVar()
@@ -40,6 +43,9 @@ func (q *query) lockJoined(s *pg.SelectStmt, node plan.Node) (*plan.LockRows, er
 				return nil, b.errf(rv.Location, sqlstate.FeatureNotSupported, "FOR %s cannot be applied to a WITH query", w.name)
 			case nil:
 				return nil, b.errf(rv.Location, sqlstate.FeatureNotSupported, "FOR %s cannot be applied to a join", w.name)
+			}
+			if t := q.ns[i].table; t != nil && t.Kind == catalog.KindView {
+				b.use(t, "w")
 			}
 			w.wanted = append(w.wanted, q.ns[i].node)
 		}
@@ -176,8 +182,22 @@ func (w *lockWalk) target(s *plan.Scan) {
 			return
 		}
 	}
-	if _, direct := b.objIndex[[2]uint32{s.Table.OID, 0}]; direct { // not by way of a view
-		b.use(s.Table, "w")
-	}
+	b.useLocked(s)
 	w.l.Joined = append(w.l.Joined, t)
+}
+
+// useLocked notes what locks of a table's rows need: to update the table, and each view
+// that is on the way to it.
+func (b *binder) useLocked(s *plan.Scan) {
+	way := b.viewsOf[s]
+	for i := len(b.views); i <= len(way); i++ {
+		t, view := s.Table, uint32(0)
+		if i < len(way) {
+			t = b.env.Catalog.Table(way[i])
+		}
+		if i > 0 {
+			view = way[i-1]
+		}
+		b.useIn(t, view, "w")
+	}
 }

@@ -191,7 +191,7 @@ func (b *binder) indexNamed(schema, name string) (index, of *catalog.Table) {
 			continue
 		}
 		if t := b.env.Catalog.TableNamed(sc.OID, name); t != nil {
-			if !t.IsIndex() {
+			if !t.IsIndex() || catalog.IsTempSchema(s) && s != b.env.Temp {
 				return nil, nil
 			}
 			return t, b.env.Catalog.Table(t.IndexOf)

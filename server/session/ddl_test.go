@@ -103,6 +103,21 @@ func TestDependsMeanwhile(t *testing.T) {
 	}
 }
 
+// TestDropSchemaOfMuch: a schema goes with all in it, also with what rests on something
+// else in it.
+func TestDropSchemaOfMuch(t *testing.T) {
+	e := open(t)
+	s := session(t, e)
+	want, _ := expect(t, s)
+	exec(t, s, "CREATE SCHEMA sm; CREATE SEQUENCE sm.q; CREATE TABLE sm.a (id int PRIMARY KEY); CREATE TABLE out (id int PRIMARY KEY, a int REFERENCES sm.a, n int DEFAULT nextval('sm.q'))")
+	exec(t, s, "CREATE TABLE sm.b (id int PRIMARY KEY, a int REFERENCES sm.a, n int DEFAULT nextval('sm.q')); CREATE VIEW sm.v AS SELECT b.id FROM sm.b, sm.a; CREATE VIEW vout AS SELECT * FROM sm.v")
+	exec(t, s, "DROP SCHEMA sm CASCADE")
+	want(1, "SELECT count(*) FROM pg_class WHERE relname IN ('a', 'b', 'v', 'q', 'out', 'vout')")
+	want(0, "SELECT count(*) FROM pg_constraint WHERE contype = 'f'")
+	exec(t, s, "INSERT INTO out VALUES (1, 2)")
+	want(1, "SELECT count(*) FROM out WHERE n IS NULL")
+}
+
 // TestLockTable: who locks a table keeps others from writing it until the end.
 func TestLockTable(t *testing.T) {
 	e := open(t)
@@ -147,4 +162,19 @@ func TestUniqueOfOlderState(t *testing.T) {
 	if err := b.Simple(context.Background(), "INSERT INTO t VALUES (2, 1)", &sink{}); sqlstate.CodeOf(err) != sqlstate.UniqueViolation {
 		t.Errorf("%v", err)
 	}
+	// Who reads an older state does so without the key.
+	exec(t, a, "CREATE TABLE later (k int PRIMARY KEY, u int) WITH (orientation = 'row'); INSERT INTO later VALUES (1, 5), (2, 6)")
+	exec(t, a, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+	exec(t, a, "SELECT count(*) FROM later")
+	exec(t, b, "DELETE FROM later WHERE k = 2")
+	exec(t, b, "ALTER TABLE later ADD UNIQUE (u)")
+	want, _ := expect(t, a)
+	want(1, "SELECT k FROM later WHERE u = 5")
+	want(2, "SELECT k FROM later WHERE u IN (5, 6) ORDER BY 1")
+	exec(t, a, "CREATE TABLE beside (k int)") // which takes the newest catalog for the transaction's
+	want(1, "SELECT k FROM later WHERE u = 5")
+	want(2, "SELECT k FROM later WHERE u = ANY ('{5,6}') ORDER BY 1")
+	exec(t, a, "COMMIT")
+	exec(t, a, "UPDATE later SET u = 7 WHERE u = 5")
+	want(1, "SELECT k FROM later WHERE u = 7")
 }

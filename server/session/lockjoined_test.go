@@ -95,3 +95,47 @@ func TestLockJoined(t *testing.T) {
 		})
 	}
 }
+
+// TestLockPrivileges: who locks rows may update their tables, and all that is on the way
+// to them, each as its owner.
+func TestLockPrivileges(t *testing.T) {
+	e := open(t)
+	s, x := session(t, e), session(t, e)
+	exec(t, s, "CREATE ROLE clerk; CREATE ROLE keeper; CREATE TABLE pa (id int PRIMARY KEY, n int); CREATE TABLE pb (id int PRIMARY KEY)")
+	exec(t, s, "INSERT INTO pa VALUES (1, 1), (2, 2); INSERT INTO pb VALUES (1)")
+	exec(t, s, "GRANT SELECT, UPDATE ON pa TO keeper; GRANT CREATE ON SCHEMA public TO keeper; GRANT SELECT ON pa, pb TO clerk")
+	exec(t, s, "SET ROLE keeper; CREATE VIEW inner_v AS SELECT * FROM pa; CREATE VIEW outer_v AS SELECT id FROM inner_v; GRANT SELECT ON outer_v TO clerk; RESET ROLE")
+	exec(t, x, "SET ROLE clerk")
+	_, refused := expect(t, x)
+	may := func(sql string) {
+		t.Helper()
+		if n := exec(t, x, sql).count(); n != 1 {
+			t.Errorf("%s: %d rows", sql, n)
+		}
+	}
+	denied := func(sql string) {
+		t.Helper()
+		refused(sqlstate.InsufficientPrivilege, sql)
+	}
+	of, all := "SELECT pa.id FROM pa JOIN pb USING (id) FOR UPDATE OF pa", "SELECT id FROM pa JOIN pb USING (id) FOR SHARE"
+	view, sub := "SELECT id FROM outer_v WHERE id = 1 FOR UPDATE", "SELECT id FROM (SELECT v.id FROM outer_v v JOIN pb USING (id)) q FOR KEY SHARE"
+	may("SELECT id FROM outer_v WHERE id = 1")
+	denied(of)
+	denied(all)
+	denied(view)
+	denied(sub)
+	exec(t, s, "GRANT UPDATE ON outer_v TO clerk")
+	may(view)
+	denied(sub)
+	denied(of)
+	exec(t, s, "GRANT UPDATE ON pb TO clerk")
+	may(sub)
+	denied(of)
+	denied(all)
+	exec(t, s, "GRANT UPDATE ON pa TO clerk")
+	may(of)
+	may(all)
+	exec(t, s, "REVOKE UPDATE ON pa FROM keeper")
+	denied(view)
+	may(of)
+}

@@ -408,6 +408,9 @@ func (s *Session) resolvePath() *resolvedPath {
 		if n == "pg_temp" {
 			n = s.tempSchema()
 		}
+		if catalog.IsTempSchema(n) && n != s.tempSchema() && !s.user.Super {
+			continue // that of another session, which its user may not use
+		}
 		sch := cat.SchemaNamed(n)
 		if sch != nil {
 			p.oids = append(p.oids, sch.OID)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/executor/ddl"
@@ -17,9 +18,12 @@ type temps struct {
 	// gen is another whenever what a name means may have changed: it is part of what
 	// plans are kept by.
 	gen int
-	// onCommit are the tables that ask for something at commits, and may be gone.
+	// onCommit are the tables that ask for something at commits, and may be gone. The
+	// first kept are from before the transaction.
 	onCommit []uint32
-	wrote    bool // the transaction may have written to one
+	kept     int
+	wrote    bool             // the transaction may have written to one
+	after    *catalog.Version // what the commit at hand leaves, nil: all that there was
 }
 
 // tempSchema is the schema of the session's temporary relations, be it there or not.
@@ -37,12 +41,12 @@ func (s *Session) pathKey() string {
 // defined notes what a statement that changed the catalog may mean for temporary
 // relations; t is what it has made, or nil.
 func (s *Session) defined(t *catalog.Table) {
-	if t != nil && t.Temp != 0 {
-		s.temps.schema = s.tempSchema()
-		if t.Temp != catalog.TempKeep {
-			s.temps.onCommit = append(s.temps.onCommit, t.OID)
-			s.temps.wrote = true
-		}
+	if name := s.tempSchema(); s.temps.schema == "" && s.catalog().SchemaNamed(name) != nil {
+		s.temps.schema = name
+	}
+	if t != nil && (t.Temp == catalog.TempDelete || t.Temp == catalog.TempDrop) {
+		s.temps.onCommit = append(s.temps.onCommit, t.OID)
+		s.temps.wrote = true
 	}
 	if s.temps.schema != "" {
 		s.temps.gen++
@@ -55,19 +59,27 @@ func (s *Session) commitTemps(ctx context.Context) error {
 		return nil
 	}
 	s.temps.gen++
-	return ddl.OnCommit(ctx, s.txn, s.temps.onCommit)
+	if err := ddl.OnCommit(ctx, s.txn, s.temps.onCommit); err != nil {
+		return err
+	}
+	s.temps.after = s.txn.Catalog()
+	return nil
 }
 
-// settleTemps forgets tables that are no more, when a transaction has ended.
-func (s *Session) settleTemps() {
-	if s.temps.schema == "" {
+// settleTemps forgets tables that are no more, when a transaction has ended. It does not
+// ask the store, where the commit may have yet to be published.
+func (s *Session) settleTemps(commit bool) {
+	t := &s.temps
+	switch after := t.after; {
+	case t.schema == "":
 		return
+	case !commit:
+		t.onCommit = t.onCommit[:t.kept]
+		t.gen++ // names are what they were before
+	case after != nil:
+		t.onCommit = slices.DeleteFunc(t.onCommit, func(oid uint32) bool { return after.Table(oid) == nil })
 	}
-	s.temps.wrote = false
-	if len(s.temps.onCommit) > 0 {
-		cat := s.eng.Store.Catalog()
-		s.temps.onCommit = slices.DeleteFunc(s.temps.onCommit, func(oid uint32) bool { return cat.Table(oid) == nil })
-	}
+	t.kept, t.wrote, t.after = len(t.onCommit), false, nil
 }
 
 // discardTemps is DISCARD TEMP.
@@ -81,8 +93,12 @@ func (s *Session) discardTemps(ctx context.Context) error {
 		return nil
 	}
 	s.temps.gen++
-	return ddl.DropTemp(ctx, s.txn, sc.OID, false)
+	return ddl.DropTemp(ctx, s.eng.Store, s.txn, sc.OID, false)
 }
+
+// dropTempsTries is how often a session's end tries to drop its temporary relations,
+// waiting a little longer each time.
+const dropTempsTries = 8
 
 // dropTemps drops the session's temporary relations at its end. What fails is left to
 // the next start.
@@ -90,9 +106,14 @@ func (s *Session) dropTemps() {
 	if s.temps.schema == "" {
 		return
 	}
-	if sc := s.eng.Store.Catalog().SchemaNamed(s.temps.schema); sc != nil {
-		if err := dropTempSchema(context.Background(), s.eng.Store, sc.OID); err != nil && s.eng.Log != nil {
-			s.eng.Log.Warn("temporary tables of a session are left until the next start", "schema", sc.Name, "err", err)
+	for try := range dropTempsTries {
+		time.Sleep(time.Duration(try) * time.Millisecond)
+		found, err := dropTempSchema(context.Background(), s.eng.Store, s.temps.schema, s.lastCSN)
+		switch {
+		case err == nil && (found || s.lastCSN == 0): // else it may have yet to be published
+			return
+		case err != nil && try == dropTempsTries-1 && s.eng.Log != nil:
+			s.eng.Log.Warn("temporary tables of a session are left until the next start", "schema", s.temps.schema, "err", err)
 		}
 	}
 }
@@ -101,7 +122,7 @@ func (s *Session) dropTemps() {
 func DropTemporary(ctx context.Context, store storage.Store) error {
 	for _, sc := range store.Catalog().Schemas() {
 		if catalog.IsTempSchema(sc.Name) {
-			if err := dropTempSchema(ctx, store, sc.OID); err != nil {
+			if _, err := dropTempSchema(ctx, store, sc.Name, 0); err != nil {
 				return err
 			}
 		}
@@ -109,12 +130,18 @@ func DropTemporary(ctx context.Context, store storage.Store) error {
 	return nil
 }
 
-func dropTempSchema(ctx context.Context, store storage.Store, schema uint32) error {
-	x := store.Begin(storage.TxnOptions{Async: true})
+// dropTempSchema drops a schema of temporary relations with all in it, if it is there
+// at a commit or later.
+func dropTempSchema(ctx context.Context, store storage.Store, name string, after storage.CSN) (found bool, err error) {
+	x := store.Begin(storage.TxnOptions{Async: true, After: after})
 	defer x.Rollback()
-	if err := ddl.DropTemp(ctx, x, schema, true); err != nil {
-		return err
+	sc := x.Catalog().SchemaNamed(name)
+	if sc == nil {
+		return false, nil
 	}
-	_, err := x.Commit(ctx)
-	return err
+	if err := ddl.DropTemp(ctx, store, x, sc.OID, true); err != nil {
+		return true, err
+	}
+	_, err = x.Commit(ctx)
+	return true, err
 }

@@ -106,10 +106,7 @@ func (s *Session) ended(commit bool) {
 	s.unexport()
 	s.releaseAdvisory(0)
 	s.settleNotes(commit)
-	s.settleTemps()
-	if !commit && s.temps.schema != "" {
-		s.temps.gen++ // names are what they were before
-	}
+	s.settleTemps(commit)
 	if names := s.set.endTxn(commit); len(names) > 0 {
 		s.changed(names...)
 	}

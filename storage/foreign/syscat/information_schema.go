@@ -1,6 +1,7 @@
 package syscat
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/catalog"
@@ -50,9 +51,15 @@ func yes(b bool) string {
 	return "NO"
 }
 
+// shown are all relations but the temporary ones of other sessions.
+func (s *Source) shown(v View) []*catalog.Table {
+	mine := v.Catalog().SchemaNamed(v.TempSchema())
+	return slices.DeleteFunc(s.all(v), func(t *catalog.Table) bool { return t.Temp != 0 && (mine == nil || t.Schema != mine.OID) })
+}
+
 func isTables(s *Source, v View) []row {
 	var out []row
-	for _, t := range s.all(v) {
+	for _, t := range s.shown(v) {
 		if t.Kind == catalog.KindSequence {
 			continue
 		}
@@ -70,7 +77,7 @@ func isTables(s *Source, v View) []row {
 
 func isViews(s *Source, v View) []row {
 	var out []row
-	for _, t := range s.all(v) {
+	for _, t := range s.shown(v) {
 		if relkind(t) == "v" {
 			out = append(out, row{"table_catalog": v.Database(), "table_schema": schemaName(v, t.Schema), "table_name": t.Name, "view_definition": " " + t.ViewText + ";",
 				"check_option": "NONE", "is_updatable": "NO", "is_insertable_into": "NO", "is_trigger_updatable": "NO", "is_trigger_deletable": "NO", "is_trigger_insertable_into": "NO"})
@@ -81,7 +88,7 @@ func isViews(s *Source, v View) []row {
 
 func isColumns(s *Source, v View) []row {
 	var out []row
-	for _, t := range s.all(v) {
+	for _, t := range s.shown(v) {
 		if t.Kind == catalog.KindSequence {
 			continue
 		}
