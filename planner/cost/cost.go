@@ -67,8 +67,7 @@ func (e *Estimator) compute(n plan.Node) *Props {
 		}
 		return out
 	case *plan.ProjectSet:
-		in := e.Of(x.Input)
-		return &Props{Rows: in.Rows * 10, Distinct: in.Distinct, Range: in.Range}
+		return e.projectSet(x)
 	case *plan.Join:
 		return e.join(x)
 	case *plan.Aggregate:
