@@ -91,6 +91,8 @@ type Column struct {
 	// GeneratedText is the SQL of a stored generated column, "" for none.
 	GeneratedText string
 	Comment       string
+	// ACL is what roles may do with the column besides what they may with the table.
+	ACL []ACLItem `json:",omitempty"`
 }
 
 // SortColumn is a column of a clustering key.

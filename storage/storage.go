@@ -55,6 +55,12 @@ type WriteCounter interface {
 	Writes(table uint32) Writes
 }
 
+// LockWaits is a Store that tells whose transactions wait for a lock at present, and
+// for whose: TxnOptions.Who of both.
+type LockWaits interface {
+	LockWaits() map[any][]any
+}
+
 // Snapshot is a consistent state of all tables. It is safe for concurrent use
 // and must be closed; relations and readers of it are used before that.
 type Snapshot interface {
@@ -125,6 +131,8 @@ type TxnOptions struct {
 	Explicit bool
 	// Async commits are acknowledged before the log is synced.
 	Async bool
+	// Who is whose transaction it is, in the answers of LockWaits; nil for nobody's.
+	Who any
 	// After is a commit that the transaction must see though it may not be
 	// published yet: the session's own last asynchronous one.
 	After CSN

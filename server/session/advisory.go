@@ -8,15 +8,21 @@ import (
 
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/foreign/syscat"
 )
 
 // Advisory locks: pg_advisory_lock and its kin. They belong to a session or to its
 // transaction, count how often they were taken, and hold up nobody but each other. Who
-// waits stands in line; a circle of waiting sessions ends with 40P01 for the last. Waits
-// for rows are not part of such circles: lock_timeout bounds a circle over both.
+// waits stands in line; a circle of waiting sessions ends with 40P01 for the last. A
+// circle over rows as well ends for one that waits for an advisory lock, which looks
+// for circles again and again.
 
 // advisoryMax is how many advisory locks a session has at most.
 const advisoryMax = 64 << 10
+
+// deadlockLook is how often who waits looks for a circle that others closed, by waits
+// for rows: PostgreSQL's deadlock_timeout.
+const deadlockLook = time.Second
 
 // advisoryKey is one number, or a pair of smaller ones in a space of its own.
 type advisoryKey struct {
@@ -48,6 +54,7 @@ type advisoryCount struct{ exclusive, shared int }
 type advisoryWait struct {
 	s       *Session
 	hold    advisoryHold
+	since   time.Time
 	ready   chan struct{}
 	granted bool
 }
@@ -119,18 +126,22 @@ func (t *advisory) lock(ctx context.Context, s *Session, h advisoryHold, wait bo
 		t.mu.Unlock()
 		return false, nil
 	}
-	w := &advisoryWait{s: s, hold: h, ready: make(chan struct{})}
+	w := &advisoryWait{s: s, hold: h, since: time.Now(), ready: make(chan struct{})}
 	l.queue = append(l.queue, w)
 	s.advisoryWaits = append(s.advisoryWaits, w)
 	if t.circle(s) {
 		t.leave(w)
 		t.mu.Unlock()
-		return false, sqlstate.Errorf(sqlstate.DeadlockDetected, "deadlock detected").
-			WithDetail("The session waits for an advisory lock of a session that waits for this one.")
+		return false, errCircle()
 	}
 	t.mu.Unlock()
 	defer storage.BeginWait(ctx)()
 	return true, t.await(ctx, w)
+}
+
+func errCircle() error {
+	return sqlstate.Errorf(sqlstate.DeadlockDetected, "deadlock detected").
+		WithDetail("The session waits for an advisory lock of a session that waits for this one.")
 }
 
 // await waits until the lock is there, or the query or lock_timeout has ended.
@@ -141,14 +152,26 @@ func (t *advisory) await(ctx context.Context, w *advisoryWait) error {
 		defer c.Stop()
 		timeout = c.C
 	}
+	look := time.NewTicker(deadlockLook)
+	defer look.Stop()
 	var err error
-	select {
-	case <-w.ready:
-		return nil
-	case <-timeout:
-		err = sqlstate.Errorf(sqlstate.LockNotAvailable, "canceling statement due to lock timeout")
-	case <-ctx.Done():
-		err = context.Cause(ctx)
+	for err == nil {
+		select {
+		case <-w.ready:
+			return nil
+		case <-timeout:
+			err = sqlstate.Errorf(sqlstate.LockNotAvailable, "canceling statement due to lock timeout")
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case <-look.C:
+			t.mu.Lock()
+			if !w.granted && t.circle(w.s) {
+				t.leave(w)
+				t.mu.Unlock()
+				return errCircle()
+			}
+			t.mu.Unlock()
+		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -210,8 +233,13 @@ func (t *advisory) pump(k advisoryKey, l *advisoryLock) {
 	}
 }
 
-// circle says whether s waits, over others, for itself.
+// circle says whether s waits, over others, for itself: for advisory locks, and for
+// what transactions lock.
 func (t *advisory) circle(s *Session) bool {
+	var rows map[any][]any
+	if w, ok := s.eng.Store.(storage.LockWaits); ok {
+		rows = w.LockWaits()
+	}
 	seen := map[*Session]bool{}
 	var reaches func(x *Session) bool
 	reaches = func(x *Session) bool {
@@ -230,9 +258,38 @@ func (t *advisory) circle(s *Session) bool {
 				return true
 			}
 		}
+		for _, who := range rows[x] {
+			if o, ok := who.(*Session); ok && (o == s || reaches(o)) {
+				return true
+			}
+		}
 		return false
 	}
 	return reaches(s)
+}
+
+// list tells of all locks, those that are waited for too.
+func (t *advisory) list() []syscat.AdvisoryLock {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []syscat.AdvisoryLock
+	for k, l := range t.locks {
+		add := func(s *Session, shared bool, since int64) {
+			out = append(out, syscat.AdvisoryLock{ID: k.id, Pair: k.pair, PID: s.pid, Database: s.db, Shared: shared, WaitStart: since})
+		}
+		for s, n := range l.holders {
+			if n.exclusive > 0 {
+				add(s, false, 0)
+			}
+			if n.shared > 0 {
+				add(s, true, 0)
+			}
+		}
+		for _, w := range l.queue {
+			add(w.s, w.hold.shared, micros(w.since))
+		}
+	}
+	return out
 }
 
 // unlock gives a lock of the session back that it took once; false, with a warning, if

@@ -40,7 +40,7 @@ func (s *Session) open(explicit bool) {
 	}
 	s.touch()
 	q := s.set.quick()
-	o := storage.TxnOptions{Explicit: explicit, ReadOnly: q.readOnly, Async: q.async, After: s.lastCSN}
+	o := storage.TxnOptions{Explicit: explicit, ReadOnly: q.readOnly, Async: q.async, After: s.lastCSN, Who: s}
 	if q.repeatable {
 		o.Isolation = storage.RepeatableRead
 	}

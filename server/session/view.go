@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 
@@ -119,6 +120,16 @@ func (s *Session) Activity() []Activity {
 		out = append(out, a)
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].PID < out[j].PID })
+	return out
+}
+
+// AdvisoryLocks implements View.
+func (s *Session) AdvisoryLocks() []syscat.AdvisoryLock {
+	out := s.eng.advisory.list()
+	sort.Slice(out, func(i, j int) bool {
+		a, b := out[i], out[j]
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.WaitStart, b.WaitStart), cmp.Compare(a.PID, b.PID)) < 0
+	})
 	return out
 }
 

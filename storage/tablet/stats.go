@@ -62,6 +62,9 @@ func (s *Store) Stats(oid uint32) *stats.Table {
 	return s.stats.of(oid).columns.Get(def, tablets)
 }
 
+// LockWaits implements storage.LockWaits.
+func (s *Store) LockWaits() map[any][]any { return s.locks.Waiting() }
+
 // Writes implements storage.WriteCounter.
 func (s *Store) Writes(oid uint32) (w storage.Writes) {
 	t := s.table(oid)

@@ -70,6 +70,7 @@ type mark struct {
 func (s *Store) Begin(opts storage.TxnOptions) storage.Txn {
 	x := &tx{s: s, opts: opts, owner: txn.NewOwner()}
 	x.owner.LockTimeout = s.opts.LockTimeout
+	x.owner.Who = opts.Who
 	return x
 }
 

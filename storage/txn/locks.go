@@ -52,6 +52,8 @@ type Owner struct {
 	after storage.CSN
 	// LockTimeout bounds each wait; 0: none.
 	LockTimeout time.Duration
+	// Who is whose transaction it is, in the answers of Waiting.
+	Who any
 }
 
 type tableHold struct {
@@ -64,8 +66,10 @@ type Locks struct {
 	mu     sync.Mutex
 	keys   map[Key]*keyLock
 	tables map[uint32]*tableLock
-	held   atomic.Int64 // locks of any kind, for the fast path of those that only look
-	waits  atomic.Int64
+	// waiting are the owners that wait.
+	waiting map[*Owner]bool
+	held    atomic.Int64 // locks of any kind, for the fast path of those that only look
+	waits   atomic.Int64
 	// early has, by a hash of the key, the newest commit that let go of it early.
 	early [earlySlots]storage.CSN
 }
@@ -179,7 +183,7 @@ type request struct {
 
 // NewLocks makes an empty lock table.
 func NewLocks() *Locks {
-	return &Locks{keys: map[Key]*keyLock{}, tables: map[uint32]*tableLock{}}
+	return &Locks{keys: map[Key]*keyLock{}, tables: map[uint32]*tableLock{}, waiting: map[*Owner]bool{}}
 }
 
 // NewOwner makes an owner without locks.
@@ -335,6 +339,7 @@ func (l *Locks) wait(ctx context.Context, r *request) error {
 		l.keys[r.key].queue = append(l.keys[r.key].queue, r)
 	}
 	r.owner.wait = r
+	l.waiting[r.owner] = true
 	if l.cycle(r.owner) {
 		l.cancel(r)
 		l.mu.Unlock()
@@ -372,7 +377,7 @@ func (l *Locks) wait(ctx context.Context, r *request) error {
 
 // cancel takes a request out of its queue.
 func (l *Locks) cancel(r *request) {
-	r.owner.wait = nil
+	l.waited(r)
 	if r.table {
 		e := l.tables[r.key.Space]
 		e.queue = remove(e.queue, r)
@@ -393,56 +398,88 @@ func remove(q []*request, r *request) []*request {
 	return q
 }
 
+// waited ends a wait.
+func (l *Locks) waited(r *request) {
+	r.owner.wait = nil
+	delete(l.waiting, r.owner)
+}
+
 // cycle says whether o waits, over others, for itself. Edges go from a waiter to
 // the owners of what it waits for.
 func (l *Locks) cycle(o *Owner) bool {
 	seen := map[*Owner]bool{}
 	var reaches func(x *Owner) bool
 	reaches = func(x *Owner) bool {
-		r := x.wait
-		if r == nil || seen[x] {
+		if x.wait == nil || seen[x] {
 			return false
 		}
 		seen[x] = true
-		if r.table {
-			e := l.tables[r.key.Space]
-			for other, excl := range e.owners {
-				if other != x && (excl || r.exclusive) && (other == o || reaches(other)) {
-					return true
-				}
+		return l.awaits(x, func(h *Owner) bool { return h == o || reaches(h) })
+	}
+	return reaches(o)
+}
+
+// awaits calls f for the owners that x, which waits, waits for, until f says true,
+// which it then returns.
+func (l *Locks) awaits(x *Owner, f func(*Owner) bool) bool {
+	r := x.wait
+	if r.table {
+		e := l.tables[r.key.Space]
+		for other, excl := range e.owners {
+			if other != x && (excl || r.exclusive) && f(other) {
+				return true
 			}
-			if _, has := e.owners[x]; has {
-				return false // who wants more of what it has goes before those that have none
-			}
-			// Those ahead in the queue come first, so they are waited for too.
-			for _, q := range e.queue {
-				if q == r {
-					break
-				}
-				if q.owner != x && (q.owner == o || reaches(q.owner)) {
-					return true
-				}
-			}
-			return false
 		}
-		e := l.keys[r.key]
-		if e.inTheWay(x, r.mode, func(h *Owner) bool { return h == o || reaches(h) }) {
-			return true
+		if _, has := e.owners[x]; has {
+			return false // who wants more of what it has goes before those that have none
 		}
-		if e.find(x) != nil {
-			return false // who has a weaker hold goes before those that have none
-		}
+		// Those ahead in the queue come first, so they are waited for too.
 		for _, q := range e.queue {
 			if q == r {
 				break
 			}
-			if !q.look && q.owner != x && (q.owner == o || reaches(q.owner)) {
+			if q.owner != x && f(q.owner) {
 				return true
 			}
 		}
 		return false
 	}
-	return reaches(o)
+	e := l.keys[r.key]
+	if e.inTheWay(x, r.mode, f) {
+		return true
+	}
+	if e.find(x) != nil {
+		return false // who has a weaker hold goes before those that have none
+	}
+	for _, q := range e.queue {
+		if q == r {
+			break
+		}
+		if !q.look && q.owner != x && f(q.owner) {
+			return true
+		}
+	}
+	return false
+}
+
+// Waiting tells who waits and for whom, of the owners that are somebody's: what closes
+// circles with waits that this table does not know.
+func (l *Locks) Waiting() map[any][]any {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make(map[any][]any, len(l.waiting))
+	for x := range l.waiting {
+		if x.Who == nil {
+			continue
+		}
+		l.awaits(x, func(h *Owner) bool {
+			if h.Who != nil {
+				out[x.Who] = append(out[x.Who], h.Who)
+			}
+			return false
+		})
+	}
+	return out
 }
 
 // Release gives up all locks of o.
@@ -500,7 +537,8 @@ func (l *Locks) pumpKey(k Key, e *keyLock) {
 		e.queue = append(e.queue[:i:i], e.queue[i+1:]...)
 		e.grant(r.owner, r.mode)
 		r.owner.after = max(r.owner.after, *l.slot(k))
-		r.granted, r.owner.wait = true, nil
+		r.granted = true
+		l.waited(r)
 		close(r.ready)
 	}
 	for len(e.queue) > 0 {
@@ -509,7 +547,8 @@ func (l *Locks) pumpKey(k Key, e *keyLock) {
 			return
 		}
 		e.queue = e.queue[1:]
-		r.granted, r.owner.wait = true, nil
+		r.granted = true
+		l.waited(r)
 		if r.look {
 			close(r.ready)
 			continue
@@ -553,7 +592,8 @@ func (l *Locks) pumpTable(t uint32, e *tableLock) {
 
 // letIn ends the wait of a request that is no longer in the queue.
 func (l *Locks) letIn(t uint32, e *tableLock, r *request) {
-	r.granted, r.owner.wait = true, nil
+	r.granted = true
+	l.waited(r)
 	if !r.look {
 		l.grantTable(e, r.owner, t, r.exclusive)
 	}

@@ -39,6 +39,7 @@ var providers = map[string]provider{
 	"pg_catalog.pg_roles":         pgRoles,
 	"pg_catalog.pg_authid":        pgRoles,
 	"pg_catalog.pg_user":          pgUser,
+	"pg_catalog.pg_shadow":        pgUser,
 	"pg_catalog.pg_auth_members":  pgAuthMembers,
 	"pg_catalog.pg_am":            pgAm,
 	"pg_catalog.pg_language":      pgLanguage,
@@ -51,6 +52,7 @@ var providers = map[string]provider{
 	"pg_catalog.pg_rewrite":       pgRewrite,
 	"pg_catalog.pg_settings":      pgSettings,
 	"pg_catalog.pg_stat_activity": pgStatActivity,
+	"pg_catalog.pg_locks":         pgLocks,
 	"pg_catalog.pg_stat_database": pgStatDatabase,
 
 	"pg_catalog.pg_subscription":      pgSubscription,
@@ -159,6 +161,7 @@ func pgClass(s *Source, v View) []row {
 			if len(t.PK) == 0 {
 				r["relreplident"] = "f"
 			}
+			r["reloptions"] = []string{"orientation=" + t.Orientation()}
 		}
 		out = append(out, r)
 		for _, x := range indexesOf(t) {
@@ -197,7 +200,11 @@ func pgAttribute(s *Source, v View) []row {
 	var out []row
 	for _, t := range s.all(v) {
 		for i := range t.Columns {
-			out = append(out, attribute(t.OID, &t.Columns[i], t.Columns[i].Attr))
+			r := attribute(t.OID, &t.Columns[i], t.Columns[i].Attr)
+			if acl := t.Columns[i].ACL; len(acl) > 0 {
+				r["attacl"] = aclText(v, acl)
+			}
+			out = append(out, r)
 		}
 		for _, x := range indexesOf(t) {
 			for i, o := range x.cols {
@@ -457,7 +464,11 @@ func pgUser(s *Source, v View) []row {
 	var out []row
 	for _, r := range v.Catalog().Roles() {
 		if r.Login {
-			out = append(out, row{"usename": r.Name, "usesysid": r.OID, "usecreatedb": r.CreateDB, "usesuper": r.Super, "userepl": r.Replication, "usebypassrls": r.BypassRLS, "passwd": "********"})
+			x := row{"usename": r.Name, "usesysid": r.OID, "usecreatedb": r.CreateDB, "usesuper": r.Super, "userepl": r.Replication, "usebypassrls": r.BypassRLS, "passwd": "********"}
+			if r.ValidUntil.Valid {
+				x["valuntil"] = r.ValidUntil
+			}
+			out = append(out, x)
 		}
 	}
 	return out
@@ -622,6 +633,26 @@ func pgStatActivity(s *Source, v View) []row {
 		}
 		if u := v.Catalog().RoleNamed(a.User); u != nil {
 			r["usesysid"] = u.OID
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// pgLocks has the advisory locks; those of rows and tables are storage's own.
+func pgLocks(s *Source, v View) []row {
+	var out []row
+	for _, l := range v.AdvisoryLocks() {
+		r := row{"locktype": "advisory", "classid": uint32(l.ID >> 32), "objid": uint32(l.ID), "objsubid": 1, "virtualtransaction": strconv.Itoa(int(l.PID)) + "/0",
+			"pid": l.PID, "mode": "ExclusiveLock", "granted": l.WaitStart == 0, "fastpath": false, "waitstart": stamp(l.WaitStart)}
+		if l.Pair {
+			r["objsubid"] = 2
+		}
+		if l.Shared {
+			r["mode"] = "ShareLock"
+		}
+		if d := v.Catalog().DatabaseNamed(l.Database); d != nil {
+			r["database"] = d.OID
 		}
 		out = append(out, r)
 	}

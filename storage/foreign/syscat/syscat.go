@@ -34,6 +34,7 @@ type View interface {
 	SetSetting(name, value string, local bool) error
 	Settings() []SettingInfo
 	Activity() []Activity
+	AdvisoryLocks() []AdvisoryLock
 	PreparedStatements() []PreparedInfo
 	Cursors() []PreparedInfo
 	// CancelBackend is pg_cancel_backend and pg_terminate_backend.
@@ -71,6 +72,16 @@ type Activity struct {
 	User, Database, Application, State               string
 	Query, ClientAddr                                string
 	BackendStart, XactStart, QueryStart, StateChange int64
+}
+
+// AdvisoryLock is a lock that a session has, or waits for since WaitStart.
+type AdvisoryLock struct {
+	ID        int64
+	Pair      bool // of two numbers, the halves of ID
+	Shared    bool
+	PID       int32
+	Database  string
+	WaitStart int64
 }
 
 // PreparedInfo is a row of pg_prepared_statements or pg_cursors.
