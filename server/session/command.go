@@ -315,33 +315,14 @@ func sendText(out pgwire.Results, q *portal, rows [][]string) error {
 
 // executeNamed is EXECUTE name (arguments).
 func (s *Session) executeNamed(ctx context.Context, q *portal, u *plan.Session, maxRows int, out pgwire.Results) (bool, error) {
-	p, err := s.stmtNamed(u.Name)
+	p, params, err := s.executed(u)
 	if err != nil {
 		return false, err
 	}
 	if p.empty {
 		return false, out.EmptyQuery()
 	}
-	s.open(s.block || s.implicit)
-	if _, err := s.plannedFor(p); err != nil {
-		return false, err
-	}
-	if len(u.Params) != len(p.oids) {
-		return false, sqlstate.Errorf(sqlstate.SyntaxError, "wrong number of parameters for prepared statement \"%s\"", u.Name).
-			WithDetail("Expected %d parameters but got %d.", len(p.oids), len(u.Params))
-	}
-	inner := &portal{stmt: p, cols: s.columnsOf(p), formats: q.formats}
-	for i, d := range u.Params {
-		t := p.plan.Params[i]
-		if d.Valid && !u.ParamTs[i].Same(t) {
-			// The statement is another than when EXECUTE was bound: read the text.
-			text := string(types.AppendText(nil, u.ParamTs[i], d, s.Env()))
-			if d, err = types.ParseText(t, text, s.Env()); err != nil {
-				return false, err
-			}
-		}
-		inner.params = append(inner.params, d)
-	}
+	inner := &portal{stmt: p, cols: s.columnsOf(p), formats: q.formats, params: params}
 	suspended, err := s.run(ctx, inner, maxRows, out)
 	if suspended {
 		// A suspended EXECUTE goes on as the portal's own query.
@@ -349,6 +330,35 @@ func (s *Session) executeNamed(ctx context.Context, q *portal, u *plan.Session, 
 	}
 	inner.close()
 	return suspended, err
+}
+
+// executed is the statement that an EXECUTE names, planned, and its arguments.
+func (s *Session) executed(u *plan.Session) (*prepared, []types.Datum, error) {
+	p, err := s.stmtNamed(u.Name)
+	if err != nil || p.empty {
+		return p, nil, err
+	}
+	s.open(s.block || s.implicit)
+	if _, err := s.plannedFor(p); err != nil {
+		return nil, nil, err
+	}
+	if len(u.Params) != len(p.oids) {
+		return nil, nil, sqlstate.Errorf(sqlstate.SyntaxError, "wrong number of parameters for prepared statement \"%s\"", u.Name).
+			WithDetail("Expected %d parameters but got %d.", len(p.oids), len(u.Params))
+	}
+	var params []types.Datum
+	for i, d := range u.Params {
+		t := p.plan.Params[i]
+		if d.Valid && !u.ParamTs[i].Same(t) {
+			// The statement is another than when EXECUTE was bound: read the text.
+			text := string(types.AppendText(nil, u.ParamTs[i], d, s.Env()))
+			if d, err = types.ParseText(t, text, s.Env()); err != nil {
+				return nil, nil, err
+			}
+		}
+		params = append(params, d)
+	}
+	return p, params, nil
 }
 
 func (s *Session) fetchNamed(ctx context.Context, q *portal, u *plan.Session, out pgwire.Results) (bool, error) {

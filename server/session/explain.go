@@ -27,7 +27,25 @@ func (s *Session) explain(ctx context.Context, p *prepared, u *plan.Explain, q *
 	if err := s.mayUse(p.plan); err != nil {
 		return err
 	}
-	if u.Stmt.Root == nil {
+	inner, params := &prepared{sql: p.sql, stmt: p.stmt, plan: u.Stmt}, q.params
+	var named *prepared // the statement of EXPLAIN EXECUTE
+	if x, ok := u.Stmt.Utility.(*plan.Session); ok && x.Kind == plan.Execute {
+		var err error
+		if named, params, err = s.executed(x); err != nil {
+			return err
+		}
+		if !named.empty {
+			if err := s.mayUse(named.plan); err != nil {
+				return err
+			}
+			st, err := s.plan(named, false) // not one whose constants are parameters
+			if err != nil {
+				return err
+			}
+			inner = &prepared{sql: named.sql, stmt: named.stmt, plan: st}
+		}
+	}
+	if inner.plan.Root == nil {
 		if inJSON {
 			return sendJSON(out, q, "[\n  \"Utility Statement\"\n]")
 		}
@@ -36,25 +54,32 @@ func (s *Session) explain(ctx context.Context, p *prepared, u *plan.Explain, q *
 	opts := plan.FormatOptions{Costs: u.Costs, Verbose: u.Verbose}
 	if !u.Analyze {
 		if inJSON {
-			return sendJSON(out, q, plan.FormatJSON(u.Stmt.Root, opts))
+			return sendJSON(out, q, plan.FormatJSON(inner.plan.Root, opts))
 		}
-		lines := plan.Format(u.Stmt.Root, opts)
+		lines := plan.Format(inner.plan.Root, opts)
 		return sendLines(out, q, lines)
 	}
-	if u.Stmt.Writes && s.set.quick().readOnly {
-		return sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", strings.Fields(u.Stmt.Tag)[0])
+	if inner.plan.Writes && s.set.quick().readOnly {
+		return sqlstate.Errorf(sqlstate.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", strings.Fields(inner.plan.Tag)[0])
 	}
 	s.open(s.block || s.implicit)
-	if err := s.follows(u.Stmt.Writes); err != nil {
+	if err := s.follows(inner.plan.Writes); err != nil {
 		return err
 	}
-	inner := &prepared{sql: p.sql, stmt: p.stmt, plan: u.Stmt}
+	s.temps.wrote = s.temps.wrote || len(s.temps.onCommit) > 0 && inner.plan.Writes
 	started := time.Now()
 	snap, err := s.txn.Snapshot()
 	if err != nil {
 		return err
 	}
-	if !holds(p.plan, snap) {
+	if named != nil && !holds(inner.plan, snap) {
+		st, err := s.plan(named, true)
+		if err != nil {
+			snap.Close()
+			return err
+		}
+		inner.plan = st
+	} else if named == nil && !holds(p.plan, snap) {
 		st, err := s.plan(p, true)
 		if err != nil {
 			snap.Close()
@@ -62,7 +87,7 @@ func (s *Session) explain(ctx context.Context, p *prepared, u *plan.Explain, q *
 		}
 		inner.plan = st.Utility.(*plan.Explain).Stmt
 	}
-	x, err := s.startRoot(ctx, inner.plan.Root, snap, q.params, func(e *build.Env) { e.Profile = true })
+	x, err := s.startRoot(ctx, inner.plan.Root, snap, params, func(e *build.Env) { e.Profile = true })
 	if err != nil {
 		snap.Close()
 		return err
