@@ -127,6 +127,9 @@ func (e *engine) Role(name string) (string, bool, bool) {
 	if r == nil {
 		return "", false, false
 	}
+	if u := r.ValidUntil; r.Password != "" && u.Valid && u.I < time.Now().UnixMicro()-epoch2000 {
+		return auth.Expired, r.Login, true
+	}
 	return r.Password, r.Login, true
 }
 

@@ -102,6 +102,7 @@ const (
 	InvalidCursorDefinition             Code = "42P11"
 	InvalidFunctionDefinition           Code = "42P13"
 	InvalidSchemaDefinition             Code = "42P15"
+	InvalidGrantOperation               Code = "0LP01"
 	InvalidTableDefinition              Code = "42P16"
 	InvalidObjectDefinition             Code = "42P17"
 	WithCheckOptionViolation            Code = "44000"

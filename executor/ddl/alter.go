@@ -96,6 +96,10 @@ func alter(ctx context.Context, env *Env, v *catalog.Version, t *catalog.Table, 
 		return o, nil
 	}
 	switch a.Op {
+	case plan.NoOp:
+		if a.Text != "" {
+			env.notice(sqlstate.SuccessfulCompletion, "%s", a.Text)
+		}
 	case plan.AddColumn:
 		if t.Ordinal(a.Column.Name) >= 0 {
 			if a.IfExists {

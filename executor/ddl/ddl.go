@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/binlog"
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/storage"
 )
@@ -22,6 +23,8 @@ type Env struct {
 	Notice func(*sqlstate.Error)
 	// Verifier makes a SCRAM verifier of a clear password (or takes one as it is).
 	Verifier func(password string) (string, error)
+	// Types is what reads the text of values.
+	Types *types.Env
 	// Database is the current one.
 	Database string
 	// Temp is the schema of the session's temporary relations.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/sqlstate"
+	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/planner/plan"
 )
 
@@ -119,9 +120,11 @@ func roleOptions(env *Env, r *catalog.Role, opts map[string]string) error {
 			}
 			r.ConnLimit = n
 		case "validuntil":
-			if val != "" && !strings.EqualFold(val, "infinity") {
-				return sqlstate.Unsupported("VALID UNTIL")
+			until, err := types.ParseTimestamptz([]byte(val), env.Types)
+			if err != nil {
+				return err
 			}
+			r.ValidUntil = types.NewInt(until)
 		case "sysid": // ignored, as in PostgreSQL
 		default:
 			return sqlstate.Unsupported("role option \"%s\"", k)
@@ -145,6 +148,14 @@ func dropRole(env *Env, v *catalog.Version, oid uint32, d *catalog.Delta) error 
 		if t.Owner == oid || slices.ContainsFunc(t.ACL, func(a catalog.ACLItem) bool { return a.Role == oid }) {
 			return sqlstate.Errorf(sqlstate.DependentObjectsStillExist, "role \"%s\" cannot be dropped because some objects depend on it", r.Name).
 				WithDetail("%s", described(v, t))
+		}
+	}
+	for _, t := range v.Tables() {
+		for i := range t.Columns {
+			if slices.ContainsFunc(t.Columns[i].ACL, func(a catalog.ACLItem) bool { return a.Role == oid }) {
+				return sqlstate.Errorf(sqlstate.DependentObjectsStillExist, "role \"%s\" cannot be dropped because some objects depend on it", r.Name).
+					WithDetail("privileges for column %s of %s", t.Columns[i].Name, described(v, t))
+			}
 		}
 	}
 	for _, s := range v.Schemas() {
@@ -224,7 +235,9 @@ func grant(ctx context.Context, env *Env, x *plan.Grant) error {
 				acl = append(acl, catalog.ACLItem{Role: g, Grantor: env.User.OID})
 				i = len(acl) - 1
 			}
-			acl[i].Privileges = merged(acl[i].Privileges, want, all, x.Revoke)
+			if !x.Revoke || !x.GrantOption { // else REVOKE GRANT OPTION FOR
+				acl[i].Privileges = merged(acl[i].Privileges, want, all, x.Revoke)
+			}
 			if x.GrantOption || x.Revoke {
 				acl[i].GrantOption = merged(acl[i].GrantOption, want, all, x.Revoke)
 			}
@@ -240,12 +253,17 @@ func grant(ctx context.Context, env *Env, x *plan.Grant) error {
 		if t.Kind == catalog.KindSequence {
 			all = "rwU"
 		}
-		acl, err := change(t.ACL, t.Owner, all)
-		if err != nil {
+		c := *t
+		if len(x.Columns) == 0 || len(x.Privileges) > 0 {
+			acl, err := change(t.ACL, t.Owner, all)
+			if err != nil {
+				return err
+			}
+			c.ACL = acl
+		}
+		if err := env.grantColumns(&c, x, grantees); err != nil {
 			return err
 		}
-		c := *t
-		c.ACL = acl
 		d.Tables[oid] = &c
 	}
 	for _, oid := range x.Schemas {

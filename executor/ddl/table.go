@@ -57,6 +57,9 @@ func createTable(ctx context.Context, env *Env, x *plan.CreateTable) (*catalog.T
 	if err := place(env, &t, d); err != nil {
 		return nil, err
 	}
+	if x.Unlogged {
+		env.notice(sqlstate.SuccessfulCompletion, "%s", plan.Logged(t.Name))
+	}
 	return &t, env.change(ctx, v, d)
 }
 
@@ -89,6 +92,10 @@ func createView(ctx context.Context, env *Env, x *plan.CreateView) (*catalog.Tab
 			if !c.T.SameSQL(t.Columns[i].T) {
 				return nil, sqlstate.Errorf(sqlstate.InvalidTableDefinition, "cannot change data type of view column \"%s\"", c.Name)
 			}
+		}
+		t.Columns = slices.Clone(t.Columns)
+		for i, c := range old.Columns {
+			t.Columns[i].ACL = c.ACL
 		}
 		t.OID, t.RelType, t.Owner, t.ACL, t.SchemaVersion = old.OID, old.RelType, old.Owner, old.ACL, old.SchemaVersion+1
 	} else {

@@ -396,7 +396,17 @@ func provide(p Provider, f *fn.Func) Loop {
 		for k, a := range c.Args {
 			args[k] = a.Datum(i)
 		}
-		d, err := p.Call(f, args)
+		var d types.Datum
+		var err error
+		if ap, ok := p.(AnyProvider); ok && f.Variadic == types.AnyOID {
+			ts := make([]types.T, len(c.Args))
+			for k, a := range c.Args {
+				ts[k] = a.T
+			}
+			d, err = ap.CallAny(f, ts, args)
+		} else {
+			d, err = p.Call(f, args)
+		}
 		if err != nil {
 			return err
 		}

@@ -56,6 +56,14 @@ type Provider interface {
 	Call(f *fn.Func, args []types.Datum) (types.Datum, error)
 }
 
+// AnyProvider is a Provider with functions of arguments of any type.
+type AnyProvider interface {
+	Provider
+	// CallAny computes one result of a function with VARIADIC "any"; ts are the types
+	// that the arguments have.
+	CallAny(f *fn.Func, ts []types.T, args []types.Datum) (types.Datum, error)
+}
+
 // RowProvider is a Provider that also has set-returning functions.
 type RowProvider interface {
 	Provider

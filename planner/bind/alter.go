@@ -84,6 +84,15 @@ func (b *binder) alterTable(s *pg.AlterTableStmt) (*plan.Statement, error) {
 	} else if s.Objtype == pg.ObjectType_OBJECT_SEQUENCE {
 		return nil, b.errf(-1, sqlstate.WrongObjectType, "\"%s\" is not a sequence", t.Name)
 	}
+	persistence := 0
+	for _, n := range s.Cmds {
+		if k := n.GetAlterTableCmd().Subtype; k == pg.AlterTableType_AT_SetLogged || k == pg.AlterTableType_AT_SetUnLogged {
+			persistence++
+		}
+	}
+	if persistence > 1 {
+		return nil, sqlstate.Errorf(sqlstate.FeatureNotSupported, "cannot change persistence setting twice")
+	}
 	// Later actions see the columns that earlier ones made.
 	work := *t
 	work.Columns = append([]catalog.Column(nil), t.Columns...)
@@ -107,6 +116,10 @@ func (b *binder) alterTable(s *pg.AlterTableStmt) (*plan.Statement, error) {
 
 func alterName(t pg.AlterTableType) string {
 	switch t {
+	case pg.AlterTableType_AT_SetLogged:
+		return "SET LOGGED"
+	case pg.AlterTableType_AT_SetUnLogged:
+		return "SET UNLOGGED"
 	case pg.AlterTableType_AT_AddColumn:
 		return "ADD COLUMN"
 	case pg.AlterTableType_AT_DropColumn:
@@ -213,6 +226,7 @@ func (b *binder) alterAction(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterA
 		}
 		if c.MissingOk {
 			act.Op = plan.NoOp
+			act.Text = "constraint \"" + c.Name + "\" of relation \"" + t.Name + "\" does not exist, skipping"
 			return act, nil
 		}
 		return act, b.errf(-1, sqlstate.UndefinedObject, "constraint \"%s\" of relation \"%s\" does not exist", c.Name, t.Name)
@@ -236,7 +250,7 @@ func (b *binder) alterAction(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterA
 		}
 		if col.Identity == 0 {
 			if c.MissingOk {
-				return plan.AlterAction{Op: plan.NoOp, NewName: "column \"" + col.Name + "\" of relation \"" + t.Name + "\" is not an identity column, skipping"}, nil
+				return plan.AlterAction{Op: plan.NoOp, Text: "column \"" + col.Name + "\" of relation \"" + t.Name + "\" is not an identity column, skipping"}, nil
 			}
 			return act, b.errf(-1, sqlstate.ObjectNotInPrerequisiteState, "column \"%s\" of relation \"%s\" is not an identity column", col.Name, t.Name)
 		}
@@ -279,12 +293,29 @@ func (b *binder) alterAction(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterA
 		}
 		return act, b.unsupported(-1, "ALTER COLUMN ... TYPE")
 	case pg.AlterTableType_AT_SetStatistics, pg.AlterTableType_AT_SetStorage, pg.AlterTableType_AT_SetCompression,
-		pg.AlterTableType_AT_ValidateConstraint, pg.AlterTableType_AT_SetLogged, pg.AlterTableType_AT_SetUnLogged,
-		pg.AlterTableType_AT_ClusterOn, pg.AlterTableType_AT_DropCluster:
+		pg.AlterTableType_AT_ValidateConstraint, pg.AlterTableType_AT_ClusterOn, pg.AlterTableType_AT_DropCluster:
 		act.Op = plan.NoOp
 		return act, nil
+	case pg.AlterTableType_AT_SetLogged, pg.AlterTableType_AT_SetUnLogged:
+		return b.setLogged(t, c)
 	}
 	return act, b.unsupported(-1, "ALTER TABLE ... %s", alterName(c.Subtype))
+}
+
+// setLogged binds SET LOGGED and SET UNLOGGED. All tables are logged: who asks for
+// another gets one all the same, which is safer than asked for, and is told so.
+func (b *binder) setLogged(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterAction, error) {
+	act := plan.AlterAction{Op: plan.NoOp}
+	switch {
+	case t.Kind == catalog.KindView:
+		return act, b.errf(-1, sqlstate.WrongObjectType, "ALTER action %s cannot be performed on relation \"%s\"", alterName(c.Subtype), t.Name).
+			WithDetail("This operation is not supported for views.")
+	case t.Temp != 0:
+		return act, b.errf(-1, sqlstate.InvalidTableDefinition, "cannot change logged status of table \"%s\" because it is temporary", t.Name)
+	case c.Subtype == pg.AlterTableType_AT_SetUnLogged:
+		act.Text = plan.Logged(t.Name)
+	}
+	return act, nil
 }
 
 // changeProp checks a change of a property on an existing table.

@@ -11,6 +11,8 @@
 package bind
 
 import (
+	"strings"
+
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -224,17 +226,26 @@ func (b *binder) unsupported(loc int32, format string, args ...any) error {
 
 // use records a relation and the privilege needed on it.
 func (b *binder) use(t *catalog.Table, need string) {
+	if i := b.useColumns(t, need); i > 0 {
+		o := &b.objects[i-1]
+		o.Whole = withLetters(o.Whole, need)
+	}
+}
+
+// useColumns is use where having the privilege on columns is enough: those that
+// useColumn names for the number that it returns; 0 for a system relation.
+func (b *binder) useColumns(t *catalog.Table, need string) int {
 	view := uint32(0)
 	if n := len(b.views); n > 0 {
 		view = b.views[n-1]
 	}
-	b.useIn(t, view, need)
+	return b.useIn(t, view, need)
 }
 
-// useIn is use by way of a view, or for 0 of none.
-func (b *binder) useIn(t *catalog.Table, view uint32, need string) {
+// useIn is useColumns by way of a view, or for 0 of none.
+func (b *binder) useIn(t *catalog.Table, view uint32, need string) int {
 	if t.Kind == catalog.KindSystem {
-		return
+		return 0
 	}
 	i, ok := b.objIndex[[2]uint32{t.OID, view}]
 	if !ok {
@@ -242,11 +253,33 @@ func (b *binder) useIn(t *catalog.Table, view uint32, need string) {
 		b.objIndex[[2]uint32{t.OID, view}] = i
 		b.objects = append(b.objects, plan.Object{Table: t.OID, SchemaVersion: t.SchemaVersion, View: view})
 	}
-	for _, p := range need {
-		if !containsRune(b.objects[i].Need, p) {
-			b.objects[i].Need += string(p)
+	o := &b.objects[i]
+	o.Need = withLetters(o.Need, need)
+	return i + 1
+}
+
+// useColumn records a column for which a privilege is needed; one that is none of the
+// table's definition needs the whole table.
+func (b *binder) useColumn(object int, letter byte, t *catalog.Table, ord int) {
+	if object == 0 {
+		return
+	}
+	o := &b.objects[object-1]
+	o.Need = withLetters(o.Need, string(letter))
+	if ord < 0 || ord >= len(t.Columns) {
+		o.Whole = withLetters(o.Whole, string(letter))
+		return
+	}
+	o.Columns[strings.IndexByte(plan.ColumnPrivileges, letter)].Add(t.Columns[ord].ID)
+}
+
+func withLetters(have, more string) string {
+	for _, p := range more {
+		if !containsRune(have, p) {
+			have += string(p)
 		}
 	}
+	return have
 }
 
 func containsRune(s string, r rune) bool {

@@ -17,7 +17,14 @@ func (b *binder) conflict(q *query, t *catalog.Table, name string, c *pg.OnConfl
 		if out.Unique, err = b.arbiter(t, inf); err != nil {
 			return nil, err
 		}
-		b.use(t, "r") // it tells which keys there are
+		object := b.useColumns(t, "r") // it tells which keys there are
+		key := t.PK
+		if out.Unique != nil {
+			key = t.Ordinals(out.Unique)
+		}
+		for _, o := range key {
+			b.useColumn(object, 'r', t, o)
+		}
 	} else if !out.DoNothing {
 		return nil, b.errf(c.Location, sqlstate.SyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name").
 			WithHint("For example, ON CONFLICT (column_name).")
@@ -26,12 +33,18 @@ func (b *binder) conflict(q *query, t *catalog.Table, name string, c *pg.OnConfl
 	if out.DoNothing {
 		return out, nil
 	}
-	b.use(t, "w")
+	object := b.useColumns(t, "w")
 	out.Old = b.rowColumns(q, t)
 	q.ns = []*rel{q.rowRel(name, t, out.Old), q.rowRel("excluded", t, ins.Row)}
+	for _, r := range q.ns {
+		r.object = object
+	}
 	set, err := q.assignments(t, c.TargetList)
 	if err != nil {
 		return nil, err
+	}
+	for o := range set {
+		b.useColumn(object, 'w', t, o)
 	}
 	if out.Set, err = b.newRow(q, t, out.Old, set); err != nil {
 		return nil, err

@@ -45,9 +45,12 @@ func (b *binder) copy(s *pg.CopyStmt) (*plan.Statement, error) {
 			return nil, err
 		}
 		c.Table = t
-		b.use(t, "a")
+		object := b.useColumns(t, "a")
 		if c.Columns, err = b.copyColumns(t, s.Attlist); err != nil {
 			return nil, err
+		}
+		for _, o := range c.Columns {
+			b.useColumn(object, 'a', t, o)
 		}
 		if err := b.copyInsert(c, s.WhereClause); err != nil {
 			return nil, err
@@ -62,7 +65,7 @@ func (b *binder) copy(s *pg.CopyStmt) (*plan.Statement, error) {
 		return nil, b.errf(-1, sqlstate.WrongObjectType, "cannot copy from view \"%s\"", t.Name).
 			WithHint("Try the COPY (SELECT ...) TO variant.")
 	}
-	b.use(t, "r")
+	object := b.useColumns(t, "r")
 	c.Table = t
 	if c.Columns, err = b.copyColumns(t, s.Attlist); err != nil {
 		return nil, err
@@ -72,6 +75,7 @@ func (b *binder) copy(s *pg.CopyStmt) (*plan.Statement, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.object = object
 	p := &plan.Project{Input: scan}
 	for _, o := range c.Columns {
 		e := r.value(o, -1).(*expr.Column)
@@ -107,7 +111,10 @@ func (b *binder) tuples(s *pg.InsertStmt, at int) (*plan.Statement, error) {
 			return nil, parser.ErrNotPlain
 		}
 	}
-	b.use(t, "a")
+	object := b.useColumns(t, "a")
+	for _, o := range c.Columns {
+		b.useColumn(object, 'a', t, o)
+	}
 	return &plan.Statement{Tag: "INSERT 0", Writes: true, Utility: c}, b.copyInsert(c, nil)
 }
 

@@ -25,6 +25,9 @@ func (b *binder) creationSchema(rv *pg.RangeVar) (*catalog.Schema, error) {
 	}
 	temp := rv.Relpersistence == "t"
 	if rv.Schemaname == "pg_temp" || rv.Schemaname != "" && rv.Schemaname == b.env.Temp {
+		if rv.Relpersistence == "u" {
+			return nil, b.errf(-1, sqlstate.InvalidTableDefinition, "only temporary relations may be created in temporary schemas")
+		}
 		return b.tempSchema(rv)
 	}
 	if rv.Schemaname != "" {
@@ -158,7 +161,7 @@ func (b *binder) createTable(s *pg.CreateStmt) (*plan.Statement, error) {
 		}
 	}
 	return &plan.Statement{Tag: "CREATE TABLE", Writes: true,
-		Utility: &plan.CreateTable{Table: t, SchemaName: sc.Name, IfNotExists: s.IfNotExists, Sequences: d.seqs}}, nil
+		Utility: &plan.CreateTable{Table: t, SchemaName: sc.Name, IfNotExists: s.IfNotExists, Unlogged: s.Relation.Relpersistence == "u", Sequences: d.seqs}}, nil
 }
 
 // tableDef is a table while its definition is read.
@@ -636,7 +639,8 @@ func (b *binder) createTableAs(q *pg.Node, into *pg.IntoClause, ifNotExists bool
 		tag = "CREATE TABLE AS"
 	}
 	return &plan.Statement{Tag: tag, Writes: true,
-		Utility: &plan.CreateTable{Table: t, SchemaName: sc.Name, IfNotExists: ifNotExists, Query: exact(node, len(t.Columns)), WithNoData: into.SkipData}}, nil
+		Utility: &plan.CreateTable{Table: t, SchemaName: sc.Name, IfNotExists: ifNotExists, Unlogged: into.Rel.Relpersistence == "u",
+			Query: exact(node, len(t.Columns)), WithNoData: into.SkipData}}, nil
 }
 
 func (b *binder) selectInto(s *pg.SelectStmt, into *pg.IntoClause) (*plan.Statement, error) {
@@ -647,6 +651,9 @@ func (b *binder) selectInto(s *pg.SelectStmt, into *pg.IntoClause) (*plan.Statem
 
 // createView binds CREATE VIEW.
 func (b *binder) createView(s *pg.ViewStmt) (*plan.Statement, error) {
+	if s.View.Relpersistence == "u" {
+		return nil, b.errf(-1, sqlstate.SyntaxError, "views cannot be unlogged because they do not have storage")
+	}
 	sc, err := b.creationSchema(s.View)
 	if err != nil {
 		return nil, err

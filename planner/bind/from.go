@@ -168,12 +168,19 @@ func (q *query) table(rv *pg.RangeVar) (plan.Node, *rel, error) {
 		return nil, nil, err
 	}
 	b.record.table(rv, t)
-	b.use(t, "r")
+	object := b.useColumns(t, "r")
+	var node plan.Node
+	var r *rel
 	if t.Kind == catalog.KindView {
-		return q.view(t, rv)
+		node, r, err = q.view(t, rv)
+	} else {
+		node, r, err = q.scan(t, rv.Alias)
 	}
-	node, r, err := q.scan(t, rv.Alias)
-	return node, r, err
+	if err != nil {
+		return nil, nil, err
+	}
+	r.object = object
+	return node, r, nil
 }
 
 // scan makes the scan of a relation; its columns come when they are used.

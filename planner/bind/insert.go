@@ -20,7 +20,7 @@ func (b *binder) insert(s *pg.InsertStmt, parent *query) (plan.Node, []plan.Colu
 	if err != nil {
 		return nil, nil, err
 	}
-	b.use(t, "a")
+	object := b.useColumns(t, "a")
 	if err := q.with(s.WithClause); err != nil {
 		return nil, nil, err
 	}
@@ -30,6 +30,16 @@ func (b *binder) insert(s *pg.InsertStmt, parent *query) (plan.Node, []plan.Colu
 	}
 	ins := &plan.Insert{Table: t}
 	sel := s.SelectStmt.GetSelectStmt()
+	given := ords
+	switch {
+	case sel == nil:
+		given = nil
+	case len(s.Cols) == 0 && len(sel.ValuesLists) > 0:
+		given = ords[:min(len(ords), len(sel.ValuesLists[0].GetList().GetItems()))]
+	}
+	for _, o := range given {
+		b.useColumn(object, 'a', t, o)
+	}
 	switch {
 	case sel == nil:
 		ins.Input, err = b.insertDefaults(q, t)
@@ -58,8 +68,9 @@ func (b *binder) insert(s *pg.InsertStmt, parent *query) (plan.Node, []plan.Colu
 		}
 	}
 	entry := q.rowRel(name, t, ins.Row)
+	entry.object = object
 	if len(s.ReturningList) > 0 {
-		b.use(t, "r")
+		b.useColumns(t, "r")
 	}
 	above, cols, err := q.returning(s.ReturningList, []*rel{entry}, &ins.Returning)
 	if err != nil {

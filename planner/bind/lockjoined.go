@@ -149,7 +149,7 @@ func (w *lockWalk) target(s *plan.Scan) {
 	b := w.q.b
 	column := func(ord int) plan.Column {
 		if r := w.scans[s]; r != nil && ord >= 0 {
-			r.value(ord, -1)
+			r.plain(ord, -1)
 			return b.cols[r.cols[ord].id].col
 		}
 		if i := slices.Index(s.Ords, ord); i >= 0 {

@@ -51,7 +51,7 @@ func (q *query) lockRows(s *pg.SelectStmt, node plan.Node, inList bool) (*plan.L
 		}
 	}
 	t := r.table
-	b.use(t, "w")
+	b.useColumns(t, "w")
 	l := &plan.LockRows{Table: t, SelfContained: pred == nil || !hasSubquery(pred)}
 	if l.SelfContained {
 		l.Recheck = pred
@@ -64,7 +64,7 @@ func (q *query) lockRows(s *pg.SelectStmt, node plan.Node, inList bool) (*plan.L
 		l.NoWait = true
 	}
 	for i := range t.Columns {
-		r.value(i, -1)
+		r.plain(i, -1)
 		l.Old = append(l.Old, b.cols[r.cols[i].id].col)
 	}
 	l.CSN = b.cols[b.scanColumn(r, catalog.ColCSN)].col

@@ -24,6 +24,8 @@ type rel struct {
 	hidden                 map[string]int // ids of columns that * leaves out, by name
 	// scalar: a function that returns one plain column; its name is a value too.
 	scalar bool
+	// object is what useColumn takes for what is read of the relation; 0 for none.
+	object int
 	// written: the target of an UPDATE or DELETE, which has no binlog columns.
 	written bool
 }
@@ -38,8 +40,17 @@ type relCol struct {
 	id   int // of the scan's column, 0 until used
 }
 
-// value is the column as an expression met at loc.
+// value is the column as an expression met at loc, for one who has to have the right
+// to read it.
 func (r *rel) value(i int, loc int32) expr.Expr {
+	if r.object > 0 {
+		r.q.b.useColumn(r.object, 'r', r.table, i)
+	}
+	return r.plain(i, loc)
+}
+
+// plain is value for the server's own ends.
+func (r *rel) plain(i int, loc int32) expr.Expr {
 	b := r.q.b
 	if i < 0 {
 		return b.ref(r.hiddenColumn(hiddenNames[-1-i]), loc)

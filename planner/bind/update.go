@@ -143,7 +143,7 @@ func (q *query) targetScan(t *catalog.Table, rv *pg.RangeVar) (*plan.Scan, *rel,
 	r.written = true
 	old := make([]plan.Column, len(t.Columns))
 	for i := range t.Columns {
-		r.value(i, -1)
+		r.plain(i, -1)
 		old[i] = b.cols[r.cols[i].id].col
 	}
 	csn := b.cols[b.scanColumn(r, catalog.ColCSN)].col
@@ -161,7 +161,7 @@ func (b *binder) update(s *pg.UpdateStmt, parent *query) (plan.Node, []plan.Colu
 	if err != nil {
 		return nil, nil, err
 	}
-	b.use(t, "w")
+	object := b.useColumns(t, "w")
 	if err := q.with(s.WithClause); err != nil {
 		return nil, nil, err
 	}
@@ -169,6 +169,7 @@ func (b *binder) update(s *pg.UpdateStmt, parent *query) (plan.Node, []plan.Colu
 	if err != nil {
 		return nil, nil, err
 	}
+	r.object = object
 	u := &plan.Update{Table: t, Old: old, CSN: csn, RowID: id, SelfContained: len(s.FromClause) == 0}
 	node, err := q.writeInput(scan, r, s.FromClause)
 	if err != nil {
@@ -177,6 +178,9 @@ func (b *binder) update(s *pg.UpdateStmt, parent *query) (plan.Node, []plan.Colu
 	set, err := q.assignments(t, s.TargetList)
 	if err != nil {
 		return nil, nil, err
+	}
+	for o := range set {
+		b.useColumn(object, 'w', t, o)
 	}
 	if node, err = q.writeFilter(node, s.WhereClause, &u.Recheck, &u.SelfContained); err != nil {
 		return nil, nil, err
@@ -190,9 +194,11 @@ func (b *binder) update(s *pg.UpdateStmt, parent *query) (plan.Node, []plan.Colu
 	if u.Checks, err = b.checks(q, t, u.Row); err != nil {
 		return nil, nil, err
 	}
-	ns := append([]*rel{q.rowRel(r.name, t, u.Row)}, without(q.ns, r)...)
+	row := q.rowRel(r.name, t, u.Row)
+	row.object = object
+	ns := append([]*rel{row}, without(q.ns, r)...)
 	if len(s.ReturningList) > 0 || s.WhereClause != nil {
-		b.use(t, "r")
+		b.useColumns(t, "r")
 	}
 	above, cols, err := q.returning(s.ReturningList, ns, &u.Returning)
 	if err != nil {
@@ -276,7 +282,7 @@ func (b *binder) delete(s *pg.DeleteStmt, parent *query) (plan.Node, []plan.Colu
 	if err != nil {
 		return nil, nil, err
 	}
-	b.use(t, "d")
+	object := b.useColumns(t, "d")
 	if err := q.with(s.WithClause); err != nil {
 		return nil, nil, err
 	}
@@ -284,6 +290,7 @@ func (b *binder) delete(s *pg.DeleteStmt, parent *query) (plan.Node, []plan.Colu
 	if err != nil {
 		return nil, nil, err
 	}
+	r.object = object
 	d := &plan.Delete{Table: t, Old: old, CSN: csn, RowID: id, SelfContained: len(s.UsingClause) == 0}
 	node, err := q.writeInput(scan, r, s.UsingClause)
 	if err != nil {
@@ -294,7 +301,7 @@ func (b *binder) delete(s *pg.DeleteStmt, parent *query) (plan.Node, []plan.Colu
 	}
 	d.Input = node
 	if len(s.ReturningList) > 0 || s.WhereClause != nil {
-		b.use(t, "r")
+		b.useColumns(t, "r")
 	}
 	above, cols, err := q.returning(s.ReturningList, q.ns, &d.Returning)
 	if err != nil {

@@ -389,15 +389,24 @@ func (b *binder) grant(s *pg.GrantStmt) (*plan.Statement, error) {
 	}
 	for _, n := range s.Privileges {
 		p := n.GetAccessPriv()
-		if len(p.Cols) > 0 {
-			return nil, b.unsupported(-1, "%s on columns", tag)
+		name := strings.ToLower(p.PrivName)
+		if len(p.Cols) > 0 && name == "" { // ALL
+			g.Columns = append(g.Columns, plan.ColumnGrant{Names: names(p.Cols)})
+			continue
 		}
-		switch name := strings.ToLower(p.PrivName); name {
+		switch name {
 		case "select", "insert", "update", "delete", "truncate", "references", "trigger", "usage", "create", "connect", "temporary", "temp", "execute", "set", "alter system", "maintain":
-			g.Privileges = append(g.Privileges, name)
+			if len(p.Cols) > 0 {
+				g.Columns = append(g.Columns, plan.ColumnGrant{Privilege: name, Names: names(p.Cols)})
+			} else {
+				g.Privileges = append(g.Privileges, name)
+			}
 		default:
 			return nil, b.errf(-1, sqlstate.SyntaxError, "unrecognized privilege type \"%s\"", p.PrivName)
 		}
+	}
+	if len(g.Columns) > 0 && s.Objtype != pg.ObjectType_OBJECT_TABLE {
+		return nil, b.errf(-1, sqlstate.InvalidGrantOperation, "column privileges are only valid for relations")
 	}
 	switch {
 	case s.Targtype == pg.GrantTargetType_ACL_TARGET_ALL_IN_SCHEMA && (s.Objtype == pg.ObjectType_OBJECT_TABLE || s.Objtype == pg.ObjectType_OBJECT_SEQUENCE):

@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"iter"
+	"math/bits"
+
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/types"
 )
@@ -50,9 +53,41 @@ type Object struct {
 	Table         uint32
 	SchemaVersion uint64
 	Need          string
+	// Whole has those of Need that the whole relation is needed for; of the others it
+	// is enough to have them on the columns of Columns, or on any where these are none.
+	Whole   string
+	Columns [len(ColumnPrivileges)]ColumnSet
 	// View is the view whose text names the relation: its owner needs the privileges.
 	// 0 is who runs the statement.
 	View uint32
+}
+
+// ColumnPrivileges are the letters of the privileges that Object.Columns tells the
+// columns of, in its order.
+const ColumnPrivileges = "raw"
+
+// ColumnSet is a set of columns by their ids.
+type ColumnSet []uint64
+
+// Add puts a column in.
+func (s *ColumnSet) Add(id int32) {
+	for int(id>>6) >= len(*s) {
+		*s = append(*s, 0)
+	}
+	(*s)[id>>6] |= 1 << (id & 63)
+}
+
+// All are the ids in it.
+func (s ColumnSet) All() iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		for i, w := range s {
+			for ; w != 0; w &= w - 1 {
+				if !yield(int32(i<<6 + bits.TrailingZeros64(w))) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Utility is a bound utility statement, run by executor/ddl or server/session.
@@ -71,10 +106,16 @@ type CreateTable struct {
 	IfNotExists bool
 	Query       Node
 	WithNoData  bool
+	Unlogged    bool // asked for; it is logged all the same
 	// Sequences are made with the table, for its serial and identity columns.
 	Sequences []ColumnSequence
 	// Foreign are FOREIGN KEY constraints, resolved as far as the table's own OIDs allow.
 	Foreign []catalog.ForeignKey
+}
+
+// Logged is what is said to who asks for an unlogged table.
+func Logged(table string) string {
+	return "table \"" + table + "\" is logged: there are no unlogged tables"
 }
 
 // ColumnSequence is a sequence that a column brings along.
@@ -261,12 +302,19 @@ type AlterRole struct {
 type Grant struct {
 	stmt
 	Revoke      bool
-	Privileges  []string // empty: ALL
+	Privileges  []string // empty: ALL, or none if there are Columns
+	Columns     []ColumnGrant
 	Tables      []uint32
 	Schemas     []uint32
 	Roles       []string // granted roles, for GRANT role TO role
 	Grantees    []string // "" is PUBLIC
 	GrantOption bool
+}
+
+// ColumnGrant is a privilege on columns of the tables; "" is ALL.
+type ColumnGrant struct {
+	Privilege string
+	Names     []string
 }
 
 // Comment is COMMENT ON.

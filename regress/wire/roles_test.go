@@ -57,6 +57,70 @@ func TestConnectionLimit(t *testing.T) {
 	}
 }
 
+// TestValidUntil: a password that has expired is refused like a wrong one, by roles
+// that have one.
+func TestValidUntil(t *testing.T) {
+	dsn := node.ForTest(t).DSN
+	ctx := context.Background()
+	c := node.Connect(t, dsn)
+	do := func(sql, code string) {
+		t.Helper()
+		var e *pgconn.PgError
+		if _, err := c.Exec(ctx, sql); code == "" && err != nil || code != "" && (!errors.As(err, &e) || e.Code != code) {
+			t.Fatalf("%s: %v, want %q", sql, err, code)
+		}
+	}
+	until := func(want string) {
+		t.Helper()
+		for _, from := range []string{"rolvaliduntil::text FROM pg_roles WHERE rolname", "rolvaliduntil::text FROM pg_authid WHERE rolname",
+			"valuntil::text FROM pg_user WHERE usename", "valuntil::text FROM pg_shadow WHERE usename"} {
+			var got *string
+			if err := c.QueryRow(ctx, "SELECT "+from+" = 'guest'").Scan(&got); err != nil || got == nil && want != "" || got != nil && *got != want {
+				t.Errorf("%s: %v, %v, want %q", from, got, err, want)
+			}
+		}
+	}
+	login := func(as, code string) {
+		t.Helper()
+		x, err := pgx.Connect(ctx, strings.Replace(dsn, "postgres@", as+"@", 1))
+		if err == nil {
+			_ = x.Close(ctx)
+		}
+		var e *pgconn.PgError
+		if code == "" && err != nil || code != "" && (!errors.As(err, &e) || e.Code != code) {
+			t.Fatalf("%s: %v, want %q", as, err, code)
+		}
+	}
+	do("SET timezone = 'UTC'", "")
+	do("CREATE ROLE guest LOGIN PASSWORD 'pw'", "")
+	until("")
+	login("guest:pw", "")
+	do("ALTER ROLE guest VALID UNTIL '2030-01-02 03:04:05+02'", "")
+	until("2030-01-02 01:04:05+00")
+	login("guest:pw", "")
+	do("ALTER ROLE guest VALID UNTIL '2020-01-01'", "")
+	until("2020-01-01 00:00:00+00")
+	login("guest:pw", "28P01")
+	login("guest:no", "28P01")
+	do("ALTER ROLE guest VALID UNTIL 'gibberish'", "22007")
+	do("ALTER ROLE guest VALID UNTIL ''", "22007")
+	do("ALTER ROLE guest VALID UNTIL 'infinity' VALID UNTIL 'infinity'", "42601")
+	do("ALTER ROLE guest NOSUPERUSER", "")
+	until("2020-01-01 00:00:00+00")
+	do("ALTER ROLE guest VALID UNTIL '-infinity'", "")
+	until("-infinity")
+	login("guest:pw", "28P01")
+	do("ALTER ROLE guest VALID UNTIL 'infinity'", "")
+	until("infinity")
+	login("guest:pw", "")
+	do("ALTER ROLE guest VALID UNTIL 'tomorrow'", "")
+	login("guest:pw", "")
+	do("ALTER ROLE guest PASSWORD NULL VALID UNTIL 'yesterday'", "") // it tells how long a password is good
+	login("guest", "")
+	do("SET ROLE guest", "")
+	do("ALTER ROLE guest VALID UNTIL 'infinity'", "42501")
+}
+
 // TestPrivileges: what a role may not read or write it does not get to by a way around.
 func TestPrivileges(t *testing.T) {
 	dsn := node.ForTest(t).DSN

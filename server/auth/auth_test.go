@@ -54,7 +54,7 @@ var (
 )
 
 func TestPolicy(t *testing.T) {
-	p := NewPolicy(roles{"open": "", "alice": pencil, "nobody": "nologin", "retired": "nologin" + pencil})
+	p := NewPolicy(roles{"open": "", "alice": pencil, "nobody": "nologin", "retired": "nologin" + pencil, "late": Expired})
 	cases := []struct {
 		user     string
 		from     net.Addr
@@ -74,6 +74,8 @@ func TestPolicy(t *testing.T) {
 		{"alice", loopback, true, "", "pencil", ""},
 		{"alice", remote, true, "", "pencil", ""},
 		{"alice", remote, true, "", "Pencil", sqlstate.InvalidPassword},
+		{"late", loopback, true, "", "pencil", sqlstate.InvalidPassword},
+		{"late", remote, true, "", Expired, sqlstate.InvalidPassword},
 		{"retired", remote, true, "", "pencil", "28000"},
 		{"retired", remote, true, "", "wrong", sqlstate.InvalidPassword},
 	}

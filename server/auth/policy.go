@@ -20,6 +20,10 @@ type Roles interface {
 	Role(name string) (verifier string, canLogin, ok bool)
 }
 
+// Expired is the verifier of a role whose password held only until a moment that
+// has passed: no password fits it.
+const Expired = "expired"
+
 // Policy is the rule of who may connect. It is safe for concurrent use.
 type Policy struct {
 	roles  Roles

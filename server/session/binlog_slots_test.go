@@ -22,6 +22,14 @@ func TestBinlogCursors(t *testing.T) {
 		want(1, "SELECT count(*) FROM hg_get_binlog_cursor_by_lsn('l', 60, "+shard+") c, (SELECT min(hg_binlog_lsn) m FROM l"+of+" AND hg_binlog_lsn >= 60) x WHERE c.hg_binlog_lsn = m")
 		want(1, "SELECT count(*) FROM hg_get_binlog_cursor_by_timestamp('l', '2001-01-01', "+shard+") c, (SELECT min(hg_binlog_lsn) m FROM l"+of+") x WHERE c.hg_binlog_lsn = m")
 	}
+	// The shard of a key, of whatever type it is given as.
+	want(0, "SELECT count(*) FROM l WHERE hg_shard_id <> hg_shard_id_for_distribution_key('l', k) OR hg_shard_id <> hg_shard_id_for_distribution_key('public.l', k::text)")
+	want(1, "SELECT (count(DISTINCT hg_shard_id_for_distribution_key('l', g::numeric)) > 1)::int FROM generate_series(1, 100) g")
+	want(1, "SELECT (hg_shard_id_for_distribution_key('l', '7') = hg_shard_id_for_distribution_key('l', 7::bigint))::int")
+	refused(sqlstate.InvalidParameterValue, "SELECT hg_shard_id_for_distribution_key('l', 1, 2)")
+	refused(sqlstate.InvalidParameterValue, "SELECT hg_shard_id_for_distribution_key('n', 1)")
+	refused(sqlstate.InvalidTextRepresentation, "SELECT hg_shard_id_for_distribution_key('l', 'x')")
+	refused(sqlstate.UndefinedTable, "SELECT hg_shard_id_for_distribution_key('none', 1)")
 	want(1000000, "SELECT hg_binlog_lsn FROM hg_get_binlog_cursor_by_lsn('l', 1000000, 0)")
 	refused(sqlstate.InvalidParameterValue, "SELECT * FROM hg_get_binlog_cursor_by_timestamp('l', now() + interval '1 hour', 0)")
 	refused(sqlstate.InvalidParameterValue, "SELECT * FROM hg_get_binlog_cursor('l', 'LATEST', 9)")

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -409,6 +410,24 @@ func (q *portal) tag(n int64) string {
 	return t
 }
 
+// columnsGranted says whether a role that lacks a privilege on a relation has it on the
+// columns that a statement needs it for: on some, if it names none.
+func columnsGranted(cat *catalog.Version, user *catalog.Role, t *catalog.Table, o *plan.Object, letter byte) bool {
+	k := strings.IndexByte(plan.ColumnPrivileges, letter)
+	if k < 0 || strings.IndexByte(o.Whole, letter) >= 0 {
+		return false
+	}
+	has := func(c catalog.Column) bool { return ddl.Granted(cat, user, c.ACL, letter) }
+	named := false
+	for id := range o.Columns[k].All() {
+		named = true
+		if i := slices.IndexFunc(t.Columns, func(c catalog.Column) bool { return c.ID == id }); i < 0 || !has(t.Columns[i]) {
+			return false
+		}
+	}
+	return named || slices.ContainsFunc(t.Columns, has)
+}
+
 // mayUse checks the privileges that a plan needs: those of the user, and what a view
 // reads, those of its owner.
 func (s *Session) mayUse(st *plan.Statement) error {
@@ -439,7 +458,7 @@ func (s *Session) mayUse(st *plan.Statement) error {
 			return sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied for schema %s", sch.Name)
 		}
 		for k := 0; k < len(o.Need); k++ {
-			if !ddl.Granted(cat, user, t.ACL, o.Need[k]) {
+			if !ddl.Granted(cat, user, t.ACL, o.Need[k]) && !columnsGranted(cat, user, t, o, o.Need[k]) {
 				kind := "table"
 				if t.Kind == catalog.KindView {
 					kind = "view"

@@ -467,12 +467,17 @@ func (s *Session) catalog() *catalog.Version {
 	return s.eng.Store.Catalog()
 }
 
+// typesNow is Env with the transaction's time, for words such as 'tomorrow'.
+func (s *Session) typesNow() *types.Env {
+	env := *s.Env()
+	env.Now = s.txnStart
+	return &env
+}
+
 // evalSession is what functions may ask; it must not change while a query runs.
 func (s *Session) evalSession() *eval.Session {
 	path := s.resolvePath()
-	env := *s.Env()
-	env.Now = s.txnStart
-	return &eval.Session{Types: &env, Now: s.txnStart, StatementTime: s.stmtTime, Clock: func() int64 { return micros(time.Now()) },
+	return &eval.Session{Types: s.typesNow(), Now: s.txnStart, StatementTime: s.stmtTime, Clock: func() int64 { return micros(time.Now()) },
 		User: s.user.Name, SessionUser: s.auth, Database: s.db, Schema: path.first, SearchPath: path.schemas, TempSchema: path.temp, PID: s.pid,
 		Version: versionText, Provider: s.eng.System.Functions(s)}
 }

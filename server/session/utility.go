@@ -75,7 +75,7 @@ func (s *Session) define(ctx context.Context, p *prepared) (made *catalog.Table,
 			return nil, err
 		}
 		var notices []*sqlstate.Error // of the try that counts
-		env := &ddl.Env{Txn: s.txn, User: s.user, Verifier: s.eng.Verifier, Database: s.db, Temp: s.tempSchema(), Store: s.eng.Store, Slots: s.eng.Slots, Seal: s.eng.Seal, Unseal: s.eng.Unseal,
+		env := &ddl.Env{Txn: s.txn, User: s.user, Verifier: s.eng.Verifier, Types: s.typesNow(), Database: s.db, Temp: s.tempSchema(), Store: s.eng.Store, Slots: s.eng.Slots, Seal: s.eng.Seal, Unseal: s.eng.Unseal,
 			Sequence: s.sequenceAt, Rewrite: s.rewrite, Violated: s.violated, FillUnique: s.fillUnique, Notice: func(e *sqlstate.Error) { notices = append(notices, e) }}
 		made, err = ddl.Run(ctx, env, p.plan.Utility)
 		if try < conflictTries && sqlstate.CodeOf(err) == sqlstate.SerializationFailure {
@@ -125,6 +125,15 @@ func (s *Session) analyze(ctx context.Context, p *prepared, u *plan.Analyze, out
 		for _, t := range tables {
 			if err := s.eng.Store.Compact(ctx, t); err != nil {
 				return err
+			}
+			def := s.eng.Store.Catalog().Table(t)
+			if def == nil {
+				continue
+			}
+			for i := range def.Unique { // the tables behind them
+				if err := s.eng.Store.Compact(ctx, def.Unique[i].OID); err != nil && sqlstate.CodeOf(err) != sqlstate.UndefinedTable {
+					return err
+				}
 			}
 		}
 	}

@@ -119,8 +119,8 @@ var systemFuncs = map[string]systemFunc{
 		return f.toReg(types.RegroleOID, a)
 	},
 	"has_table_privilege":                (*Functions).hasTablePrivilege,
-	"has_any_column_privilege":           (*Functions).hasTablePrivilege,
-	"has_column_privilege":               constant(types.NewBool(true)),
+	"has_any_column_privilege":           (*Functions).hasAnyColumnPrivilege,
+	"has_column_privilege":               (*Functions).hasColumnPrivilege,
 	"has_schema_privilege":               constant(types.NewBool(true)),
 	"has_database_privilege":             constant(types.NewBool(true)),
 	"has_function_privilege":             constant(types.NewBool(true)),
@@ -142,7 +142,7 @@ var systemFuncs = map[string]systemFunc{
 // Has says whether Call knows the function.
 func (f *Functions) Has(oid uint32) bool {
 	x := fn.ByOID(oid)
-	return x != nil && (systemFuncs[x.Name] != nil || rowFuncs[x.Name] != nil)
+	return x != nil && (systemFuncs[x.Name] != nil || rowFuncs[x.Name] != nil || anyFuncs[x.Name] != nil)
 }
 
 // Call computes one result; see executor/eval's Provider.
@@ -436,41 +436,6 @@ func (f *Functions) relationArg(x *fn.Func, a []types.Datum, i int) (*catalog.Ta
 		return nil, err
 	}
 	return f.table(oid), nil
-}
-
-func (f *Functions) hasTablePrivilege(x *fn.Func, a []types.Datum) (types.Datum, error) {
-	cat := f.view.Catalog()
-	role := f.view.User()
-	// Forms: (user, table, privilege) and (table, privilege), by name or OID.
-	i := 0
-	if len(a) == 3 {
-		i = 1
-		if x.Args[0] == types.OidOID {
-			role = cat.Role(uint32(a[0].I))
-		} else {
-			role = cat.RoleNamed(a[0].S)
-		}
-	}
-	if role == nil {
-		return types.Null, sqlstate.Errorf(sqlstate.UndefinedObject, "role \"%s\" does not exist", a[0].S)
-	}
-	t, err := f.relationArg(x, a, i)
-	if t == nil {
-		return types.Null, err
-	}
-	if role.Super || role.OID == t.Owner || t.Kind == catalog.KindSystem {
-		return types.NewBool(true), nil
-	}
-	letters := map[string]byte{"select": 'r', "insert": 'a', "update": 'w', "delete": 'd', "truncate": 'D', "references": 'x', "trigger": 't'}
-	for _, p := range strings.Split(strings.ToLower(a[i+1].S), ",") {
-		l := letters[strings.TrimSpace(p)]
-		for _, acl := range t.ACL {
-			if (acl.Role == 0 || acl.Role == role.OID) && strings.IndexByte(acl.Privileges, l) >= 0 {
-				return types.NewBool(true), nil
-			}
-		}
-	}
-	return types.NewBool(false), nil
 }
 
 // notify is pg_notify; it is not strict.

@@ -13,6 +13,7 @@ func init() {
 		"schemata": isSchemata, "tables": isTables, "columns": isColumns, "views": isViews, "table_constraints": isConstraints,
 		"key_column_usage": isKeyColumns, "constraint_column_usage": isConstraintColumns, "information_schema_catalog_name": isCatalogName,
 		"enabled_roles": isRoles, "applicable_roles": isApplicable, "table_privileges": isTablePrivileges, "role_table_grants": isTablePrivileges,
+		"column_privileges": isColumnPrivileges, "role_column_grants": isColumnPrivileges,
 		"check_constraints": isChecks, "character_sets": isCharacterSets,
 	} {
 		providers["information_schema."+name] = p
