@@ -139,3 +139,21 @@ func TestLockPrivileges(t *testing.T) {
 	denied(view)
 	may(of)
 }
+
+// TestLockOwnChange: a row that the statement itself has changed is left out, rather than
+// waited for.
+func TestLockOwnChange(t *testing.T) {
+	e := open(t)
+	s := session(t, e)
+	want, _ := expect(t, s)
+	for _, o := range []string{"row", "column", "row,column"} {
+		exec(t, s, "DROP TABLE IF EXISTS own; CREATE TABLE own (id int PRIMARY KEY, v int8) WITH (orientation = '"+o+"'); INSERT INTO own VALUES (1, 10), (2, 20)")
+		exec(t, s, "BEGIN")
+		sql := "WITH u AS (UPDATE own SET v = v + 1 WHERE id = 1 RETURNING id) SELECT own.v FROM own, u WHERE own.id IN (1, 2) ORDER BY own.id DESC FOR UPDATE OF own"
+		if out := exec(t, s, sql); out.rows != 1 || out.value() != 20 {
+			t.Errorf("%s: %d rows, the last with %d", o, out.rows, out.value())
+		}
+		want(11, "SELECT v FROM own WHERE id = 1 FOR UPDATE")
+		exec(t, s, "COMMIT")
+	}
+}

@@ -84,7 +84,7 @@ func (x *tx) lockRows(ctx context.Context, l *storage.RowLock) error {
 		case x.opts.Isolation == storage.RepeatableRead:
 			x.awaitPublished(ctx, c)
 			return errConcurrentUpdate
-		case c == 0:
+		case c == 0 || l.Again && c == ownCSN: // which the statement itself has changed
 			l.State[i] = storage.RowGone
 			x.meet(snap.at) // one of the commits up to there has removed it
 		default:
