@@ -10,26 +10,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/millrace/millrace/regress/node"
 )
 
 // TestAdvisoryRows: circles of waits over advisory locks and rows end with 40P01, whoever
 // closes them, and pg_locks tells of locks and waits; with -dsn on a PostgreSQL.
 func TestAdvisoryRows(t *testing.T) {
-	url := *dsn
-	if url == "" {
-		url = node.ForTest(t).DSN
-	}
 	ctx := context.Background()
-	open := func() *pgx.Conn {
-		c, err := pgx.Connect(ctx, url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Close(ctx) })
-		return c
-	}
+	open := opener(t)
 	a, b, c := open(), open(), open()
 	do := func(c *pgx.Conn, sql string) {
 		t.Helper()

@@ -8,26 +8,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/millrace/millrace/regress/node"
 )
 
 // TestAdvisory has sessions lock what no table knows, and wait for each other; with
 // -dsn on a PostgreSQL.
 func TestAdvisory(t *testing.T) {
-	url := *dsn
-	if url == "" {
-		url = node.ForTest(t).DSN
-	}
 	ctx := context.Background()
-	open := func() *pgx.Conn {
-		c, err := pgx.Connect(ctx, url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Close(ctx) })
-		return c
-	}
+	open := opener(t)
 	code := func(err error) string {
 		var e *pgconn.PgError
 		if errors.As(err, &e) {

@@ -22,21 +22,8 @@ func TestEarlyLocks(t *testing.T) {
 }
 
 func testEarlyLocks(t *testing.T, orientation string) {
-	m := blob.NewMem()
-	s := openMem(t, m)
+	m, s, tab := eightRows(t, orientation)
 	defer s.Close()
-	tab := createWith(t, s, "kv", true, map[string]string{"orientation": orientation})
-	x := s.Begin(storage.TxnOptions{})
-	var rows []kv
-	for k := range 8 {
-		rows = append(rows, kv{k, "a"})
-	}
-	if err := insert(x, tab, rows...); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := x.Commit(bg); err != nil {
-		t.Fatal(err)
-	}
 	var all []storage.Txn
 	begin := func(iso storage.Isolation) storage.Txn {
 		x := s.Begin(storage.TxnOptions{Explicit: true, Isolation: iso})
@@ -132,21 +119,8 @@ func TestMetUnderLocks(t *testing.T) {
 }
 
 func testMetUnderLocks(t *testing.T, orientation string) {
-	m := blob.NewMem()
-	s := openMem(t, m)
+	m, s, tab := eightRows(t, orientation)
 	defer s.Close()
-	tab := createWith(t, s, "kv", true, map[string]string{"orientation": orientation})
-	x := s.Begin(storage.TxnOptions{})
-	var rows []kv
-	for k := range 8 {
-		rows = append(rows, kv{k, "a"})
-	}
-	if err := insert(x, tab, rows...); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := x.Commit(bg); err != nil {
-		t.Fatal(err)
-	}
 	var all []storage.Txn
 	begin := func() storage.Txn {
 		x := s.Begin(storage.TxnOptions{Explicit: true})
@@ -276,4 +250,23 @@ func late(t *testing.T, f func() error) (ended func() error) {
 	case <-time.After(30 * time.Millisecond):
 	}
 	return func() error { return <-done }
+}
+
+// eightRows opens a store in memory with a table of the keys 0 to 7, each with an a.
+func eightRows(t *testing.T, orientation string) (*blob.Mem, *Store, *catalog.Table) {
+	m := blob.NewMem()
+	s := openMem(t, m)
+	tab := createWith(t, s, "kv", true, map[string]string{"orientation": orientation})
+	x := s.Begin(storage.TxnOptions{})
+	var rows []kv
+	for k := range 8 {
+		rows = append(rows, kv{k, "a"})
+	}
+	if err := insert(x, tab, rows...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Commit(bg); err != nil {
+		t.Fatal(err)
+	}
+	return m, s, tab
 }
