@@ -2,6 +2,7 @@ package types
 
 import (
 	"encoding/binary"
+	"slices"
 )
 
 // An ArrayBuilder collects elements in row-major order. Reset it with the
@@ -19,6 +20,16 @@ type ArrayBuilder struct {
 func (b *ArrayBuilder) Reset(oid uint32) {
 	b.t, b.n, b.any = ElemType(oid), 0, false
 	b.nulls, b.ends, b.data = b.nulls[:0], b.ends[:0], b.data[:0]
+}
+
+// Grow makes room for n more elements, as far as their size is known.
+func (b *ArrayBuilder) Grow(n int) {
+	b.nulls = slices.Grow(b.nulls, (n+7)/8)
+	if w := fixedWidth(b.t.Layout); w > 0 {
+		b.data = slices.Grow(b.data, n*w)
+	} else {
+		b.ends = slices.Grow(b.ends, 4*n)
+	}
 }
 
 // T is the type that Append takes: numeric in the variable form.
@@ -68,6 +79,7 @@ func (b *ArrayBuilder) end() {
 // Finish appends the array's form with these dimensions, whose lengths multiply
 // to Len. No dimensions means one that starts at 1; no elements an empty array.
 func (b *ArrayBuilder) Finish(dst []byte, dims ...ArrayDim) []byte {
+	dst = slices.Grow(dst, 6+8*max(len(dims), 1)+len(b.nulls)+len(b.ends)+len(b.data))
 	dst = binary.LittleEndian.AppendUint32(dst, b.t.OID)
 	if b.n == 0 {
 		return append(dst, 0, 0)

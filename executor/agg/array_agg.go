@@ -44,8 +44,7 @@ func (s *rows) Result(groups []uint32, out *vec.Vec) error {
 		if err != nil {
 			return err
 		}
-		s.buf = b
-		out.AppendBytes(b)
+		s.buf = appendOwned(out, b)
 	}
 	return nil
 }
@@ -54,11 +53,12 @@ func (s *rows) Bytes() int64 { return s.c.bytes() }
 
 // arrayOf is the array of the values.
 func arrayOf(s *rows, g uint32, dst []byte) ([]byte, error) {
-	v := s.c.cols[0]
+	t := s.c.types[0]
 	var b types.ArrayBuilder
-	b.Reset(v.T.OID)
+	b.Reset(t.OID)
+	b.Grow(int(s.c.list[g].n))
 	if err := s.c.each(g, func(r int) error {
-		b.Append(recast(v.Datum(r), v.T, b.T()))
+		b.Append(recast(s.c.datum(0, r), t, b.T()))
 		return nil
 	}); err != nil {
 		return nil, err
@@ -68,14 +68,13 @@ func arrayOf(s *rows, g uint32, dst []byte) ([]byte, error) {
 
 // arrayOfArrays is the array of one more dimension.
 func arrayOfArrays(s *rows, g uint32, dst []byte) ([]byte, error) {
-	v := s.c.cols[0]
 	var b types.ArrayBuilder
 	var dims []types.ArrayDim
 	err := s.c.each(g, func(r int) error {
-		if v.IsNull(r) {
+		if s.c.isNull(0, r) {
 			return sqlstate.Errorf(sqlstate.NullValueNotAllowed, "cannot accumulate null arrays")
 		}
-		a := types.Array(v.Bytes(r))
+		a := types.Array(s.c.bytesAt(0, r))
 		if a.NDim() == 0 {
 			return sqlstate.Errorf(sqlstate.ArraySubscriptError, "cannot accumulate empty arrays")
 		}

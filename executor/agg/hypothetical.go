@@ -36,12 +36,8 @@ func (s *hypothetical) Bytes() int64 { return s.c.bytes() }
 
 // against compares row r with the hypothetical one, by the sort order.
 func (s *hypothetical) against(r int) int {
-	for i, v := range s.c.cols {
-		var x types.Datum
-		if !v.IsNull(r) {
-			x = v.Datum(r)
-		}
-		if c := s.inOrder(i, x, s.call.Direct[i]); c != 0 {
+	for i := range s.c.types {
+		if c := s.inOrder(i, s.c.datum(i, r), s.call.Direct[i]); c != 0 {
 			return c
 		}
 	}
@@ -68,8 +64,9 @@ func (s *hypothetical) inOrder(i int, a, b types.Datum) int {
 
 // alike says whether two rows are peers.
 func (s *hypothetical) alike(a, b int) bool {
-	for _, v := range s.c.cols {
-		if v.IsNull(a) != v.IsNull(b) || !v.IsNull(a) && types.Compare(v.T, v.Datum(a), v.Datum(b)) != 0 {
+	for i, t := range s.c.types {
+		x, y := s.c.datum(i, a), s.c.datum(i, b)
+		if x.Valid != y.Valid || x.Valid && types.Compare(t, x, y) != 0 {
 			return false
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/eval"
-	"github.com/millrace/millrace/storage/vec"
 )
 
 func init() {
@@ -15,29 +14,29 @@ func init() {
 }
 
 func jsonArray(s *rows, g uint32, dst []byte) ([]byte, error) {
-	v := s.c.cols[0]
-	lines := v.T.OID == types.RecordOID || types.IsArray(v.T.OID)
+	t := s.c.types[0]
+	lines := t.OID == types.RecordOID || types.IsArray(t.OID)
 	dst = append(dst, '[')
 	first := true
 	err := s.c.each(g, func(r int) error {
 		if !first {
 			dst = append(dst, ", "...)
-			if lines && !v.IsNull(r) {
+			if lines && !s.c.isNull(0, r) {
 				dst = append(dst, "\n "...)
 			}
 		}
 		first = false
-		dst = eval.AppendJSON(dst, v.T, v.Datum(r), nil, s.call.Env)
+		dst = eval.AppendJSON(dst, t, s.c.datum(0, r), nil, s.call.Env)
 		return nil
 	})
 	return append(dst, ']'), err
 }
 
 func jsonbArray(s *rows, g uint32, dst []byte) ([]byte, error) {
-	v := s.c.cols[0]
+	t := s.c.types[0]
 	var b types.JSONBuilder
 	b.BeginArray()
-	if err := s.c.each(g, func(r int) error { return eval.AddJSONB(&b, v.T, v.Datum(r), nil, s.call.Env) }); err != nil {
+	if err := s.c.each(g, func(r int) error { return eval.AddJSONB(&b, t, s.c.datum(0, r), nil, s.call.Env) }); err != nil {
 		return nil, err
 	}
 	b.End()
@@ -45,19 +44,19 @@ func jsonbArray(s *rows, g uint32, dst []byte) ([]byte, error) {
 	return append(dst, j...), err
 }
 
-func key(k *vec.Vec, r int, env *types.Env) ([]byte, error) {
-	if k.IsNull(r) {
+func key(c *collector, r int, env *types.Env) ([]byte, error) {
+	if c.isNull(0, r) {
 		return nil, sqlstate.Errorf(sqlstate.InvalidParameterValue, "field name must not be null")
 	}
-	return eval.JSONKey(nil, k.T, k.Datum(r), env)
+	return eval.JSONKey(nil, c.types[0], c.datum(0, r), env)
 }
 
 func jsonObject(s *rows, g uint32, dst []byte) ([]byte, error) {
-	k, v := s.c.cols[0], s.c.cols[1]
+	t := s.c.types[1]
 	dst = append(dst, "{ "...)
 	first := true
 	err := s.c.each(g, func(r int) error {
-		name, err := key(k, r, s.call.Env)
+		name, err := key(&s.c, r, s.call.Env)
 		if err != nil {
 			return err
 		}
@@ -66,23 +65,23 @@ func jsonObject(s *rows, g uint32, dst []byte) ([]byte, error) {
 		}
 		first = false
 		dst = append(types.AppendJSONString(dst, name), " : "...)
-		dst = eval.AppendJSON(dst, v.T, v.Datum(r), nil, s.call.Env)
+		dst = eval.AppendJSON(dst, t, s.c.datum(1, r), nil, s.call.Env)
 		return nil
 	})
 	return append(dst, " }"...), err
 }
 
 func jsonbObject(s *rows, g uint32, dst []byte) ([]byte, error) {
-	k, v := s.c.cols[0], s.c.cols[1]
+	t := s.c.types[1]
 	var b types.JSONBuilder
 	b.BeginObject()
 	err := s.c.each(g, func(r int) error {
-		name, err := key(k, r, s.call.Env)
+		name, err := key(&s.c, r, s.call.Env)
 		if err != nil {
 			return err
 		}
 		b.Key(name)
-		return eval.AddJSONB(&b, v.T, v.Datum(r), nil, s.call.Env)
+		return eval.AddJSONB(&b, t, s.c.datum(1, r), nil, s.call.Env)
 	})
 	if err != nil {
 		return nil, err

@@ -118,17 +118,17 @@ func (s *sorted) fractions(out *vec.Vec, elem uint32, f func(p float64) (types.D
 }
 
 func percentileCont(s *sorted, rows []int, out *vec.Vec) error {
-	v := s.c.cols[0]
-	return s.fractions(out, v.T.OID, func(p float64) (types.Datum, error) {
+	t := s.c.types[0]
+	return s.fractions(out, t.OID, func(p float64) (types.Datum, error) {
 		at := p * float64(len(rows)-1)
 		lo, hi := int(math.Floor(at)), int(math.Ceil(at))
-		a := v.Datum(rows[lo])
+		a := s.c.datum(0, rows[lo])
 		if lo == hi {
 			return a, nil
 		}
-		b := v.Datum(rows[hi])
+		b := s.c.datum(0, rows[hi])
 		w := at - float64(lo)
-		if v.T.Layout == types.LayoutF64 {
+		if t.Layout == types.LayoutF64 {
 			return types.NewFloat(a.F + w*(b.F-a.F)), nil
 		}
 		x, y := a.Fixed16(), b.Fixed16()
@@ -141,24 +141,24 @@ func percentileCont(s *sorted, rows []int, out *vec.Vec) error {
 }
 
 func percentileDisc(s *sorted, rows []int, out *vec.Vec) error {
-	v := s.c.cols[0]
-	return s.fractions(out, v.T.OID, func(p float64) (types.Datum, error) {
+	t := s.c.types[0]
+	return s.fractions(out, t.OID, func(p float64) (types.Datum, error) {
 		k := max(int(math.Ceil(p*float64(len(rows)))), 1)
-		t := s.call.T
-		if types.IsArray(t.OID) {
-			t = types.ElemType(v.T.OID)
+		to := s.call.T
+		if types.IsArray(to.OID) {
+			to = types.ElemType(t.OID)
 		}
-		return recast(v.Datum(rows[k-1]), v.T, t), nil
+		return recast(s.c.datum(0, rows[k-1]), t, to), nil
 	})
 }
 
 // mode is the most frequent value, the first of those when several are.
 func mode(s *sorted, rows []int, out *vec.Vec) error {
-	v := s.c.cols[0]
+	t := s.c.types[0]
 	best, bestN := rows[0], 0
 	from := 0
 	for i := 1; i <= len(rows); i++ {
-		if i < len(rows) && types.Equal(v.T, v.Datum(rows[from]), v.Datum(rows[i])) {
+		if i < len(rows) && types.Equal(t, s.c.datum(0, rows[from]), s.c.datum(0, rows[i])) {
 			continue
 		}
 		if i-from > bestN {
@@ -166,6 +166,7 @@ func mode(s *sorted, rows []int, out *vec.Vec) error {
 		}
 		from = i
 	}
-	appendRow(out, v, best)
+	v, i := s.c.at(0, best)
+	appendRow(out, v, i)
 	return nil
 }

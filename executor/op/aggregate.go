@@ -514,10 +514,14 @@ func (t *aggTable) free() {
 		t.seen[i].Free()
 		t.rows[i].Free()
 	}
+	t.freeStates()
+	t.own.Close()
+}
+
+func (t *aggTable) freeStates() {
 	t.states = nil
 	t.acct.Release(t.charged)
 	t.charged = 0
-	t.own.Close()
 }
 
 // compareForms notes the sets whose tables differ in form: one found keys that it
@@ -645,6 +649,13 @@ func (s *Aggregate) mergeInto(dst *aggTable, set, from, to int) error {
 		}
 		for i := range s.spec.Aggs {
 			if err := s.mergeKept(dst, l, set, i, from, to); err != nil {
+				return err
+			}
+		}
+		if to-from == mergeParts {
+			// Nobody else reads the lane's states: what is not taken over goes at once.
+			src.freeStates()
+			if err := dst.charge(); err != nil {
 				return err
 			}
 		}

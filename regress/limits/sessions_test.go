@@ -23,7 +23,7 @@ import (
 // hungry are statements over n rows that need memory for all of them, and their
 // answers; those that may not spill have none, and may end in 53200.
 func hungry(n int) []statement {
-	sql := func(name, s string, a ...any) statement { return statement{name, fmt.Sprintf(s, a...)} }
+	sql := func(name, s string, a ...any) statement { return statement{name: name, sql: fmt.Sprintf(s, a...)} }
 	const long = "'a string that is not short ' || "
 	return []statement{
 		sql("sort", "select count(*), min(s), max(s) from (select x, "+long+"x as s from generate_series(1, %d) x order by s desc, x offset 10) q", n),

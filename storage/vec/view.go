@@ -73,6 +73,22 @@ func (v *Vec) AppendBytes(b []byte) {
 	v.validAppended()
 }
 
+// AppendOwned is AppendBytes, but keeps b instead of a copy: the caller leaves it to
+// the vector.
+func (v *Vec) AppendOwned(b []byte) {
+	if len(b) <= InlineMax {
+		v.AppendBytes(b)
+		return
+	}
+	i := v.N
+	v.Grow(i + 1)
+	v.Bufs = append(v.Bufs[:len(v.Bufs):len(v.Bufs)], b)
+	v.arena = b[:len(b):len(b)] // full: the next string has a buffer of its own
+	v.Views[i] = MakeView(b, uint32(len(v.Bufs)-1), 0)
+	v.N++
+	v.validAppended()
+}
+
 // AppendString is AppendBytes.
 func (v *Vec) AppendString(s string) {
 	v.AppendBytes(unsafe.Slice(unsafe.StringData(s), len(s)))
