@@ -6,22 +6,26 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/millrace/millrace/regress/bench/waits"
 )
 
 // class is one kind of work: how long it took, and with which errors it may end.
 type class struct {
-	name  string
-	may   []string
-	mu    sync.Mutex
-	now   histogram // since the last sample
-	all   histogram
-	codes map[string]int
+	name    string
+	may     []string
+	watched bool // by -slow
+	mu      sync.Mutex
+	now     histogram // since the last sample
+	all     histogram
+	codes   map[string]int
 }
 
 func (k *class) took(d time.Duration) {
@@ -70,6 +74,7 @@ func (h *histogram) at(q float64) time.Duration {
 // soak is a run.
 type soak struct {
 	srv     *process
+	watch   *waits.Watch
 	classes []*class
 	began   time.Time
 	clients sync.WaitGroup
@@ -94,6 +99,9 @@ func (s *soak) fail(format string, args ...any) {
 	}
 }
 
+// watchedClasses are those of single rows: others wait for what they ask for.
+var watchedClasses = regexp.MustCompile("one$|look-up$|^tpc-b")
+
 // class makes one; may are the SQLSTATEs that its statements may end in.
 func (s *soak) class(name string, may ...string) *class {
 	for _, k := range s.classes {
@@ -101,7 +109,7 @@ func (s *soak) class(name string, may ...string) *class {
 			return k
 		}
 	}
-	k := &class{name: name, may: may, codes: map[string]int{}}
+	k := &class{name: name, may: may, watched: watchedClasses.MatchString(name), codes: map[string]int{}}
 	s.classes = append(s.classes, k)
 	return k
 }
@@ -177,7 +185,12 @@ func (c *client) do(ctx context.Context, k *class, f func(context.Context, *pgx.
 	// A statement that has begun is waited for when the run ends, so that what it did is known.
 	one, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
+	over := func() {}
+	if k.watched {
+		over = c.s.watch.Begin(k.name + " by " + c.name)
+	}
 	err := f(one, c.conn)
+	over()
 	if err == nil {
 		k.took(time.Since(start))
 	}

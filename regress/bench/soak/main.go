@@ -10,7 +10,8 @@
 // Writers know what their rows are to be and read them on other connections; each
 // binlog must give each change once and in order; the sums of the banks must hold at
 // each moment; the table of the stream must become what was produced. Every -every it
-// notes memory, heap, goroutines, descriptors, files and the p99 of each class (-out).
+// notes memory, heap, goroutines, descriptors, files and the p99 of each class (-out);
+// with -slow it notes what the server's goroutines wait for when a statement takes long.
 // In the end all clients leave, the server comes to rest, is stopped, checked by
 // `millrace check` and started again to compare all rows once more. It fails when
 // anything was wrong: an answer, an SQLSTATE that a class does not allow, memory or
@@ -37,6 +38,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace/millrace/regress/bench/waits"
 )
 
 var (
@@ -57,6 +60,8 @@ var (
 	seedFlag = flag.Uint64("seed", 1, "seed of the clients' choices")
 	fault    = flag.String("fault", "", "what to do wrong on purpose: "+strings.Join(faultNames(), ", "))
 	settle   = flag.Duration("settle", 5*time.Minute, "how long a run must be for memory and disk to be judged: caches fill first")
+	slow     = flag.Duration("slow", 0, "look at the server's goroutines when a statement of a single row takes longer (-stacks)")
+	stacks   = flag.String("stacks", "soak-waits", "folder for what -slow sees")
 	shards   = flag.Int("shards", 2, "shards of the tables")
 )
 
@@ -114,6 +119,10 @@ func run(ctx context.Context) (err error) {
 	if err := s.subscribe(ctx); err != nil {
 		return err
 	}
+	if s.watch, err = waits.New("http://"+srv.web, *stacks, *slow); err != nil {
+		return err
+	}
+	defer s.watch.Close()
 	samples, writers, followers, err := s.load(ctx, t)
 	if err != nil {
 		return err

@@ -55,6 +55,9 @@ var (
 
 	orientation = flag.String("orientation", "column", "steady, mixed: of the table: row, column or row,column")
 
+	slow   = flag.Duration("slow", 0, "steady, mixed: look at the server's goroutines when an upsert takes longer (-stacks)")
+	stacks = flag.String("stacks", "writes-waits", "folder for what -slow sees")
+
 	loaded = flag.Bool("loaded", false, "keys: only upsert into the table that -keep left")
 )
 

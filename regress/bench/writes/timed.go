@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/regress/bench/waits"
 )
 
 // load is a stream of upserts, at most rate rows a second when that is not 0. Unlike
@@ -83,6 +85,11 @@ func (l load) run(ctx context.Context, d time.Duration, out *outcome) error {
 		}
 		sessions = append(sessions, s)
 	}
+	watch, err := waits.New(*web, *stacks, *slow)
+	if err != nil {
+		return err
+	}
+	defer watch.Close()
 	out.start = time.Now()
 	out.last = out.start
 	every := time.Duration(0)
@@ -107,7 +114,10 @@ func (l load) run(ctx context.Context, d time.Duration, out *outcome) error {
 					}
 				}
 				began := time.Now()
-				if _, err := s.c.Exec(context.WithoutCancel(ctx), l.sql, args...); err != nil {
+				over := watch.Begin("an upsert")
+				_, err := s.c.Exec(context.WithoutCancel(ctx), l.sql, args...)
+				over()
+				if err != nil {
 					errs <- err
 					cancel()
 					return
