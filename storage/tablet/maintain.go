@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -20,6 +21,8 @@ type maintainer struct {
 	kick  chan struct{} // flush now
 	merge chan struct{} // look for compactions
 	wg    sync.WaitGroup
+
+	hurried atomic.Int32 // of those who wait for what is under way
 
 	mu      sync.Mutex
 	waiting []chan error // writers that wait for memory or log space
@@ -55,7 +58,7 @@ func (m *maintainer) flushes() {
 	defer m.wg.Done()
 	t := time.NewTicker(maintainEvery)
 	defer t.Stop()
-	p := &pacer{idle: m.s.scans.Since, calm: m.s.calm, wait: flushWait, eager: true}
+	p := &pacer{idle: m.s.scans.Since, calm: m.s.calm, wait: flushWait, eager: true, hurried: m.hurry}
 	for {
 		select {
 		case <-m.s.ctx.Done():
@@ -80,7 +83,7 @@ func (m *maintainer) compactions() {
 	t := time.NewTicker(10 * maintainEvery)
 	defer t.Stop()
 	quiet := map[*shard]quietness{}
-	p := &pacer{idle: m.s.scans.Since, calm: m.s.calm, wait: mergeWait}
+	p := &pacer{idle: m.s.scans.Since, calm: m.s.calm, wait: mergeWait, hurried: m.hurry}
 	var rows rowQuiet
 	for {
 		select {
@@ -365,7 +368,14 @@ func (s *Store) compactShard(ctx context.Context, sh *shard, aim column.Aim, pac
 // Flush implements storage.Store.
 func (s *Store) Flush(ctx context.Context) error { return s.aside(ctx, s.flushAll) }
 
+// hurry says whether somebody waits for work under way.
+func (m *maintainer) hurry() bool { return m.hurried.Load() > 0 }
+
+// flushAll and compactAll work on tablets one at a time with the background work, which
+// hurries meanwhile.
 func (s *Store) flushAll(ctx context.Context) error {
+	s.maintainer.hurried.Add(1)
+	defer s.maintainer.hurried.Add(-1)
 	for _, sh := range s.allShards() {
 		if err := s.flushShard(ctx, sh, nil); err != nil {
 			return err
@@ -386,6 +396,8 @@ func (s *Store) Compact(ctx context.Context, oid uint32) error {
 }
 
 func (s *Store) compactAll(ctx context.Context, oid uint32) error {
+	s.maintainer.hurried.Add(1)
+	defer s.maintainer.hurried.Add(-1)
 	shards := s.allShards()
 	if oid != 0 {
 		t := s.table(oid)

@@ -14,6 +14,9 @@ const (
 	// process is busy; paceRest how much longer than it worked the work then sleeps.
 	paceBusy = 0.3
 	paceRest = 3
+	// paceLook is how often work that waits looks whether it should go on: somebody waits for
+	// it, or there is no more room to wait.
+	paceLook = 20 * time.Millisecond
 
 	// scanStretch is how long it runs while queries scan tables, which is as long as
 	// the last split that one began is no older than scanRecent; scanRest how much longer
@@ -21,7 +24,7 @@ const (
 	scanStretch = 2 * time.Millisecond
 	scanRecent  = 50 * time.Millisecond
 	scanRest    = 40
-	yieldMost   = time.Second // at once: then it looks again whether there is room
+	yieldMost   = time.Second // at once
 	// flushWait and mergeWait are how long one piece of work waits for queries in all while
 	// tablets are written to, and quietWait while they are not.
 	flushWait = time.Second
@@ -36,12 +39,15 @@ const (
 // pacer makes background work give way: while the process is busy with other
 // things the work gets a quarter of one core, else a whole one; while queries scan it
 // waits for them, but not for ever, and less while there are writes that it is to keep
-// up with. It belongs to one goroutine.
+// up with. It waits no more while a CHECKPOINT or VACUUM needs it done, or when memory
+// runs short. It belongs to one goroutine.
 type pacer struct {
 	idle  func(now time.Time) time.Duration // for how long nothing has been scanned; nil: for ever
 	calm  func() bool                       // whether there is room for what waits
 	wait  time.Duration                     // see flushWait
 	eager bool                              // waits for queries only
+	// hurried says that somebody waits for the work, which then waits for nothing; nil: nobody.
+	hurried func() bool
 
 	// backlog is the most that a tablet has in memory, in full memtables; nil: none.
 	backlog func() float64
@@ -76,18 +82,36 @@ func (p *pacer) pace(ctx context.Context) error {
 	}
 	other := cpu - p.cpu - work
 	if float64(other) > paceBusy*float64(work) {
-		t := time.NewTimer(paceRest * work)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := p.sleep(ctx, paceRest*work); err != nil {
+			return err
 		}
 		now, cpu = time.Now(), processorTime()
 	}
 	p.from, p.cpu = now, cpu
 	return nil
 }
+
+// sleep ends early when somebody waits for the work.
+func (p *pacer) sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTicker(paceLook)
+	defer t.Stop()
+	for end := time.Now().Add(d); !p.urgent(); {
+		if left := time.Until(end); left <= 0 {
+			return nil
+		} else if left < paceLook {
+			t.Reset(left)
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// urgent says whether somebody waits for the work.
+func (p *pacer) urgent() bool { return p.hurried != nil && p.hurried() }
 
 // begin is called when a piece of work begins.
 func (p *pacer) begin(backlog func() float64) {
@@ -100,7 +124,7 @@ func (p *pacer) begin(backlog func() float64) {
 
 // yields says whether there are queries to wait for.
 func (p *pacer) yields(now time.Time) bool {
-	return p.idle != nil && p.idle(now) < scanRecent && *p.budget(now) > 0 && p.calm()
+	return p.idle != nil && p.idle(now) < scanRecent && *p.budget(now) > 0 && !p.urgent() && p.calm()
 }
 
 // budget is how long the work may still wait as things are: it hurries when writes fill
@@ -127,9 +151,14 @@ func (p *pacer) yield(ctx context.Context, work time.Duration) error {
 	t := time.NewTicker(scanStretch)
 	defer t.Stop()
 	began := time.Now()
+	looked := began
 	for now := began; ; {
 		left := p.budget(now)
-		if waited := now.Sub(began); waited >= most || *left <= 0 || p.idle(now) >= scanRecent {
+		calm := true
+		if now.Sub(looked) >= paceLook {
+			looked, calm = now, p.calm()
+		}
+		if waited := now.Sub(began); waited >= most || *left <= 0 || p.idle(now) >= scanRecent || p.urgent() || !calm {
 			p.from = now
 			if !p.eager {
 				p.cpu = processorTime()

@@ -2,6 +2,7 @@ package tablet
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -90,5 +91,34 @@ func TestPacerBacklog(t *testing.T) {
 	time.Sleep(writeRecent)
 	if d := pace(); d < scanRest*scanStretch*3/4 || p.quiet >= quietWait || p.left != p.wait {
 		t.Fatalf("waited %v once all was quiet: %v and %v are left", d, p.left, p.quiet)
+	}
+}
+
+// Who waits for the work, or for room, is not kept waiting by a wait that has begun.
+func TestPacerHurried(t *testing.T) {
+	var hurried, full atomic.Bool
+	p := &pacer{wait: time.Minute, calm: func() bool { return !full.Load() }, hurried: hurried.Load}
+	p.idle = func(time.Time) time.Duration { return 0 }
+	for _, f := range []*atomic.Bool{&hurried, &full} {
+		p.begin(nil)
+		time.AfterFunc(20*time.Millisecond, func() { f.Store(true) })
+		p.from = time.Now().Add(-yieldMost / scanRest) // for which it waits a second
+		began := time.Now()
+		if err := p.pace(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		d := time.Since(began)
+		if d < 15*time.Millisecond || d > yieldMost*3/4 {
+			t.Fatalf("waited %v", d)
+		}
+		p.from = time.Now().Add(-yieldMost / scanRest)
+		if began = time.Now(); p.pace(context.Background()) != nil || time.Since(began) > yieldMost/2 {
+			t.Fatal("waited again")
+		}
+		f.Store(false)
+	}
+	time.AfterFunc(20*time.Millisecond, func() { hurried.Store(true) })
+	if began := time.Now(); p.sleep(context.Background(), 3*time.Second) != nil || time.Since(began) > time.Second {
+		t.Fatal("slept while somebody waited")
 	}
 }
