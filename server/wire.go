@@ -167,6 +167,7 @@ func (e *engine) Collectors() []prometheus.Collector {
 		gauge("mapped_bytes", "Memory mapped outside Go's heap, spare mappings included.", func() float64 { return float64(mem.Mapped()) }),
 		gauge("queries_running", "Places taken by large queries.", func() float64 { return float64(e.Gate.Running()) }),
 		gauge("queries_waiting", "Large queries that wait to be admitted.", func() float64 { return float64(e.Gate.Waiting()) }),
+		counter("lock_waits_total", "Waits for locks of rows and tables that have begun.", func() float64 { return float64(e.store.WaitsBegun()) }),
 		gauge("spill_bytes", "Bytes in spill files.", func() float64 { return float64(e.Spill.Used()) }),
 		gauge("disk_bytes", "Bytes on disk.", func() float64 { return float64(e.store.DiskBytes(0)) }),
 	}

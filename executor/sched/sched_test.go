@@ -27,7 +27,7 @@ func (c *count) Step(time.Time) (Status, error) {
 
 func wait(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !f(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("waiting for ", what)
 		}
@@ -169,11 +169,10 @@ func TestShortOvertakesLong(t *testing.T) {
 	time.Sleep(20 * time.Millisecond)
 	short := NewJob(context.Background())
 	short.Spawn(&spin{n: 3, done: &done})
-	start := time.Now()
 	short.Offer(p)
-	wait(t, "short job", func() bool { return done.Load() == 1 })
-	if d := time.Since(start); d > 2*time.Second {
-		t.Fatalf("short job took %v", d)
+	wait(t, "short job", func() bool { return done.Load() == 1 }) // the long one never ends
+	if never.Load() != 0 {
+		t.Fatal("the long job ended")
 	}
 	short.Close()
 	long.Close()

@@ -104,7 +104,7 @@ func TestPgx(t *testing.T) {
 	start := time.Now()
 	_, err = c.Exec(ctx, "SELECT count(*) FROM generate_series(1, 1000000000000)")
 	var pe *pgconn.PgError
-	if !errors.As(err, &pe) || pe.Code != "57014" || time.Since(start) > 5*time.Second {
+	if !errors.As(err, &pe) || pe.Code != "57014" || time.Since(start) > time.Minute {
 		t.Fatal(err, time.Since(start))
 	}
 	must(c.QueryRow(ctx, "SELECT count(*) FROM p").Scan(&id))

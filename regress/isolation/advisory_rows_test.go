@@ -16,7 +16,7 @@ import (
 // closes them, and pg_locks tells of locks and waits; with -dsn on a PostgreSQL.
 func TestAdvisoryRows(t *testing.T) {
 	ctx := context.Background()
-	open := opener(t)
+	open, begins := opener(t)
 	a, b, c := open(), open(), open()
 	do := func(c *pgx.Conn, sql string) {
 		t.Helper()
@@ -26,11 +26,12 @@ func TestAdvisoryRows(t *testing.T) {
 	}
 	later := func(c *pgx.Conn, sql string) chan error {
 		done := make(chan error, 1)
-		go func() {
-			_, err := c.Exec(ctx, sql)
-			done <- err
-		}()
-		time.Sleep(100 * time.Millisecond)
+		begins(func() {
+			go func() {
+				_, err := c.Exec(ctx, sql)
+				done <- err
+			}()
+		}, func() bool { return len(done) > 0 })
 		return done
 	}
 	do(c, "DROP TABLE IF EXISTS advrow")
@@ -61,7 +62,7 @@ func TestAdvisoryRows(t *testing.T) {
 				} else if err != nil {
 					t.Fatal(err)
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("the circle stands")
 			}
 		}

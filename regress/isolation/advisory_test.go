@@ -14,7 +14,7 @@ import (
 // -dsn on a PostgreSQL.
 func TestAdvisory(t *testing.T) {
 	ctx := context.Background()
-	open := opener(t)
+	open, begins := opener(t)
 	code := func(err error) string {
 		var e *pgconn.PgError
 		if errors.As(err, &e) {
@@ -40,11 +40,12 @@ func TestAdvisory(t *testing.T) {
 	}
 	later := func(c *pgx.Conn, sql string) chan string {
 		done := make(chan string, 1)
-		go func() {
-			_, err := c.Exec(ctx, sql)
-			done <- code(err)
-		}()
-		time.Sleep(100 * time.Millisecond)
+		begins(func() {
+			go func() {
+				_, err := c.Exec(ctx, sql)
+				done <- code(err)
+			}()
+		}, func() bool { return len(done) > 0 })
 		return done
 	}
 	wait := func(done chan string, want string) {
@@ -54,7 +55,7 @@ func TestAdvisory(t *testing.T) {
 			if got != want {
 				t.Fatalf("%q, want %q", got, want)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("still waiting")
 		}
 	}
@@ -141,7 +142,7 @@ func TestAdvisory(t *testing.T) {
 	// A session that has gone holds nothing.
 	_ = a.Close(ctx)
 	_ = b.Close(ctx)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		var all bool
 		if err := c.QueryRow(ctx, "SELECT pg_try_advisory_lock(5) AND pg_try_advisory_lock(6)").Scan(&all); err != nil {
 			t.Fatal(err)
@@ -168,7 +169,7 @@ func TestAdvisory(t *testing.T) {
 		}(func() chan string { d := make(chan string, 1); waits = append(waits, d); return d }())
 	}
 	time.Sleep(100 * time.Millisecond)
-	bounded, cancel := context.WithTimeout(ctx, 20*time.Second)
+	bounded, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var n int
 	if err := c.QueryRow(bounded, "SELECT count(DISTINCT g % 1000) FROM adv").Scan(&n); err != nil || n != 1000 {

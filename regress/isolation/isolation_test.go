@@ -106,16 +106,24 @@ func TestIsolation(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts", err)
 	}
-	at := *dsn
+	at, waits := *dsn, func() float64 { return 0 }
 	if at == "" {
-		at = node.ForTest(t).DSN
+		n := node.ForTest(t)
+		at = n.DSN
+		waits = func() float64 {
+			v, err := n.Metric("millrace_lock_waits_total")
+			if err != nil {
+				t.Error(err)
+			}
+			return v
+		}
 	}
 	for _, f := range files {
-		t.Run(filepath.Base(f), func(t *testing.T) { run(t, f, at) })
+		t.Run(filepath.Base(f), func(t *testing.T) { run(t, f, at, waits) })
 	}
 }
 
-func run(t *testing.T, file, at string) {
+func run(t *testing.T, file, at string, waits func() float64) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +162,16 @@ func run(t *testing.T, file, at string) {
 		if *dsn == "" && strings.HasPrefix(sql, "CREATE TABLE") && strings.Contains(sql, "UNIQUE") {
 			sql += " WITH (orientation = 'row')" // column tables take none
 		}
+		before := waits()
 		s.start(sql)
+		if slices.Contains(st.want, "waits") && *dsn == "" {
+			// The next step is for when this one waits: however slow the machine is.
+			for end := time.Now().Add(patience); len(s.done) == 0 && waits() == before; time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("%s: %s neither waits nor ends", st.session, sql)
+				}
+			}
+		}
 		var got []string
 		expect := func(line string) bool { return *rewrite || slices.Contains(st.want, line) }
 		take := func(s *session, waits bool) ([]string, bool) {

@@ -3,12 +3,16 @@
 package node
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,10 +53,28 @@ func Start(dir string, memoryBytes int64) (*Node, error) {
 	case err := <-n.done:
 		cancel()
 		return nil, fmt.Errorf("server did not start: %w", err)
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		cancel()
-		return nil, fmt.Errorf("server did not start in 30 s")
+		return nil, fmt.Errorf("server did not start in two minutes")
 	}
+}
+
+// Metric reads one value of the server's metrics.
+func (n *Node) Metric(name string) (float64, error) { return Metric(n.HTTP, name) }
+
+// Metric reads one value of /metrics at an address.
+func Metric(addr, name string) (float64, error) {
+	r, err := http.Get("http://" + addr + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer r.Body.Close()
+	for in := bufio.NewScanner(r.Body); in.Scan(); {
+		if v, ok := strings.CutPrefix(in.Text(), name+" "); ok {
+			return strconv.ParseFloat(v, 64)
+		}
+	}
+	return 0, fmt.Errorf("no metric %s", name)
 }
 
 // Stop stops the server cleanly and waits for it.

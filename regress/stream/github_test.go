@@ -133,7 +133,7 @@ func ask(t *testing.T, c *pgx.Conn, sql string) string {
 func await(t *testing.T, c *pgx.Conn, sql, want string) {
 	t.Helper()
 	var got string
-	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(3 * time.Minute); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		if got = ask(t, c, sql); got == want+"\n" {
 			return
 		}

@@ -39,7 +39,7 @@ func must(t *testing.T, conn *pgx.Conn, sql string) {
 func becomes(t *testing.T, conn *pgx.Conn, sql, want string) {
 	t.Helper()
 	got := ""
-	for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(20 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < 2*time.Minute; time.Sleep(20 * time.Millisecond) {
 		if err := conn.QueryRow(bg, sql).Scan(&got); err != nil {
 			t.Fatalf("%s: %v", sql, err)
 		}

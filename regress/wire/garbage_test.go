@@ -60,7 +60,7 @@ func TestGarbage(t *testing.T) {
 		}
 		defer c.Close(context.Background())
 		for {
-			ctx, cancel := contextTimeout(10 * time.Second)
+			ctx, cancel := contextTimeout(time.Minute)
 			r, err := c.Exec(ctx, check).ReadAll()
 			cancel()
 			if err != nil || len(r[0].Rows) != 50 {

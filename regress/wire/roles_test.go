@@ -44,7 +44,7 @@ func TestConnectionLimit(t *testing.T) {
 			_ = x.Close(ctx)
 			break
 		}
-		if i == 200 {
+		if i == 1500 {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Millisecond)

@@ -58,7 +58,7 @@ func start(t *testing.T, change func(*pgwire.Config)) (*Fake, *pgwire.Server, st
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 	t.Cleanup(func() {
-		ctx, cancel := contextTimeout(10 * time.Second)
+		ctx, cancel := contextTimeout(time.Minute)
 		defer cancel()
 		if err := srv.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
@@ -103,7 +103,7 @@ func TestScripts(t *testing.T) {
 				if nc, err = net.Dial("tcp", addr); err != nil {
 					t.Fatal(err)
 				}
-				_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+				_ = nc.SetDeadline(time.Now().Add(time.Minute))
 				if d.Cmd == "dial" {
 					return ""
 				}

@@ -233,7 +233,7 @@ func early(t *testing.T, f func() error) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("waits for the disk")
 	}
 }

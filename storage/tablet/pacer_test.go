@@ -4,12 +4,15 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 // Work waits while there are scans, until they end, until it has waited for long
 // enough, or until there is no room to wait any more.
-func TestPacerYields(t *testing.T) {
+func TestPacerYields(t *testing.T) { synctest.Test(t, pacerYields) }
+
+func pacerYields(t *testing.T) {
 	scanning, calm := true, true
 	ends := time.Time{}
 	p := &pacer{wait: 60 * time.Millisecond, eager: true, calm: func() bool { return calm }}
@@ -63,7 +66,9 @@ func TestPacerYields(t *testing.T) {
 
 // While the tablet is written to, a flush waits until memtables fill one after the
 // other; when nothing is written any more it waits for longer.
-func TestPacerBacklog(t *testing.T) {
+func TestPacerBacklog(t *testing.T) { synctest.Test(t, pacerBacklog) }
+
+func pacerBacklog(t *testing.T) {
 	p := &pacer{wait: 20 * time.Millisecond, eager: true, calm: func() bool { return true }}
 	p.idle = func(time.Time) time.Duration { return 0 }
 	full, step := 0.5, 0.0

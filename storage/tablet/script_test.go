@@ -104,7 +104,7 @@ func (sc *script) line(line string) string {
 		select {
 		case r := <-ss.done:
 			return r
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			return "still waits"
 		}
 	}
@@ -112,7 +112,7 @@ func (sc *script) line(line string) string {
 		ss.done = make(chan string, 1)
 		waits := sc.s.locks.Waits()
 		go func() { ss.done <- sc.run(ss, f[2], f[3:]) }()
-		for range 5000 { // until it waits, or is through
+		for range 60_000 { // until it waits, or is through
 			if len(ss.done) > 0 || sc.s.locks.Waits() > waits {
 				break
 			}

@@ -65,6 +65,9 @@ func (s *Store) Stats(oid uint32) *stats.Table {
 // LockWaits implements storage.LockWaits.
 func (s *Store) LockWaits() map[any][]any { return s.locks.Waiting() }
 
+// WaitsBegun is how many waits for locks of rows and tables have begun.
+func (s *Store) WaitsBegun() int64 { return s.locks.Waits() }
+
 // Writes implements storage.WriteCounter.
 func (s *Store) Writes(oid uint32) (w storage.Writes) {
 	t := s.table(oid)

@@ -51,7 +51,7 @@ func (b *broker) open(o *ingest.Options, stored map[ingest.Partition]ingest.Posi
 	if o.Source == nil {
 		o.Source = map[string]string{}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return open(ctx, &ingest.OpenConfig{Conn: &url.URL{Scheme: "kafka", Host: strings.Join(b.ListenAddrs(), ",")}, Publications: []string{"a"},
 		Options: o, Stored: stored, Trouble: func(error) {}, Log: slog.New(slog.DiscardHandler)})
@@ -60,7 +60,7 @@ func (b *broker) open(o *ingest.Options, stored map[ingest.Partition]ingest.Posi
 // read takes messages until there are n, as "partition:offset=value".
 func (b *broker) read(s ingest.Source, n int) (got []string, after map[ingest.Partition]ingest.Position) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	after = map[ingest.Partition]ingest.Position{}
 	for len(got) < n {
@@ -199,7 +199,7 @@ func TestCommitted(t *testing.T) {
 	defer s.Close()
 	var got []string
 	for next := int64(0); next < 6; {
-		fctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		fctx, cancel := context.WithTimeout(ctx, time.Minute)
 		fs, err := s.Fetch(fctx)
 		cancel()
 		if err != nil {

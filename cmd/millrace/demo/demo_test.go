@@ -99,25 +99,40 @@ func TestKill(t *testing.T) {
 		t.Skip("takes seconds")
 	}
 	dir, kafka := t.TempDir(), freePort(t)
+	done := int64(0)
 	for range 2 {
 		child := exec.Command(os.Args[0], "-test.run", "^TestChild$")
 		child.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%d", childEnv, dir, kafka))
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * time.Second)
+		// Until this run has come further than the last, and then in the midst of it.
+		for end := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+			p, err := loadProgress(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Done > done {
+				done = p.Done
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("no progress in two minutes: at tick %d", p.Done)
+			}
+		}
+		time.Sleep(time.Second)
 		if err := child.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		_ = child.Wait() // killed
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cfg := config(dir, kafka, io.Discard)
 	cfg.Duration, cfg.CatchUp = time.Second, true
 	cfg.Done = func(rep Report) {
-		if float64(rep.Ticks) <= float64(rep.Events)/eventsPerTick {
-			t.Errorf("%d ticks: the demo began anew", rep.Ticks)
+		if rep.Ticks <= done || float64(rep.Ticks) <= float64(rep.Events)/eventsPerTick {
+			t.Errorf("%d ticks, %d before: the demo began anew", rep.Ticks, done)
 		}
 		check(t, rep.Addr, Model(rep.Ticks))
 	}
@@ -137,7 +152,7 @@ func TestDemo(t *testing.T) {
 	last := int64(0)
 	for round, length := range []time.Duration{3 * time.Second, 2 * time.Second} {
 		var out bytes.Buffer
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		checked := false
 		cfg := config(dir, kafka, &out)
 		cfg.Duration, cfg.CatchUp = length, true
