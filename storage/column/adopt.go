@@ -12,6 +12,8 @@ import (
 // row ids are ordinals in the commit, and the commit of its rows is not in it.
 type Side struct {
 	SegmentInfo
+	// Keys: it is a keys file, of rows that the commit updates or deletes.
+	Keys bool
 	// Upsert: its rows replace those with their keys; else they must be new.
 	Upsert bool
 	// Deletes names a deletes file with the rows that the transaction deleted again,
@@ -25,7 +27,7 @@ type adoption struct {
 	// dup are live rows of memtables that have a key of the file, old those of
 	// segments: there may be as many as the file has rows.
 	dup    []place
-	old    []segRows
+	old    segMasks
 	upsert bool
 }
 
@@ -41,17 +43,29 @@ func (a *adoption) note(p *place) {
 		a.dup = append(a.dup, *p)
 		return
 	}
-	i := slices.IndexFunc(a.old, func(r segRows) bool { return r.seg == p.seg })
-	if i < 0 {
-		i = len(a.old)
-		a.old = append(a.old, segRows{p.seg, editMask(nil, p.seg.blocks())})
+	a.old.note(p)
+}
+
+// segMasks are rows of several segments.
+type segMasks []segRows
+
+// note adds a row of a segment.
+func (m *segMasks) note(p *place) {
+	s := *m
+	i := len(s) - 1 // rows of one segment come one after the other
+	if i < 0 || s[i].seg != p.seg {
+		if i = slices.IndexFunc(s, func(r segRows) bool { return r.seg == p.seg }); i < 0 {
+			i = len(s)
+			*m = append(s, segRows{p.seg, editMask(nil, p.seg.blocks())})
+		}
 	}
-	a.old[i].rows.set(p.row)
+	(*m)[i].rows.set(p.row)
 }
 
 // PrepareSides is Prepare for a commit with side files. Their rows come after the
 // chunks: a key of theirs must be absent once the chunks are staged. A conflict
-// about one has Chunk = len(chunks) + its number.
+// about one has Chunk = len(chunks) + its number. What keys files name is killed first;
+// a conflict about them has Chunk = len(chunks) too, and is no duplicate.
 func (t *Tablet) PrepareSides(ctx context.Context, chunks []storage.Chunk, sides []Side) (storage.Prepared, error) {
 	p, err := t.prepareSides(ctx, chunks, sides, false)
 	if err != nil {
@@ -73,6 +87,10 @@ func (t *Tablet) prepareSides(ctx context.Context, chunks []storage.Chunk, sides
 			p.Release()
 			return nil, err
 		}
+		if side.Keys {
+			p.kills.files = append(p.kills.files, s)
+			continue
+		}
 		t.size(s)
 		p.adds = append(p.adds, adoption{seg: s, upsert: side.Upsert})
 		if side.Deletes != "" {
@@ -85,11 +103,19 @@ func (t *Tablet) prepareSides(ctx context.Context, chunks []storage.Chunk, sides
 			s.sideDeletes = side.Deletes
 		}
 	}
-	if err := p.probeSides(ctx, p.v); err != nil {
+	if err := p.probe(ctx, p.v); err != nil {
 		p.Release()
 		return nil, err
 	}
 	return p, nil
+}
+
+// probe looks up in v what the files of the commit name.
+func (p *Prepared) probe(ctx context.Context, v *version) error {
+	if err := p.probeKills(ctx, v); err != nil {
+		return err
+	}
+	return p.probeSides(ctx, v)
 }
 
 // probeSides finds the rows of v, active memtable and all, that have keys of the

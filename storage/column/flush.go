@@ -82,6 +82,7 @@ func (t *Tablet) flush(ctx context.Context, durable func(storage.CSN) error, pac
 	}
 	e.install = func() {
 		t.f = f
+		t.dropSpent(f)
 		t.truncated = t.truncated[len(truncated):]
 		t.mu.Lock()
 		if t.truncCSN == truncCSN {

@@ -122,8 +122,9 @@ func keysBatch(t types.T, keys []int64) *vec.Batch {
 
 // chunker builds the chunks of a commit.
 type chunker struct {
-	chunks []storage.Chunk
-	ord    uint32
+	chunks  []storage.Chunk
+	spilled []storage.Chunk // that went to keys files, and are no longer among them
+	ord     uint32
 }
 
 func (c *chunker) ords(n int) []uint32 {

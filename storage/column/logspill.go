@@ -130,10 +130,10 @@ func (g *overlayLog) hidden(p *place) bool {
 	return false
 }
 
-// write writes the binlog rows of the pieces to files, and returns what is to be killed
+// write writes the binlog rows of the pieces to files, and hands on what is to be killed
 // in the table. base is the newest state of the table, which is locked; nil when
 // nothing of it can be replaced. upserts says that files have rows that replace others.
-func (g *overlayLog) write(ctx context.Context, sch *schema, base *Snapshot, seq storage.CSN, upserts bool) (kills []storage.Chunk, err error) {
+func (g *overlayLog) write(ctx context.Context, sch *schema, base *Snapshot, seq storage.CSN, upserts bool, to *killSink) error {
 	var l *lookup
 	var img imageReader
 	if base != nil {
@@ -143,17 +143,19 @@ func (g *overlayLog) write(ctx context.Context, sch *schema, base *Snapshot, seq
 	}
 	for i := range g.pieces {
 		if err := context.Cause(ctx); err != nil {
-			return nil, err
+			return err
 		}
 		p := &g.pieces[i]
 		p.recast(sch.table)
 		if l != nil && p.chunk.Op != storage.OpInsert {
 			if err := g.images(p, sch, l, &img); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		if k, some := p.kills(sch, upserts); some {
-			kills = append(kills, k)
+			if err := to.add(k); err != nil {
+				return err
+			}
 		}
 		if p.chunk.Logged {
 			g.t.StageLog([]storage.Chunk{p.chunk}, p.late, nil, nil).Stamp(0, seq, 0)
@@ -161,12 +163,12 @@ func (g *overlayLog) write(ctx context.Context, sch *schema, base *Snapshot, seq
 		*p = logPiece{}
 		if g.t.Full() {
 			if err := g.flush(ctx); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
 	g.pieces = nil
-	return kills, g.flush(ctx)
+	return g.flush(ctx)
 }
 
 func (g *overlayLog) flush(ctx context.Context) error {

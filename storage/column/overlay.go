@@ -30,6 +30,9 @@ type Overlay struct {
 	log   *overlayLog // nil for a table without a binlog
 	// bare are the first chunks of the list that are no pieces of the log.
 	bare int
+	// killed are keys files, which Spill writes with killFiles.
+	killed    []SegmentInfo
+	killFiles bool
 }
 
 type overlayMark struct {
@@ -43,6 +46,7 @@ type hidden struct {
 	v            *version
 	chunks, rows int
 	files        int // private files that were looked at
+	killed       int // keys files likewise
 	segs         map[*segFile]mask
 	mems         map[*memtable]mask
 }
@@ -307,6 +311,10 @@ func (o *Overlay) resolve(base *Snapshot, chunks []storage.Chunk) error {
 		}
 	}
 	h.files = len(o.t.cur.segs)
+	if err := o.hideKilled(o.killed[h.killed:], l, hide); err != nil {
+		return err
+	}
+	h.killed = len(o.killed)
 	for s, e := range segs {
 		h.segs[s] = e.m
 	}
@@ -348,6 +356,10 @@ func (o *Overlay) Bytes() int64 { return o.t.LiveBytes() }
 // Close drops the private tablet and its files. Snapshots may outlive it.
 func (o *Overlay) Close() {
 	o.t.DropFiles()
+	for _, f := range o.killed {
+		_ = o.t.cfg.Files.Remove(f.File) // one that stays is found by the next start's clean-up
+	}
+	o.killed = nil
 	if o.log != nil {
 		o.log.t.DropFiles()
 	}
@@ -443,57 +455,66 @@ func (s *segFile) rollback(seq uint64) error {
 
 // Spill moves the transaction's rows to private files and returns the chunks that
 // the list is to be replaced by: the keys that updates, deletes and upserts need
-// killed. Rows need no chunk any more; the commit takes them by Sides, and the rows of
+// killed, unless these go to files too (KillsToFiles). Rows need no chunk any more; the commit takes them by Sides, and the rows of
 // a binlog by LogSides. For these base is the newest state of the table, where logged
 // operations other than inserts may replace something; the table is locked then, and
 // base the same from one call to the next.
 func (o *Overlay) Spill(ctx context.Context, chunks []storage.Chunk, base *Snapshot) ([]storage.Chunk, error) {
+	k := &killSink{o: o}
+	err := o.spill(ctx, chunks, base, k)
+	if err == nil {
+		err = k.done()
+	}
+	if err != nil {
+		k.abort()
+		return nil, err
+	}
+	o.chunks, o.rows, o.bare = len(k.rest), 0, len(k.rest)
+	o.hide = hidden{}
+	return k.rest, nil
+}
+
+func (o *Overlay) spill(ctx context.Context, chunks []storage.Chunk, base *Snapshot, k *killSink) error {
 	sch := o.t.cur.sch
 	if o.onlyNewRows(chunks) && (o.log == nil || chunks[o.chunks].Op == storage.OpInsert) {
 		fresh := chunks[o.chunks:]
 		if err := o.spillNewRows(ctx, fresh); err != nil {
-			return nil, err
+			return err
 		}
-		kept := chunks[:o.chunks]
-		if o.log != nil {
-			kills, err := o.log.write(ctx, sch, base, o.seq, o.Upserts())
-			if err != nil {
-				return nil, err
-			}
-			if err := o.log.writeNew(ctx, fresh, o.seq); err != nil {
-				return nil, err
-			}
-			kept = append(o.kills(chunks[:o.bare]), kills...)
+		if o.log == nil {
+			return o.kills(chunks[:o.chunks], k)
 		}
-		o.chunks, o.bare, o.hide = len(kept), len(kept), hidden{}
-		return kept, nil
+		if err := o.kills(chunks[:o.bare], k); err != nil {
+			return err
+		}
+		if err := o.log.write(ctx, sch, base, o.seq, o.Upserts(), k); err != nil {
+			return err
+		}
+		return o.log.writeNew(ctx, fresh, o.seq)
 	}
 	if err := o.apply(chunks); err != nil {
-		return nil, err
+		return err
 	}
-	var logged []storage.Chunk
 	if o.log != nil {
-		var err error
-		if logged, err = o.log.write(ctx, sch, base, o.seq, o.Upserts()); err != nil {
-			return nil, err
-		}
 		chunks = chunks[:o.bare]
 	}
-	e, err := o.t.Flush(ctx, nil)
-	if err != nil {
-		return nil, err
+	if err := o.kills(chunks, k); err != nil {
+		return err
 	}
-	if e != nil {
+	if o.log != nil {
+		if err := o.log.write(ctx, sch, base, o.seq, o.Upserts(), k); err != nil {
+			return err
+		}
+	}
+	e, err := o.t.Flush(ctx, nil)
+	if e != nil && err == nil {
 		e.Install()
 	}
-	rest := append(o.kills(chunks), logged...)
-	o.chunks, o.rows, o.bare = len(rest), 0, len(rest)
-	o.hide = hidden{}
-	return rest, nil
+	return err
 }
 
-// kills are the chunks that kill what chunks replace.
-func (o *Overlay) kills(chunks []storage.Chunk) (rest []storage.Chunk) {
+// kills hands on the chunks that kill what chunks replace.
+func (o *Overlay) kills(chunks []storage.Chunk, to *killSink) error {
 	for i := range chunks {
 		c := &chunks[i]
 		k := storage.Chunk{Op: storage.OpDelete, Keys: c.Keys, OldCSN: c.OldCSN, Ord: c.Ord}
@@ -511,9 +532,11 @@ func (o *Overlay) kills(chunks []storage.Chunk) (rest []storage.Chunk) {
 				k.Keys.Cols[j].Copy(v, nil, c.Len())
 			}
 		}
-		rest = append(rest, k)
+		if err := to.add(k); err != nil {
+			return err
+		}
 	}
-	return rest
+	return nil
 }
 
 // Upserts says whether rows that were spilled replace others, whatever there is.
@@ -539,7 +562,7 @@ func (o *Overlay) Sides() ([]Side, error) {
 		dead = append(dead, segDeletes{s.info.File, s.info.Rows, m})
 		sides = append(sides, Side{SegmentInfo: s.info, Upsert: s.upsert})
 	}
-	if len(sides) == 0 {
+	if len(sides)+len(o.killed) == 0 {
 		return nil, nil
 	}
 	name, err := o.t.writeDeletes(0, dead)
@@ -555,6 +578,9 @@ func (o *Overlay) Sides() ([]Side, error) {
 		_ = o.t.cfg.Files.Remove(o.t.deletes)
 	}
 	o.t.deletes = name
+	for _, f := range o.killed {
+		sides = append(sides, Side{SegmentInfo: f, Keys: true})
+	}
 	return sides, nil
 }
 
@@ -577,7 +603,7 @@ func (o *Overlay) Committed(logged bool) {
 	o.t.wmu.Lock()
 	defer o.t.wmu.Unlock()
 	t := o.t
-	t.deletes = ""
+	t.deletes, o.killed = "", nil
 	for _, s := range t.cur.segs {
 		if s.del.Load().upTo(latest).count() == s.info.Rows {
 			s.doomed.Store(true) // Sides left it out

@@ -18,7 +18,9 @@ import (
 func TestOverlay(t *testing.T) {
 	for _, pk := range []bool{true, false} {
 		for seed := uint64(1); seed <= 2; seed++ {
-			t.Run(fmt.Sprintf("pk=%v,seed=%d", pk, seed), func(t *testing.T) { runOverlay(t, pk, seed) })
+			for _, files := range []bool{false, true} {
+				t.Run(fmt.Sprintf("pk=%v,seed=%d,files=%v", pk, seed, files), func(t *testing.T) { runOverlay(t, pk, seed, files) })
+			}
 		}
 	}
 }
@@ -43,7 +45,7 @@ func (v ownView) rows() []string {
 	return out
 }
 
-func runOverlay(t *testing.T, pk bool, seed uint64) {
+func runOverlay(t *testing.T, pk bool, seed uint64, files bool) {
 	r := rand.New(rand.NewPCG(seed, 11))
 	h := newHarness(t, testTable(pk, seed%2 == 0))
 	replica := newHarness(t, h.table)
@@ -56,6 +58,9 @@ func runOverlay(t *testing.T, pk bool, seed uint64) {
 	for round := 0; round < 15; round++ {
 		ch := &chunker{}
 		o := NewOverlay(h.table, 0, h.dir, h.nextFile, h.lim)
+		if files {
+			o.KillsToFiles()
+		}
 		own := view.clone()
 		spilled := false
 		type save struct {
@@ -84,6 +89,9 @@ func runOverlay(t *testing.T, pk bool, seed uint64) {
 				rest, err := o.Spill(context.Background(), ch.chunks, nil)
 				if err != nil {
 					t.Fatal(err)
+				}
+				if files {
+					ch.spilled = append(ch.spilled, ch.chunks...)
 				}
 				ch.chunks, spilled, saves = rest, true, nil
 			default:
@@ -276,7 +284,7 @@ func conditionOwn(ch *chunker, h *harness, olds []storage.CSN, ks []int64, t typ
 		h.t.Fatal(err)
 	}
 	touched := map[int64]bool{}
-	for _, c := range ch.chunks {
+	for _, c := range append(ch.spilled, ch.chunks...) {
 		if c.Keys != nil {
 			for i := 0; i < c.Len(); i++ {
 				touched[intAt(c.Keys.Cols[0], i)] = true

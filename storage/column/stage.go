@@ -19,6 +19,7 @@ type Prepared struct {
 	replay bool
 	base   uint64 // in replay, the commit's first number
 	adds   []adoption
+	kills  killing
 	seen   uint32 // rows of memtable memID that side files were probed against
 	logged []storage.Chunk
 }
@@ -145,7 +146,10 @@ func (p *Prepared) Release() {
 	for _, a := range p.adds {
 		a.seg.close()
 	}
-	p.adds = nil
+	for _, s := range p.kills.files {
+		s.close()
+	}
+	p.adds, p.kills = nil, killing{}
 }
 
 // Stage puts the rows and deletes into memory, invisible. On success the tablet's
@@ -165,7 +169,7 @@ func (p *Prepared) stage() (*staged, []storage.Conflict, error) {
 	if v.segGen != p.v.segGen {
 		err := p.resolve(context.Background(), v)
 		if err == nil {
-			err = p.probeSides(context.Background(), v)
+			err = p.probe(context.Background(), v)
 		}
 		if err != nil {
 			t.wmu.Unlock()
@@ -186,6 +190,11 @@ func (p *Prepared) stage() (*staged, []storage.Conflict, error) {
 		}
 	}
 	m.ready(rows)
+	if p.kills.lost {
+		s.Abort()
+		return nil, []storage.Conflict{{Chunk: len(p.ops)}}, nil
+	}
+	p.stageKills(s)
 	var conflicts []storage.Conflict
 	for i := range p.ops {
 		conflicts = p.stageChunk(s, v, i, conflicts)
@@ -282,15 +291,7 @@ func (p *Prepared) mayReplace(old *place, c *storage.Chunk, i int) bool {
 	if p.replay || p.t.cfg.own || c.OldCSN == nil || c.OldCSN[i] == 0 {
 		return true
 	}
-	if !old.found() {
-		return false
-	}
-	if old.csn == uint64(c.OldCSN[i]) {
-		return true
-	}
-	// Compaction gives rows that are older than every snapshot one commit for all:
-	// a row that was read before is then still the same version.
-	return old.seg != nil && old.csn <= old.seg.floor && uint64(c.OldCSN[i]) <= old.seg.floor
+	return old.read(uint64(c.OldCSN[i]))
 }
 
 // current is the live row of key i: in memtables that take or took writes since
@@ -439,6 +440,7 @@ func (s *staged) Stamp(base uint64, csn storage.CSN) {
 	} else if len(s.kills)+len(s.segs)+len(s.masks) > 0 {
 		s.m.touch(csn)
 	}
+	s.p.spend(s.m, csn)
 	s.foldDeletes()
 	s.t.squeeze()
 	s.t.wmu.Unlock()

@@ -40,6 +40,7 @@ type Tablet struct {
 	deletes   string      // name of the deletes file
 	truncated []*segFile  // dropped by truncations that no edit has named yet
 	truncCSN  storage.CSN // the oldest of these truncations
+	spent     []spentFile // keys files of commits that no checkpoint covers yet
 	closed    bool
 
 	floor atomic.Uint64 // newest number that expiry dropped
@@ -274,6 +275,7 @@ func (t *Tablet) DropFiles() {
 	t.swap(&version{sch: v.sch, mems: []*memtable{t.newMemtable(v.sch)}, segGen: v.segGen + 1}, 0)
 	t.drop(t.truncated)
 	t.truncated = nil
+	t.dropSpent(latest)
 	if t.deletes != "" {
 		_ = t.cfg.Files.Remove(t.deletes)
 		t.deletes = ""

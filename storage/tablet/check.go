@@ -243,7 +243,7 @@ func (c *Checked) log(dir, data blob.Dir, state manifestState, relies, inPebble 
 			c.Bytes += f.Size
 			return nil
 		}
-		if err := wal.Decode(e.Payload(), &wal.Visitor{File: side(false), LogFile: side(true), RowFile: rows}); err != nil {
+		if err := wal.Decode(e.Payload(), &wal.Visitor{File: side(false), LogFile: side(true), KeysFile: side(false), RowFile: rows}); err != nil {
 			return fmt.Errorf("log record of commit %d: %w", e.CSN, err)
 		}
 		return nil

@@ -467,6 +467,14 @@ func (c *commit) encode() {
 			c.enc.Chunk(p.own.t, p.sh.index, &chunks[i])
 		}
 		for _, f := range p.sides {
+			if f.Keys {
+				c.enc.KeysFile(&wal.SideFile{Table: p.own.t.OID, Shard: p.sh.index, Rows: uint64(f.Rows), Size: f.Size, Name: f.File})
+			}
+		}
+		for _, f := range p.sides {
+			if f.Keys {
+				continue
+			}
 			c.enc.File(&wal.SideFile{Table: p.own.t.OID, Shard: p.sh.index, Rows: uint64(f.Rows), Size: f.Size, Name: f.File, Deletes: f.Deletes})
 		}
 		for _, f := range p.tables {

@@ -293,9 +293,10 @@ func (r *recovery) replay(e *wal.Entry) error {
 			}
 			return nil
 		},
-		File:    func(f *wal.SideFile) error { return r.sideFile(f, e) },
-		LogFile: func(f *wal.SideFile) error { logs.file(r, f, e.CSN); return nil },
-		RowFile: func(f *wal.RowFile) error { return r.rowFile(f, e.CSN) },
+		File:     func(f *wal.SideFile) error { return r.sideFile(f, e) },
+		LogFile:  func(f *wal.SideFile) error { logs.file(r, f, e.CSN); return nil },
+		KeysFile: func(f *wal.SideFile) error { return r.keysFile(f, e) },
+		RowFile:  func(f *wal.RowFile) error { return r.rowFile(f, e.CSN) },
 		Want: func(oid uint32, index int, _ uint64) *catalog.Table {
 			readLate()
 			sh, lsh, rsh = r.wants(oid, index, e.CSN), r.wantsLog(oid, index, e.CSN), r.wantsRows(oid, index, e.CSN)
@@ -551,6 +552,18 @@ func (r *recovery) sideFile(f *wal.SideFile, e *wal.Entry) error {
 		return nil
 	}
 	side := column.Side{SegmentInfo: column.SegmentInfo{File: f.Name, Size: f.Size, Rows: int(f.Rows)}, Deletes: f.Deletes}
+	return sh.col.ReplaySides(nil, []column.Side{side}, e.Base, e.CSN)
+}
+
+// keysFile kills the rows with the keys of a file, which is gone once a checkpoint covers
+// the commit.
+func (r *recovery) keysFile(f *wal.SideFile, e *wal.Entry) error {
+	sh := r.wants(f.Table, f.Shard, e.CSN)
+	if sh == nil {
+		return nil
+	}
+	r.named[f.Name] = true
+	side := column.Side{SegmentInfo: column.SegmentInfo{File: f.Name, Size: f.Size, Rows: int(f.Rows)}, Keys: true}
 	return sh.col.ReplaySides(nil, []column.Side{side}, e.Base, e.CSN)
 }
 

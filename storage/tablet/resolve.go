@@ -21,6 +21,9 @@ func (x *tx) resolveChanged(ctx context.Context, cf *conflictError) error {
 	var jobs []job
 	gone := map[uint32]bool{}
 	for ci, rows := range byChunk {
+		if ci >= len(s.chunks) {
+			return errConcurrentUpdate // of rows whose keys are in files
+		}
 		src, c := s.src[ci], &s.chunks[ci]
 		if src == nil || src.resolve == nil || x.opts.Isolation == storage.RepeatableRead {
 			return errConcurrentUpdate

@@ -135,6 +135,9 @@ func (o *ownTable) spillAside(ctx context.Context, x *tx) error {
 		} else {
 			sh.blind = true
 		}
+		if overlay != nil && x.keysToFiles(o, i) {
+			overlay.KillsToFiles()
+		}
 		var base *column.Snapshot
 		if o.bases != nil {
 			base = o.bases[i]
@@ -230,27 +233,63 @@ func (x *tx) finishSpill(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := x.lockUpserted(ctx); err != nil {
+	if err := x.lockSpilled(ctx); err != nil {
 		return err
 	}
 	return x.finishRowSets(ctx)
 }
 
-// lockUpserted locks the tables whose rows a large set replaces by files: its keys
-// are not looked at one by one at the commit, as those of small sets are.
-func (x *tx) lockUpserted(ctx context.Context) error {
+// keysMemory is about what a key of a row to update or delete takes until the commit when
+// it is not in a file.
+const keysMemory = 256
+
+// keysToFiles says whether the keys of what the set updates or deletes in a shard go to
+// files. The table must be locked then, or each key, since none is looked at for itself at
+// the commit; so without locks they stay in memory as long as they are not too many.
+func (x *tx) keysToFiles(o *ownTable, index int) bool {
+	if !o.t.StoresColumns() {
+		return false
+	}
+	if o.fresh || o.bases != nil || x.opts.Explicit && !x.unlocked {
+		return true
+	}
+	var n int64
+	for i := range o.shards[index].chunks {
+		if c := &o.shards[index].chunks[i]; c.Op != storage.OpInsert {
+			n += int64(c.Len())
+		}
+	}
+	return n*int64(len(o.shards))*keysMemory > x.s.opts.MemoryLimit/8
+}
+
+// lockSpilled locks the tables whose rows a large set replaces or deletes by files: its
+// keys are not looked at one by one at the commit, as those of small sets are.
+func (x *tx) lockSpilled(ctx context.Context) error {
 	for _, oid := range x.order {
 		o := x.own[oid]
-		if o.fresh || x.opts.Explicit && !x.unlocked {
+		if o.fresh || x.opts.Explicit && !x.unlocked || !o.t.StoresColumns() {
 			continue
 		}
+		kills, upserts := false, false
 		for _, s := range o.shards {
-			if s.spilled && o.t.StoresColumns() && s.overlay.Upserts() {
-				if _, err := x.s.locks.LockTable(ctx, x.owner, oid); err != nil {
-					return err
-				}
-				break
+			if s.spilled {
+				kills, upserts = kills || s.overlay.Kills(), upserts || s.overlay.Upserts()
 			}
+		}
+		if !kills && !upserts {
+			continue
+		}
+		if _, err := x.s.locks.LockTable(ctx, x.owner, oid); err != nil {
+			return err
+		}
+		t := x.s.table(oid)
+		if !kills || t == nil {
+			continue
+		}
+		for _, sh := range t.current() {
+			sh.latch.Lock() // whoever staged before us stamps before it unlatches
+			//lint:ignore SA2001 whoever holds it is waited for
+			sh.latch.Unlock()
 		}
 	}
 	return nil

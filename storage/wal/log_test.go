@@ -332,6 +332,7 @@ func TestGolden(t *testing.T) {
 	golden(t, "testdata/v1.log", sample)
 	golden(t, "testdata/v1-binlog.log", sampleBinlog)
 	golden(t, "testdata/v1-rowfiles.log", sampleRowFiles)
+	golden(t, "testdata/v1-keysfiles.log", sampleKeysFiles)
 }
 
 func golden(t *testing.T, path string, sample func(*Encoder)) {
@@ -357,7 +358,7 @@ func golden(t *testing.T, path string, sample func(*Encoder)) {
 }
 
 func FuzzRecover(f *testing.F) {
-	for _, path := range []string{"testdata/v1.log", "testdata/v1-binlog.log", "testdata/v1-rowfiles.log"} {
+	for _, path := range []string{"testdata/v1.log", "testdata/v1-binlog.log", "testdata/v1-rowfiles.log", "testdata/v1-keysfiles.log"} {
 		if b, err := os.ReadFile(path); err == nil {
 			f.Add(b)
 			f.Add(b[:len(b)-3])

@@ -25,6 +25,7 @@ const (
 	secMarks     = 7
 	secLogFile   = 8
 	secRowFile   = 9
+	secKeysFile  = 10
 )
 
 // Flags of a chunk.
@@ -152,9 +153,14 @@ func (e *Encoder) File(f *SideFile) {
 	e.end(at)
 }
 
+// KeysFile adds a file with the keys of rows that a large commit updates or deletes.
+func (e *Encoder) KeysFile(f *SideFile) { e.sideFile(secKeysFile, f) }
+
 // LogFile adds a side file with binlog rows of a large commit.
-func (e *Encoder) LogFile(f *SideFile) {
-	at := e.section(secLogFile)
+func (e *Encoder) LogFile(f *SideFile) { e.sideFile(secLogFile, f) }
+
+func (e *Encoder) sideFile(kind byte, f *SideFile) {
+	at := e.section(kind)
 	for _, v := range [...]uint64{uint64(f.Table), uint64(f.Shard), f.Rows, uint64(f.Size)} {
 		e.uvarint(v)
 	}

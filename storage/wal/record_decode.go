@@ -20,6 +20,7 @@ type Visitor struct {
 	Truncated func(tables []uint32) error
 	File      func(f *SideFile) error
 	LogFile   func(f *SideFile) error
+	KeysFile  func(f *SideFile) error
 	RowFile   func(f *RowFile) error
 	Marks     func(marks []storage.Mark) error
 	// Want is asked for each chunk: the table to read it for, with the columns that
@@ -63,11 +64,15 @@ func Decode(b []byte, v *Visitor) error {
 			if v.File != nil && !body.bad {
 				err = v.File(&f)
 			}
-		case secLogFile:
+		case secLogFile, secKeysFile:
 			f := SideFile{Table: uint32(body.uvarint()), Shard: int(body.uvarint()), Rows: body.uvarint(), Size: int64(body.uvarint())}
 			f.Name = string(body.take(int(body.uvarint())))
-			if v.LogFile != nil && !body.bad {
-				err = v.LogFile(&f)
+			visit := v.LogFile
+			if kind == secKeysFile {
+				visit = v.KeysFile
+			}
+			if visit != nil && !body.bad {
+				err = visit(&f)
 			}
 		case secRowFile:
 			f := RowFile{Table: uint32(body.uvarint()), Shard: int(body.uvarint()), Rows: body.uvarint(), Size: int64(body.uvarint()), Set: body.uvarint()}

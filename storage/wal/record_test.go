@@ -64,6 +64,32 @@ func sampleRowFiles(e *Encoder) {
 	e.RowFile(&RowFile{Table: 16384, Shard: 3, Rows: 7, Size: 812, Set: 1<<40 + 3, Name: "00000000002b"})
 }
 
+// sampleKeysFiles has a large set that updates and deletes rows.
+func sampleKeysFiles(e *Encoder) {
+	e.KeysFile(&SideFile{Table: 16384, Shard: 1, Rows: 1 << 21, Size: 54321, Name: "00000000002c.seg"})
+	e.KeysFile(&SideFile{Table: 16384, Shard: 2, Rows: 9, Size: 712, Name: "00000000002d.seg"})
+	e.File(&SideFile{Table: 16384, Shard: 2, Rows: 8, Size: 12345, Name: "00000000002e.seg"})
+}
+
+// TestKeysFiles reads what sampleKeysFiles wrote.
+func TestKeysFiles(t *testing.T) {
+	e := NewEncoder()
+	sampleKeysFiles(e)
+	got := ""
+	note := func(kind string) func(f *SideFile) error {
+		return func(f *SideFile) error { got += fmt.Sprintf("%s %+v\n", kind, *f); return nil }
+	}
+	if err := Decode(e.Buf[Headroom:], &Visitor{KeysFile: note("keys"), File: note("rows"), LogFile: note("log")}); err != nil {
+		t.Fatal(err)
+	}
+	want := "keys {Table:16384 Shard:1 Rows:2097152 Size:54321 Name:00000000002c.seg Deletes:}\n" +
+		"keys {Table:16384 Shard:2 Rows:9 Size:712 Name:00000000002d.seg Deletes:}\n" +
+		"rows {Table:16384 Shard:2 Rows:8 Size:12345 Name:00000000002e.seg Deletes:}\n"
+	if got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
 // TestRowFiles reads what sampleRowFiles wrote.
 func TestRowFiles(t *testing.T) {
 	e := NewEncoder()
