@@ -20,6 +20,7 @@ type Prepared struct {
 	looked  []bool
 	epoch   uint64
 	logged  []storage.Chunk
+	holds   bool // what is pending in the tablet
 }
 
 // Prepare encodes the rows, and looks up the keys whose rows decide something. No
@@ -48,10 +49,19 @@ func (t *Tablet) Prepare(ctx context.Context, chunks []storage.Chunk) (*Prepared
 			}
 		}
 	}
-	if err := p.look(ctx); err != nil {
+	if p.changes.Len() >= holdFrom {
+		p.holds = true
+		t.hold()
+	}
+	err := p.look(ctx)
+	if err == nil {
+		err = p.readImages()
+	}
+	if err != nil {
+		p.Release()
 		return nil, err
 	}
-	return p, p.readImages()
+	return p, nil
 }
 
 // look finds what the keys have now.
@@ -96,7 +106,12 @@ func (p *Prepared) Fresh() bool {
 }
 
 // Release implements storage.Prepared.
-func (p *Prepared) Release() {}
+func (p *Prepared) Release() {
+	if p.holds {
+		p.holds = false
+		p.t.unhold()
+	}
+}
 
 // replaced is the change by which operation i of a chunk replaces or removes a row.
 func (k *chunkKeys) replaced(i int) int32 {

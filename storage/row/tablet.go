@@ -42,6 +42,7 @@ type Tablet struct {
 	young, old       map[string]*entry
 	youngMax, oldMax storage.CSN
 	epoch            uint64
+	held             int // large commits that look their keys up: see hold
 
 	inserted, updated, deleted atomic.Int64
 	changed                    atomic.Int64 // changes that were stamped, ever
@@ -58,6 +59,29 @@ type entry struct {
 // rotateAt is how many keys the pending table's young part has at least when it
 // becomes the old one.
 const rotateAt = 1024
+
+const (
+	// holdFrom is how many changes make a commit large: looking up its keys takes longer
+	// than others take to rotate the pending table twice.
+	holdFrom = 2 * rotateAt
+	// holdMost is how many keys the young part has at most for the sake of such commits.
+	holdMost = 64 * rotateAt
+)
+
+// hold keeps what is pending for a large commit from before it looks its keys up to its
+// end: without that it would have to look them up again and again, in the end with the
+// shard latched.
+func (t *Tablet) hold() {
+	t.mu.Lock()
+	t.held++
+	t.mu.Unlock()
+}
+
+func (t *Tablet) unhold() {
+	t.mu.Lock()
+	t.held-- // the next commit rotates: one may be staged now
+	t.mu.Unlock()
+}
 
 // New makes a tablet. It has no rows until From tells since when.
 func New(cfg Config) *Tablet {
@@ -166,7 +190,7 @@ func (t *Tablet) stamped(c *Changes, csn storage.CSN) {
 
 // rotate drops what has been in Pebble for a while. Called with mu held.
 func (t *Tablet) rotate() {
-	if len(t.young) < rotateAt || len(t.old) > 0 && t.oldMax > t.cfg.Applied() {
+	if len(t.young) < rotateAt || t.held > 0 && len(t.young) < holdMost || len(t.old) > 0 && t.oldMax > t.cfg.Applied() {
 		return
 	}
 	clear(t.old)
@@ -193,7 +217,7 @@ func (t *Tablet) Ingested() {
 func (t *Tablet) Idle() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.young)+len(t.old) == 0 || max(t.youngMax, t.oldMax) > t.cfg.Applied() {
+	if t.held > 0 || len(t.young)+len(t.old) == 0 || max(t.youngMax, t.oldMax) > t.cfg.Applied() {
 		return
 	}
 	for _, e := range t.young {
