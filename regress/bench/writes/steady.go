@@ -71,6 +71,7 @@ func steady(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	busy := lookAtMachine()
 	out := &outcome{}
 	over := make(chan error, 1)
 	go func() {
@@ -133,6 +134,7 @@ func steady(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	busy = busy.until(lookAtMachine(), after["process_cpu_seconds_total"]-before["process_cpu_seconds_total"])
 	end, err := size()
 	if err != nil {
 		return err
@@ -154,10 +156,13 @@ func steady(ctx context.Context) error {
 		return err
 	}
 	longest := max(out.at(1), out.longest)
-	fmt.Printf("\n%.0f rows/s at %.2f µs of server CPU a row; a statement p50 %.1f, p99 %.1f, longest %.1f ms; longest without any acknowledgement %.1f ms; least in a second %d rows\n", out.perSecond(),
+	fmt.Printf("\nthe machine meanwhile: %s\n", busy)
+	fmt.Printf("%.0f rows/s at %.2f µs of server CPU a row; a statement p50 %.1f, p99 %.1f, longest %.1f ms; longest without any acknowledgement %.1f ms; least in a second %d rows\n", out.perSecond(),
 		(after["process_cpu_seconds_total"]-before["process_cpu_seconds_total"])/float64(out.rows)*1e6, ms(out.at(0.5)), ms(out.at(0.99)), ms(out.at(1)), ms(out.longest), out.worst())
 	fmt.Printf("space: at most %.1f MB, at the end %.1f MB, compacted %.1f MB: %.2f, %.2f\n", mb(most), mb(end), mb(small), float64(most)/float64(small), float64(end)/float64(small))
 	fmt.Printf("scan: %.1f ms (CPU %.1f), compacted %.1f ms (%.1f): %.2f\n", ms(under), underCPU*1e3, ms(least), leastCPU*1e3, float64(under)/float64(least))
+	fmt.Printf("%s: longest stall %.2f s (bar %.0f), space at most %.2f (%.0f), scan %.2f (%.1f)\n", *orientation,
+		longest.Seconds(), stallBar.Seconds(), float64(max(most, end))/float64(small), spaceBar, float64(under)/float64(least), scanBar)
 	var bad []error
 	if longest > stallBar || out.worst() == 0 {
 		bad = append(bad, fmt.Errorf("a stall of %.1f s", longest.Seconds()))
