@@ -2,6 +2,7 @@ package tablet
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -206,6 +207,81 @@ func testMetUnderLocks(t *testing.T, orientation string) {
 	}
 	if got := contents(t, s, tab); got != "0=u 1=u 2=us 5=ax 6=axt 7=a" {
 		t.Errorf("in the end: %s", got)
+	}
+}
+
+// TestWaitsLend: whatever waits for others' commits to be on disk, or for their locks,
+// says so while it waits, and what does not wait says nothing.
+func TestWaitsLend(t *testing.T) {
+	m, s, tab := eightRows(t, catalog.OrientationRow)
+	defer s.Close()
+	var mu sync.Mutex
+	var begun, ended int
+	ctx := storage.WhileWaiting(bg, func() func() {
+		mu.Lock()
+		defer mu.Unlock()
+		begun++
+		return func() { mu.Lock(); ended++; mu.Unlock() }
+	})
+	waits := func() (int, int) {
+		mu.Lock()
+		defer mu.Unlock()
+		return begun, ended
+	}
+	until := func(what string, want int) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+			if b, _ := waits(); b == want {
+				return
+			} else if time.Now().After(end) {
+				t.Fatalf("%s: %d waits have begun, want %d", what, b, want)
+			}
+		}
+	}
+	gate, came := make(chan struct{}), make(chan struct{}, 64)
+	m.Inject(func(_ int64, op blob.OpKind, _ string) error {
+		if op == blob.OpSync {
+			came <- struct{}{}
+			<-gate
+		}
+		return nil
+	})
+	begin := func() storage.Txn { return s.Begin(storage.TxnOptions{Explicit: true}) }
+	first := begin()
+	for k := range 3 {
+		early(t, func() error { _, err := first.Write(bg, appendTo(s, tab, k, "x", true)); return err })
+	}
+	firstEnds := late(t, func() error { _, err := first.Commit(bg); return err })
+	<-came
+	silent, tells, locked, other := begin(), begin(), begin(), begin()
+	for _, x := range []storage.Txn{silent, tells, locked, other} {
+		defer x.Rollback()
+	}
+	early(t, func() error { _, err := silent.Write(ctx, appendTo(s, tab, 0, "y", true)); return err })
+	if b, e := waits(); b != 0 || e != 0 {
+		t.Errorf("%d waits of an update that tells nothing", b)
+	}
+	done := make(chan error, 2)
+	go func() { _, err := tells.Write(ctx, appendTo(s, tab, 1, "t", false)); done <- err }()
+	until("an update that tells", 1)
+	early(t, func() error { _, err := locked.Write(bg, appendTo(s, tab, 7, "l", true)); return err })
+	go func() { _, err := other.Write(ctx, appendTo(s, tab, 7, "o", true)); done <- err }()
+	until("a lock", 2)
+	if _, e := waits(); e != 0 {
+		t.Errorf("%d waits have ended", e)
+	}
+	locked.Rollback()
+	close(gate)
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := firstEnds(); err != nil {
+		t.Error(err)
+	}
+	if b, e := waits(); b != 2 || e != 2 {
+		t.Errorf("%d waits begun, %d ended", b, e)
 	}
 }
 

@@ -82,6 +82,7 @@ type columnPoint struct {
 	keyAt  []int
 	keyed  bool
 	shards []*column.Point // of gen
+	begun  func()          // of tests: called when a look-up has its state
 }
 
 // columnPointTries is how often a look-up beside commits is made before it takes a
@@ -124,6 +125,9 @@ func (p *columnPoint) Get(cat *catalog.Version, keys, out *vec.Batch) (ok bool, 
 		}
 		if g := p.tt.at(at); g != p.gen && !p.turn(g) {
 			return false, nil
+		}
+		if p.begun != nil {
+			p.begun()
 		}
 		switch {
 		case len(p.shards) == 1:

@@ -150,3 +150,57 @@ func testPoint(t *testing.T, orientation string) {
 		t.Errorf("a look-up in another catalog: %v, %v", ok, err)
 	}
 }
+
+// TestPointOvertaken changes and compacts a row of columns between the moment that a
+// look-up has its state and the one that it reads: what that state had is dropped then.
+func TestPointOvertaken(t *testing.T) {
+	s := openMem(t, blob.NewMem())
+	defer s.Close()
+	tab := createWith(t, s, "kv", true, map[string]string{"orientation": catalog.OrientationColumn})
+	put := func(v string) {
+		t.Helper()
+		x := s.Begin(storage.TxnOptions{})
+		if _, err := x.Write(bg, &storage.Mutation{Table: tab, Op: storage.OpUpsert, Rows: rowsBatch(tab, []kv{{1, v}})}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := x.Commit(bg); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Flush(bg); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Compact(bg, tab.OID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("0")
+	p := s.Point(tab, []int{1}).(*columnPoint)
+	key := rowsBatch(tab, []kv{{1, ""}})
+	key.Cols = key.Cols[:1]
+	for overtaken := range columnPointTries + 1 {
+		left, n := overtaken, 0
+		p.begun = func() {
+			if n++; left > 0 {
+				left--
+				put(strconv.Itoa(10*overtaken + n))
+			}
+		}
+		out := vec.NewBatch([]types.T{types.Text})
+		ok, err := p.Get(s.Catalog(), key, out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "0"
+		if overtaken > 0 {
+			want = strconv.Itoa(10*overtaken + overtaken)
+		}
+		switch {
+		case overtaken == columnPointTries:
+			if ok {
+				t.Errorf("overtaken each time it says %d rows", out.N)
+			}
+		case !ok || out.N != 1 || out.Cols[0].Datum(0).S != want:
+			t.Errorf("overtaken %d times: %v, %d rows, want %s", overtaken, ok, out.N, want)
+		}
+	}
+}

@@ -177,3 +177,50 @@ func TestCloseWaitsForOnDurable(t *testing.T) {
 	<-closed
 	wg.Wait()
 }
+
+// Close wakes who waits for a record that came while it waited for the last writer: that
+// one wakes Close, as the next to lead, and nobody writes the record any more.
+func TestCloseWakesWaiters(t *testing.T) {
+	l, _, _ := open(t, blob.NewMem().Root(), Options{})
+	l.mu.Lock()
+	l.leading = true // someone writes
+	l.mu.Unlock()
+	waiters := func(n int) {
+		for {
+			l.mu.Lock()
+			is := len(l.waiters)
+			l.mu.Unlock()
+			if is == n {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	closed, ended := make(chan error, 1), make(chan error, 1)
+	go func() { closed <- l.Close() }()
+	waiters(1)
+	e := entry([]byte("late"), 0)
+	if err := l.Append(e); err != nil {
+		t.Fatal(err)
+	}
+	go func() { ended <- l.Wait(e.CSN) }()
+	waiters(2)
+	l.mu.Lock()
+	l.leading = false
+	l.wake()
+	l.mu.Unlock()
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-ended:
+		if err != ErrClosed {
+			t.Errorf("the late record: %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it still waits after Close")
+	}
+	if err := l.Append(entry([]byte("later"), 0)); err != ErrClosed {
+		t.Errorf("after Close: %v", err)
+	}
+}
