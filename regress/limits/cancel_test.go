@@ -73,12 +73,14 @@ func TestCancel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	late := watchLate()
+	defer late.stop()
 	var all []canceled
-	late := 0
+	before := 0
 	one := func(s statement, run func(context.Context, *pgx.Conn) error, most time.Duration) {
 		took, ok := cancelAfter(t, x, s, run, time.Duration(rng.Int64N(int64(most))))
 		if !ok {
-			late++
+			before++
 			return
 		}
 		all = append(all, took)
@@ -123,16 +125,58 @@ func TestCancel(t *testing.T) {
 	at := func(f float64) time.Duration {
 		return all[int(f*float64(len(all)-1))].took.Round(100 * time.Microsecond)
 	}
-	t.Logf("%d cancelled, %d had ended before: median %v, 90%% %v, 99%% %v, most %v", len(all), late, at(.5), at(.9), at(.99), at(1))
+	t.Logf("%d cancelled, %d had ended before: median %v, 90%% %v, 99%% %v, most %v", len(all), before, at(.5), at(.9), at(.99), at(1))
 	for _, c := range all[max(0, len(all)-12):] {
 		t.Logf("  %-24s after %v: %v", c.name, c.after.Round(time.Millisecond), c.took.Round(100*time.Microsecond))
 	}
-	// What a busy machine adds is not the server's; a statement that does not look is
-	// far above this.
-	if bound := 2 * time.Second; at(1) > bound || at(.9) > bound/4 {
+	// What a busy machine adds is not the server's: how late a goroutine is that does
+	// nothing. A statement that does not look is far above this.
+	slack := late.most()
+	t.Logf("a goroutine was %v late at most", slack)
+	if bound := 4*time.Second + 20*slack; at(1) > bound || at(.9) > bound/4 {
 		t.Errorf("some took too long")
 	}
 	must(t, admin, "drop table if exists filled, made")
+}
+
+// lateness is the most that a goroutine was late which sleeps for a moment again and
+// again: what the machine adds to every time.
+type lateness struct {
+	end, done chan struct{}
+	max       time.Duration
+}
+
+func watchLate() *lateness {
+	l := &lateness{end: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		const nap = 10 * time.Millisecond
+		for {
+			began := time.Now()
+			select {
+			case <-l.end:
+				return
+			case <-time.After(nap):
+				l.max = max(l.max, time.Since(began)-nap)
+			}
+		}
+	}()
+	return l
+}
+
+func (l *lateness) stop() {
+	select {
+	case <-l.done:
+	default:
+		close(l.end)
+		<-l.done
+	}
+}
+
+// most ends it.
+func (l *lateness) most() time.Duration {
+	l.stop()
+	return l.max
 }
 
 func must(t *testing.T, c *pgx.Conn, sql string) {
@@ -308,7 +352,7 @@ var others = []struct {
 				_, e := c.PgConn().Exec(ctx, "set statement_timeout = 0").ReadAll()
 				return errors.Join(err, e)
 			}
-			if d := time.Since(began); d > 2*time.Second {
+			if d := time.Since(began); d > 15*time.Second { // each goes on for longer
 				return fmt.Errorf("%s ends %v after it began, with a timeout of 60 ms", s.name, d)
 			}
 		}

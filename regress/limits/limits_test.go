@@ -9,7 +9,6 @@
 package limits
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +18,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sort"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -106,19 +104,7 @@ func startSmall() error {
 func connect(t *testing.T, dsn string) *pgx.Conn { return node.Connect(t, dsn) }
 
 // metric reads one value of /metrics.
-func (x target) metric(name string) (float64, error) {
-	r, err := http.Get("http://" + x.http + "/metrics")
-	if err != nil {
-		return 0, err
-	}
-	defer r.Body.Close()
-	for in := bufio.NewScanner(r.Body); in.Scan(); {
-		if v, ok := strings.CutPrefix(in.Text(), name+" "); ok {
-			return strconv.ParseFloat(v, 64)
-		}
-	}
-	return 0, fmt.Errorf("no metric %s", name)
-}
+func (x target) metric(name string) (float64, error) { return node.Metric(x.http, name) }
 
 // stacks writes the stacks of all goroutines to a file.
 func (x target) stacks(t *testing.T, file string) {
@@ -142,7 +128,7 @@ func (x target) settles(t *testing.T, goroutines float64) {
 	t.Helper()
 	const slack = 4 // connections of the test's own HTTP client, background work of storage
 	var got string
-	for range 100 {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		g, err := x.metric("go_goroutines")
 		if err != nil {
 			t.Fatal(err)
@@ -154,7 +140,6 @@ func (x target) settles(t *testing.T, goroutines float64) {
 			return
 		}
 		got = fmt.Sprintf("memory %v, spill files %v, places taken %v, goroutines %v (before: %v)", m, s, p, g, goroutines)
-		time.Sleep(50 * time.Millisecond)
 	}
 	t.Errorf("left behind: %s", got)
 }

@@ -230,7 +230,7 @@ func TestWaitsLend(t *testing.T) {
 	}
 	until := func(what string, want int) {
 		t.Helper()
-		for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 			if b, _ := waits(); b == want {
 				return
 			} else if time.Now().After(end) {
@@ -239,6 +239,8 @@ func TestWaitsLend(t *testing.T) {
 		}
 	}
 	gate, came := make(chan struct{}), make(chan struct{}, 64)
+	free := sync.OnceFunc(func() { close(gate) })
+	defer free()
 	m.Inject(func(_ int64, op blob.OpKind, _ string) error {
 		if op == blob.OpSync {
 			came <- struct{}{}
@@ -271,7 +273,7 @@ func TestWaitsLend(t *testing.T) {
 		t.Errorf("%d waits have ended", e)
 	}
 	locked.Rollback()
-	close(gate)
+	free()
 	for range 2 {
 		if err := <-done; err != nil {
 			t.Error(err)
