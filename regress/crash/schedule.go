@@ -66,6 +66,9 @@ func (s *schedule) choose() {
 		Limits: column.Limits{FlushRows: 20 << r.IntN(6), FlushBytes: int64(8<<10) << r.IntN(6),
 			SegmentRows: 4096, SpillBytes: int64(1<<10) << r.IntN(7)},
 	}
+	if r.IntN(4) > 0 {
+		s.opts.RowRunsFrom, s.opts.RowRunsBytes = 1+r.IntN(8), int64(1<<10)<<r.IntN(7)
+	}
 	n := 1
 	if r.IntN(2) == 0 {
 		n = 1 + r.IntN(4)

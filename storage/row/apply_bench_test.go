@@ -7,6 +7,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millrace/millrace/storage"
 )
 
 // BenchmarkApply puts commits of a thousand rows into a memtable, with their keys as
@@ -45,6 +47,58 @@ func BenchmarkApply(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkGroups applies groups of eight commits of a thousand rows, as pieces for a
+// memtable or as runs.
+func BenchmarkGroups(b *testing.B) {
+	for _, runs := range []bool{false, true} {
+		name := "memtable"
+		if runs {
+			name = "runs"
+		}
+		b.Run(name, func(b *testing.B) {
+			db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true, Logger: quiet{}, MemTableSize: 64 << 20,
+				L0CompactionThreshold: 4, L0StopWritesThreshold: 16, LBaseMaxBytes: 256 << 20, MemTableStopWritesThreshold: 4})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			rs := NewRuns(db)
+			r := rand.New(rand.NewPCG(1, 2))
+			const rows, commits, space = 1000, 8, 2_000_000
+			for b.Loop() {
+				b.StopTimer()
+				g := &Group{}
+				for range commits {
+					c := &Changes{}
+					for range rows {
+						at := len(c.buf)
+						c.buf = append(append(c.buf, tabletPrefix(9, 0)...), 1)
+						c.buf = binary.BigEndian.AppendUint64(c.buf, r.Uint64N(space))
+						c.buf = append(c.buf, make([]byte, 90)...)
+						c.ops = append(c.ops, change{at, 16, 90})
+					}
+					c.sort(sortedPrefix)
+					g.Add(c)
+				}
+				b.StartTimer()
+				if !runs {
+					if err := g.Apply(db); err != nil {
+						b.Fatal(err)
+					}
+					continue
+				}
+				rs.Add(g, 1)
+				if rs.Waiting() > 32<<20 {
+					if err := rs.Drain(func(*pebble.Batch, storage.CSN) error { return nil }); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*rows*commits), "ns/row")
 		})
 	}
 }

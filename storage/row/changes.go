@@ -3,7 +3,6 @@ package row
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -61,7 +60,7 @@ func (c *Changes) value(i int) []byte {
 func (t *Tablet) Changes(chunks []storage.Chunk) *Changes {
 	c := &Changes{}
 	t.sch.Load().add(c, t.prefix, chunks, nil)
-	c.sort(len(t.prefix))
+	c.sort(sortedPrefix)
 	return c
 }
 
@@ -80,15 +79,7 @@ func (c *Changes) refs(of int32) []ref {
 	refs := make([]ref, len(c.ops))
 	for i := range refs {
 		key := c.key(i)[c.prefix:]
-		var head uint64
-		if len(key) >= 8 {
-			head = binary.BigEndian.Uint64(key)
-		} else {
-			var b [8]byte
-			copy(b[:], key)
-			head = binary.BigEndian.Uint64(b[:])
-		}
-		refs[i] = ref{head, of, int32(i)}
+		refs[i] = ref{headOf(key), of, int32(i)}
 	}
 	slices.SortFunc(refs, func(a, b ref) int {
 		if a.head != b.head {

@@ -34,7 +34,7 @@ func (t *Tablet) Prepare(ctx context.Context, chunks []storage.Chunk) (*Prepared
 		}
 	}
 	p.sch.add(&p.changes, t.prefix, chunks, p.keys)
-	p.changes.sort(len(t.prefix))
+	p.changes.sort(sortedPrefix)
 	p.had, p.looked = make([]state, p.changes.Len()), make([]bool, p.changes.Len())
 	for ci := range chunks {
 		c, k := &chunks[ci], &p.keys[ci]
@@ -81,6 +81,7 @@ func (p *Prepared) look(ctx context.Context) error {
 		absent = append(absent, int32(i))
 	}
 	t.mu.Unlock()
+	src := t.sourceOf(t.cfg.DB)
 	for n, i := range absent {
 		if n&255 == 255 {
 			if err := context.Cause(ctx); err != nil {
@@ -88,7 +89,7 @@ func (p *Prepared) look(ctx context.Context) error {
 			}
 		}
 		var err error
-		if p.had[i], err = t.stored(t.cfg.DB, p.changes.key(int(i))); err != nil {
+		if p.had[i], err = t.stored(&src, p.changes.key(int(i))); err != nil {
 			return err
 		}
 	}

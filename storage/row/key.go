@@ -13,6 +13,13 @@ import (
 // Prefix begins the keys of all rows.
 const Prefix = 'r'
 
+// tabletLen is how long the prefix of a tablet's keys is. The byte behind it says that
+// the first key column is no NULL, the same in all keys.
+const (
+	tabletLen    = 1 + 4 + 2
+	sortedPrefix = tabletLen + 1
+)
+
 // TablePrefix begins the keys of a table's rows.
 func TablePrefix(oid uint32) []byte {
 	return binary.BigEndian.AppendUint32([]byte{Prefix}, oid)

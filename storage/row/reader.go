@@ -3,8 +3,6 @@ package row
 import (
 	"context"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
@@ -37,7 +35,7 @@ type Reader struct {
 	all    []int // ordinals of all vectors
 	prunes []prune
 
-	it      *pebble.Iterator
+	it      *iter
 	on      bool // it stands on a row that was not read yet
 	size    int
 	d       decoder
@@ -147,7 +145,7 @@ func (r *Reader) Open(from, to []byte) error {
 	if hi != nil && string(lo) >= string(hi) {
 		return nil
 	}
-	it, err := r.v.r.NewIterWithContext(r.ctx, &pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	it, err := r.v.iter(r.ctx, r.v.t.prefix, lo, hi)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
 
 	"github.com/millrace/millrace/catalog"
@@ -255,7 +254,8 @@ func (s *Set) Check(ctx context.Context, base *Tablet) error {
 
 // any says whether there are rows between two keys, the second excluded.
 func (t *Tablet) any(ctx context.Context, from, to []byte) (bool, error) {
-	it, err := t.cfg.DB.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: from, UpperBound: to})
+	src := t.sourceOf(t.cfg.DB)
+	it, err := src.iter(ctx, t.prefix, from, to)
 	if err != nil {
 		return false, err
 	}
@@ -370,12 +370,13 @@ func (s *Set) Close() {
 // baseCursor looks up keys, which rise, in a tablet's rows.
 type baseCursor struct {
 	t  *Tablet
-	it *pebble.Iterator
+	it *iter
 	on bool
 }
 
 func newBaseCursor(ctx context.Context, t *Tablet, prefix []byte) (*baseCursor, error) {
-	it, err := t.cfg.DB.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: prefix, UpperBound: PrefixEnd(prefix)})
+	src := t.sourceOf(t.cfg.DB)
+	it, err := src.iter(ctx, prefix, prefix, PrefixEnd(prefix))
 	if err != nil {
 		return nil, err
 	}

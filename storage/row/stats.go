@@ -67,7 +67,8 @@ type sampler struct {
 func (m *sampler) tablet(t *Tablet, want int) error {
 	sch := t.schemaOf(m.table)
 	end := PrefixEnd(t.prefix)
-	it, err := t.cfg.DB.NewIter(&pebble.IterOptions{LowerBound: t.prefix, UpperBound: end})
+	src := t.sourceOf(t.cfg.DB)
+	it, err := src.iter(context.Background(), t.prefix, t.prefix, end)
 	if err != nil {
 		return err
 	}
@@ -158,12 +159,13 @@ func (m *sampler) keep(b *vec.Batch) {
 }
 
 // border takes the bounds of the first key column from the first and last key.
-func (m *sampler) border(sch *schema, t *Tablet, first []byte, it *pebble.Iterator) error {
-	if !it.Last() {
+func (m *sampler) border(sch *schema, t *Tablet, first []byte, it *iter) error {
+	last := it.last()
+	if last == nil {
 		return it.Error()
 	}
 	k := sch.keys[0]
-	for _, key := range [][]byte{first, it.Key()} {
+	for _, key := range [][]byte{first, last} {
 		d, _, err := types.DecodeKey(k.t, key[len(t.prefix):], k.desc)
 		if err != nil {
 			return err

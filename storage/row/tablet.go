@@ -16,9 +16,10 @@ import (
 // Config is a tablet's surroundings.
 type Config struct {
 	DB    *pebble.DB
+	Runs  *Runs // before it; nil for none
 	Table *catalog.Table
 	Shard int
-	// Applied is the newest commit such that it and all before it are in Pebble.
+	// Applied is the newest commit such that it and all before it are in Pebble or Runs.
 	Applied func() storage.CSN
 	// Sets tells the commits of rows that came in files.
 	Sets *Sets
@@ -135,13 +136,13 @@ func (t *Tablet) newest(key []byte) *entry {
 	return t.old[string(key)]
 }
 
-// stored is a key's row in Pebble, copied.
-func (t *Tablet) stored(r pebble.Reader, key []byte) (state, error) {
+// stored is a key's row in Pebble or in the runs before it, copied.
+func (t *Tablet) stored(r *source, key []byte) (state, error) {
 	from := t.from.Load()
 	if from == math.MaxUint64 {
 		return state{}, nil
 	}
-	v, c, err := r.Get(key)
+	v, c, err := r.get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return state{}, nil
 	}

@@ -18,22 +18,22 @@ import (
 type View struct {
 	t   *Tablet
 	sch *schema
-	// r is what it reads, nil for an empty tablet; with newest set pending rows come
-	// before it.
-	r      pebble.Reader
+	// source is what it reads, nothing for an empty tablet; with newest set pending rows
+	// come before it.
+	source
 	newest bool
 }
 
-// View reads the tablet as r has it, a Pebble snapshot that the caller keeps open;
-// nil stands for no rows. table is the definition that the reader's catalog has.
+// View reads the tablet as r has it, a Snapshot that the caller keeps open or Pebble
+// itself; nil stands for no rows. table is the definition that the reader's catalog has.
 func (t *Tablet) View(r pebble.Reader, table *catalog.Table) *View {
-	return &View{t: t, sch: t.schemaOf(table), r: r}
+	return &View{t: t, sch: t.schemaOf(table), source: t.sourceOf(r)}
 }
 
 // Newest reads the newest rows that are stamped, whether or not they are published:
 // each key by itself, so that it is no consistent state.
 func (t *Tablet) Newest(table *catalog.Table) *View {
-	return &View{t: t, sch: t.schemaOf(table), r: t.cfg.DB, newest: true}
+	return &View{t: t, sch: t.schemaOf(table), source: t.sourceOf(t.cfg.DB), newest: true}
 }
 
 func (t *Tablet) schemaOf(table *catalog.Table) *schema {
@@ -70,7 +70,7 @@ func (v *View) look(key []byte, f func(value []byte) error) error {
 	if v.r == nil {
 		return nil
 	}
-	value, c, err := v.r.Get(key)
+	value, c, err := v.get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil
 	}
@@ -169,7 +169,7 @@ func (v *View) Point(cols []int) (*Point, error) {
 // Get appends the row of the one selected key to out, if there is one.
 func (p *Point) Get(keys, out *vec.Batch) error {
 	p.key = p.v.AppendKey(p.key[:0], keys.Cols, keys.Row(0))
-	value, c, err := p.v.r.Get(p.key)
+	value, c, err := p.v.get(p.key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil
 	}
@@ -209,7 +209,7 @@ func (v *View) CountUpTo(ctx context.Context, limit int) (int, error) {
 	if v.r == nil {
 		return 0, nil
 	}
-	it, err := v.r.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: v.t.prefix, UpperBound: PrefixEnd(v.t.prefix)})
+	it, err := v.iter(ctx, v.t.prefix, v.t.prefix, PrefixEnd(v.t.prefix))
 	if err != nil {
 		return 0, err
 	}

@@ -43,8 +43,15 @@ func (s *Store) apply(es []*wal.Entry) error {
 		}
 		return b.Commit(pebble.NoSync)
 	}
+	g := s.groupOf(es)
+	if g != nil && rowsAlone(es) {
+		return s.applyRun(es, last, g)
+	}
+	// What follows comes after what the runs have.
+	if err := s.drainRuns(); err != nil {
+		return err
+	}
 	b := s.db.NewBatch()
-	g := groupOf(es)
 	var size int64
 	for _, e := range es {
 		if e.CSN > last {
@@ -71,20 +78,23 @@ func (s *Store) apply(es []*wal.Entry) error {
 	if err := b.Close(); err != nil {
 		return err
 	}
+	s.applied(es, last, size)
+	return nil
+}
+
+// applied notes what was applied.
+func (s *Store) applied(es []*wal.Entry, last storage.CSN, size int64) {
 	s.floorMu.Lock()
 	s.dbApplied = last
 	s.rowBytes += size
 	s.floorMu.Unlock()
 	s.rowsAt.Store(uint64(es[len(es)-1].CSN))
-	return nil
 }
 
-// groupFrom is how many changes are put into Pebble by key, not commit by commit.
-const groupFrom = 256
-
-// groupOf is a group for the rows of commits; nil when they are few, or when tables
-// that are emptied or files of large sets have their place among them.
-func groupOf(es []*wal.Entry) *row.Group {
+// groupOf is a group for the rows of commits; nil when they are few and no runs are
+// before them, or when tables that are emptied or files of large sets have their place
+// among them.
+func (s *Store) groupOf(es []*wal.Entry) *row.Group {
 	n := 0
 	for _, e := range es {
 		c := e.Tag.(*commit)
@@ -102,7 +112,7 @@ func groupOf(es []*wal.Entry) *row.Group {
 			}
 		}
 	}
-	if n < groupFrom {
+	if n < s.opts.RowRunsFrom && (n == 0 || !s.runs.Any()) {
 		return nil
 	}
 	return &row.Group{}

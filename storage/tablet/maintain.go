@@ -439,11 +439,14 @@ func (s *Store) flushCatalog() error {
 	if applied == flushed {
 		return nil
 	}
-	// All up to applied is in Pebble by now, so the flush has it. Pebble tries again
+	// All up to applied is in Pebble then, so the flush has it. Pebble tries again
 	// by itself when the disk fails; here it is an error.
 	select {
 	case <-s.dbErr:
 	default:
+	}
+	if err := s.drainRuns(); err != nil {
+		return err
 	}
 	done, err := s.db.AsyncFlush()
 	if err != nil {

@@ -115,6 +115,7 @@ func (m *modelRun) must(err error) {
 
 func (m *modelRun) open() {
 	st, err := Open(m.disk.Root(), Options{Shards: 2, Manual: true, LogFileBytes: 64 << 10,
+		RowRunsFrom: 1 + 8*(m.crashes%3), RowRunsBytes: 16 << 10,
 		Limits: column.Limits{FlushRows: 600, FlushBytes: 64 << 10, SegmentRows: 4096, SpillBytes: 32 << 10}})
 	m.must(err)
 	m.st = st

@@ -97,7 +97,8 @@ func (s *Store) open() error {
 	if err := s.rowSets.Load(s.db); err != nil {
 		return err
 	}
-	s.rows.start(s.db)
+	s.runs = row.NewRuns(s.db)
+	s.rows.start(s.runs)
 	s.marks.OnPublish = s.rows.published
 	version, found, err := catstore.Load(s.db)
 	if err != nil {
@@ -660,6 +661,9 @@ func openPebble(dir blob.Dir, s *Store) (*pebble.DB, error) {
 	// overlap are left until they are worth a rewrite of the level below, which is kept about
 	// as large as they are together; writers wait long before there are many of them.
 	s.rowMem = min(max(s.opts.MemoryLimit/32, 4<<20), 64<<20)
+	if s.opts.RowRunsBytes == 0 {
+		s.opts.RowRunsBytes = s.rowMem
+	}
 	opts := &pebble.Options{
 		FS: pebbleFS{dir, s.data}, DisableWAL: true, FormatMajorVersion: pebble.FormatVirtualSSTables,
 		CacheSize: max(s.opts.MemoryLimit/4, 8<<20), L0CompactionThreshold: 4, L0StopWritesThreshold: 16, LBaseMaxBytes: 4 * s.rowMem,

@@ -4,12 +4,11 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/millrace/millrace/storage"
+	"github.com/millrace/millrace/storage/row"
 )
 
-// rowViews hands out Pebble's state as of what is published. All snapshots of one
+// rowViews hands out the state of Pebble, and of the runs before it, as of what is published. All snapshots of one
 // published state share one Pebble snapshot, which is made when the first of them
 // wants it, or when the leader is about to apply what comes after it.
 //
@@ -17,7 +16,7 @@ import (
 // applies commits only when all of them are stamped, so that publication follows at
 // once and skips none.
 type rowViews struct {
-	db *pebble.DB
+	runs *row.Runs
 	// on says that there are or were tables with rows; without any, nobody pays.
 	on atomic.Bool
 	// applying is the newest commit whose rows Pebble may have, in whole or in part.
@@ -26,18 +25,18 @@ type rowViews struct {
 	mu      sync.Mutex
 	cur     *rowView
 	applied bool // Pebble has more than cur shows
-	done    []*pebble.Snapshot
+	done    []*row.Snapshot
 }
 
 // rowView is one published state, with those who read it.
 type rowView struct {
 	of   *rowViews
 	refs int
-	snap *pebble.Snapshot
+	snap *row.Snapshot
 }
 
-func (v *rowViews) start(db *pebble.DB) {
-	v.db = db
+func (v *rowViews) start(runs *row.Runs) {
+	v.runs = runs
 	v.cur = &rowView{of: v}
 }
 
@@ -56,7 +55,7 @@ func (v *rowViews) take() *rowView {
 
 func (w *rowView) need() {
 	if w.snap == nil {
-		w.snap = w.of.db.NewSnapshot()
+		w.snap = w.of.runs.Snapshot()
 	}
 }
 
@@ -78,7 +77,7 @@ func (w *rowView) release() {
 	v := w.of
 	v.mu.Lock()
 	w.refs--
-	var gone *pebble.Snapshot
+	var gone *row.Snapshot
 	if w.refs == 0 && w != v.cur {
 		gone, w.snap = w.snap, nil
 	}

@@ -70,6 +70,11 @@ type Options struct {
 	// SettleAfter is how long a tablet's files must have stayed the same before
 	// compaction gives them their lasting form; 0: 10 s.
 	SettleAfter time.Duration
+	// RowRunsFrom is how many changes of row tablets commits that become durable together
+	// have at least to be kept as a sorted run, and RowRunsBytes how large such runs grow
+	// before they go to Pebble; 0: 256, and a memtable.
+	RowRunsFrom  int
+	RowRunsBytes int64
 	// Manual turns background flushes and compactions off, for tests.
 	Manual bool
 	// LockTimeout bounds waits for key locks; 0: none.
@@ -107,6 +112,9 @@ func (o *Options) defaults() {
 	if o.SettleAfter == 0 {
 		o.SettleAfter = 10 * time.Second
 	}
+	if o.RowRunsFrom == 0 {
+		o.RowRunsFrom = 256
+	}
 	if o.Limits.FlushBytes == 0 {
 		o.Limits.FlushBytes = min(64<<20, max(o.MemoryLimit/8, 1<<20))
 	}
@@ -124,6 +132,7 @@ type Store struct {
 
 	log     *wal.Log
 	db      *pebble.DB
+	runs    *row.Runs
 	rows    rowViews
 	man     *manifest
 	cache   *segment.HeapCache
@@ -149,14 +158,16 @@ type Store struct {
 	// Floors of the log besides the tablets: see floor.
 	floorMu    sync.Mutex
 	switches   map[storage.CSN]bool // generations that the manifest does not know yet
-	dbApplied  storage.CSN          // newest commit that changed Pebble
+	dbApplied  storage.CSN          // newest commit that changed Pebble, or the runs before it
 	dbFlushed  storage.CSN          // newest such commit that is in Pebble's files
 	dbErr      chan error           // of Pebble's background work
 	rowBytes   int64                // of rows that were applied since Pebble's last flush
 	rowMem     int64                // how large one of Pebble's memtables is at most
 	rowStalls  atomic.Int64         // how often Pebble let writers wait
-	rowsAt     atomic.Uint64        // all commits at or below are in Pebble
-	rowFiles   []rowFiles           // of large sets that Pebble has taken in, by commit
+	rowsAt     atomic.Uint64        // all commits at or below are in Pebble, or in runs
+	drains     sync.WaitGroup       // of runs
+	draining   atomic.Bool
+	rowFiles   []rowFiles // of large sets that Pebble has taken in, by commit
 	rowSets    row.Sets
 	nextSet    atomic.Uint64
 	rowTables  sstable.WriterOptions // of Pebble's lowest level
@@ -280,6 +291,7 @@ func (s *Store) Close() error {
 		if merr := s.man.close(); err == nil {
 			err = merr
 		}
+		s.drains.Wait() // nobody is left who begins one
 		s.rows.close()
 		if derr := s.db.Close(); err == nil {
 			err = derr

@@ -24,7 +24,7 @@ import (
 var bg = context.Background()
 
 func testOptions() Options {
-	return Options{Shards: 2, Manual: true, Logger: slog.New(slog.DiscardHandler), Clock: func() time.Time { return time.Unix(1e9, 0) }}
+	return Options{Shards: 2, Manual: true, RowRunsFrom: 4, Logger: slog.New(slog.DiscardHandler), Clock: func() time.Time { return time.Unix(1e9, 0) }}
 }
 
 func openMem(t testing.TB, m *blob.Mem) *Store { return openSpilling(t, m, 0) }

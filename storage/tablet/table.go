@@ -107,7 +107,7 @@ func (s *Store) newGeneration(def *catalog.Table, state *tableState) (*generatio
 		if def.StoresRows() {
 			s.rows.on.Store(true)
 			sh.only = !def.StoresColumns()
-			sh.row = row.New(row.Config{DB: s.db, Table: def, Shard: i, Applied: s.inPebble, Sets: &s.rowSets})
+			sh.row = row.New(row.Config{DB: s.db, Runs: s.runs, Table: def, Shard: i, Applied: s.inPebble, Sets: &s.rowSets})
 		}
 		g.shards = append(g.shards, sh)
 	}
@@ -123,7 +123,8 @@ func (s *shard) setSchema(def *catalog.Table) {
 	}
 }
 
-// inPebble is the newest commit such that it and all before it are in Pebble.
+// inPebble is the newest commit such that it and all before it are in Pebble or in
+// the runs before it.
 func (s *Store) inPebble() storage.CSN { return storage.CSN(s.rowsAt.Load()) }
 
 func (g *generation) number() storage.CSN { return g.from }
