@@ -99,7 +99,7 @@ func (t *Tablet) prepareSides(ctx context.Context, chunks []storage.Chunk, sides
 				p.Release()
 				return nil, err
 			}
-			s.del.Store(&deleteSet{blocks: s.blocks(), base: m[info.File]})
+			s.del.Store((&deleteSet{blocks: s.blocks(), base: m[info.File]}).named())
 			s.sideDeletes = side.Deletes
 		}
 	}
@@ -279,7 +279,7 @@ func (s *staged) stampMasks(csn storage.CSN) {
 				stripes[i].csn = uint64(csn)
 			}
 		}
-		d = &deleteSet{blocks: d.blocks, base: d.base, stripes: stripes, tail: d.tail}
+		d = (&deleteSet{blocks: d.blocks, base: d.base, stripes: stripes, tail: d.tail}).named()
 		if len(stripes) > stripesMax {
 			d = d.fold(s.t.watermark())
 		}
@@ -292,7 +292,7 @@ func (s *staged) dropMasks() {
 	for _, seg := range s.masks {
 		d := seg.del.Load()
 		live := slices.DeleteFunc(slices.Clone(d.stripes), func(st stripe) bool { return st.csn == dying })
-		seg.del.Store(&deleteSet{blocks: d.blocks, base: d.base, stripes: live, tail: d.tail})
+		seg.del.Store((&deleteSet{blocks: d.blocks, base: d.base, stripes: live, tail: d.tail}).named())
 	}
 }
 

@@ -119,6 +119,18 @@ type deleteSet struct {
 	base    mask     // dead for every snapshot
 	stripes []stripe // ascending
 	tail    *deleteTail
+	// masks names base and stripes: two sets of one number differ in their tails only.
+	// 0 names nothing.
+	masks uint32
+}
+
+// maskNumber is the last that named the masks of a set.
+var maskNumber atomic.Uint32
+
+// named is d with a name for its masks, which nobody changes any more.
+func (d *deleteSet) named() *deleteSet {
+	d.masks = maskNumber.Add(1)
+	return d
 }
 
 // stripe has the deletes that are seen by exactly the same live snapshots: those
@@ -239,7 +251,7 @@ func (d *deleteSet) grown(n int) *deleteSet {
 	for i := 0; i < old; i++ {
 		t.push(d.tail.rows[i], d.tail.csns[i])
 	}
-	return &deleteSet{blocks: d.blocks, base: d.base, stripes: d.stripes, tail: t}
+	return &deleteSet{blocks: d.blocks, base: d.base, stripes: d.stripes, tail: t, masks: d.masks}
 }
 
 // room says whether the tail takes n more.
@@ -367,7 +379,7 @@ func (d *deleteSet) fold(oldest storage.CSN, live []storage.CSN) *deleteSet {
 			n.tail.push(d.tail.rows[i], d.tail.csns[i])
 		}
 	}
-	return n
+	return n.named()
 }
 
 // upTo are the rows that died at or below csn, as one mask.

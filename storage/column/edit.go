@@ -56,7 +56,7 @@ type death struct {
 func (t *Tablet) deletesOf(s *segFile, ds []death) *deleteSet {
 	d := &deleteSet{blocks: s.blocks()}
 	if len(ds) == 0 {
-		return d
+		return d.named()
 	}
 	slices.SortFunc(ds, func(a, b death) int { return cmpU64(a.csn, b.csn) })
 	d = d.grown(len(ds))

@@ -90,7 +90,7 @@ func openSegFile(files blob.Dir, info SegmentInfo) (*segFile, error) {
 		s.cols[c.ID], _ = r.ColumnOn(c.ID, nil)
 	}
 	s.keyed = len(r.Key()) > 0 && !s.isRowID()
-	s.del.Store(&deleteSet{blocks: r.Blocks()})
+	s.del.Store((&deleteSet{blocks: r.Blocks()}).named())
 	return s, nil
 }
 

@@ -81,7 +81,7 @@ func (l *segLookup) release() {
 // returns those that have none, in todo's memory. filter says whether the segment's
 // key filter is worth a look.
 func (l *segLookup) find(s *segFile, ks *keySet, todo []uint32, at storage.CSN, out []place, filter bool) ([]uint32, error) {
-	if s.csnMin() > uint64(at) || !l.bind(s, len(ks.cols)) {
+	if at != latest && s.csnMin() > uint64(at) || !l.bind(s, len(ks.cols)) {
 		return todo, nil
 	}
 	err := s.guard(func() error { return l.search(s, ks, todo, at, out, filter) })
@@ -351,13 +351,19 @@ func (l *segLookup) take(s *segFile, c candidate, csn uint64, at storage.CSN, ou
 	if csn > uint64(at) {
 		return
 	}
-	if d := s.del.Load().deathOf(c.row); d != 0 && d <= uint64(at) {
+	d := s.del.Load()
+	death, masks := d.deathOf(c.row), d.masks
+	switch {
+	case death == 0:
+	case death <= uint64(at):
 		return
+	default:
+		masks = 0
 	}
 	if !out[c.key].found() {
 		l.taken++
 	}
-	out[c.key] = place{seg: s, row: c.row, csn: csn}
+	out[c.key] = place{seg: s, row: c.row, masks: masks, csn: csn}
 }
 
 // fence has the first key of each vector of a segment that is sorted by key.

@@ -40,7 +40,9 @@ type place struct {
 	seg *segFile
 	mem *memtable
 	row uint32
-	csn uint64
+	// masks names the segment's masks of deletes that were found not to have the row.
+	masks uint32
+	csn   uint64
 }
 
 func (p *place) found() bool { return p.seg != nil || p.mem != nil }
@@ -49,7 +51,11 @@ func (p *place) found() bool { return p.seg != nil || p.mem != nil }
 func (p *place) live() bool {
 	switch {
 	case p.seg != nil:
-		return p.seg.del.Load().deathOf(p.row) == 0
+		d := p.seg.del.Load()
+		if p.masks != 0 && p.masks == d.masks {
+			return d.tail.deathOf(p.row) == 0
+		}
+		return d.deathOf(p.row) == 0
 	case p.mem != nil:
 		return p.mem.deathOf(p.row) == 0
 	}

@@ -74,7 +74,7 @@ func Open(cfg Config) (*Tablet, error) {
 		s.inManifest.Store(true)
 		s.made = time.Time{}
 		s.refs = 1
-		s.del.Store(&deleteSet{blocks: s.blocks(), base: masks[info.File]})
+		s.del.Store((&deleteSet{blocks: s.blocks(), base: masks[info.File]}).named())
 		v.segs = append(v.segs, s)
 	}
 	t.cur = v

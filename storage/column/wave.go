@@ -63,7 +63,7 @@ func (w *wave) find(v *version, s *sieve, ks *keySet) {
 func (w *wave) settle(l *segLookup, k int, s *segFile, ks *keySet, at storage.CSN, out []place) (int, error) {
 	l.taken = 0
 	r := w.runs[k]
-	if r.found == r.foundEnd || s.csnMin() > uint64(at) || !l.bind(s, len(ks.cols)) {
+	if r.found == r.foundEnd || at != latest && s.csnMin() > uint64(at) || !l.bind(s, len(ks.cols)) {
 		return 0, nil
 	}
 	err := s.guard(func() error { return l.settle(s, ks, w.found[r.found:r.foundEnd], w.keys, at, out) })
