@@ -69,6 +69,9 @@ func (s *schedule) choose() {
 	if r.IntN(4) > 0 {
 		s.opts.RowRunsFrom, s.opts.RowRunsBytes = 1+r.IntN(8), int64(1<<10)<<r.IntN(7)
 	}
+	if r.IntN(3) == 0 {
+		s.opts.MemoryLimit = 4 << 20 // so that the keys of large changes do not stay there
+	}
 	n := 1
 	if r.IntN(2) == 0 {
 		n = 1 + r.IntN(4)
@@ -117,6 +120,12 @@ func (s *schedule) round(round int) error {
 	if orderly {
 		s.disk.Inject(nil)
 	}
+	for _, w := range s.workers {
+		w.stop = nil
+		if !orderly {
+			w.stop = s.crashAfter
+		}
+	}
 	budget := 10 << s.rng.IntN(5)
 	errs := make([]error, len(s.workers))
 	var wg sync.WaitGroup
@@ -145,6 +154,18 @@ func (s *schedule) round(round int) error {
 	}
 	s.disk = s.disk.Crash(s.seed<<8 + uint64(round))
 	return nil
+}
+
+// crashAfter stops the disk after n more operations, whatever was planned.
+func (s *schedule) crashAfter(n int64) {
+	at := s.disk.Ops() + n
+	s.disk.Inject(func(k int64, _ blob.OpKind, _ string) error {
+		if k < at {
+			return nil
+		}
+		s.stopped.Store(true)
+		return blob.ErrCrashed
+	})
 }
 
 // stopAfter stops the disk after n more operations. Before that, an operation may

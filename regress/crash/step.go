@@ -262,6 +262,7 @@ func (t *tx) change(tab *catalog.Table, op storage.Op) error {
 		}
 		writes = append(writes, m)
 	}
+	t.large = t.large || len(rows) > 300
 	for _, m := range writes {
 		if err := t.write(m); err != nil {
 			return err

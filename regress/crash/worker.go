@@ -25,6 +25,8 @@ type worker struct {
 	// and after it, in order, those of later commits that were not.
 	states []state
 	seq    int
+	// stop stops the disk soon; nil in rounds that end in order.
+	stop func(ops int64)
 }
 
 // state is all tables of a worker. It and what is in it is never changed.
@@ -327,6 +329,7 @@ type tx struct {
 	s     state
 	saved []state
 	dirty bool
+	large bool // it has changed very many rows
 	what  string
 }
 
@@ -367,6 +370,9 @@ func (w *worker) transaction(st *tablet.Store, stopped *atomic.Bool) error {
 	}
 	if !t.dirty {
 		return nil
+	}
+	if t.large && w.stop != nil && w.rng.IntN(3) == 0 {
+		w.stop(1 + w.rng.Int64N(40)) // amid the commit
 	}
 	_, err := t.x.Commit(bg)
 	switch {
