@@ -12,8 +12,10 @@ import (
 	"github.com/millrace/millrace/storage/vec"
 )
 
-// Scan is a relation's scan, shared by the lanes: they take its splits from a
-// counter.
+// Scan is a relation's scan, shared by the lanes. Each takes splits of a shard of its own
+// as long as there are any, and then helps with the others: where rows are grouped or
+// joined by what distributes them, lanes so meet keys of their own, and their tables are
+// small and need little merging.
 type Scan struct {
 	Rel  storage.Relation
 	Spec catalog.ScanSpec
@@ -24,10 +26,17 @@ type Scan struct {
 	Bounds func(col int, min, max types.Datum) []expr.Expr
 
 	splits []storage.Split
-	next   atomic.Int64
+	shards []shardSplits
+	lanes  atomic.Int64 // that have begun
 	rows   atomic.Int64 // rows yielded, when Spec.Limit bounds them
 	// Total and Read count the splits before and after pruning.
 	Total, Read int
+}
+
+// shardSplits are splits of one shard, one after the other, and how many of them are taken.
+type shardSplits struct {
+	splits []storage.Split
+	taken  atomic.Int64
 }
 
 // RuntimeFilter narrows column Col of a scan's batches.
@@ -62,6 +71,21 @@ func (s *Scan) Start(ctx context.Context) (int, error) {
 	var err error
 	s.splits, s.Total, err = s.Rel.Splits(ctx, &spec)
 	s.Read = len(s.splits)
+	runs := 0
+	for i := range s.splits {
+		if i == 0 || s.splits[i].Shard != s.splits[i-1].Shard {
+			runs++
+		}
+	}
+	s.lanes.Store(0)
+	s.shards = make([]shardSplits, runs)
+	for i, left := 0, s.splits; i < runs; i++ {
+		n := 1
+		for n < len(left) && left[n].Shard == left[0].Shard {
+			n++
+		}
+		s.shards[i].splits, left = left[:n], left[n:]
+	}
 	return len(s.splits), err
 }
 
@@ -76,6 +100,8 @@ func (s *Scan) Lane(cond *eval.Program, out []int) Operator {
 
 type scanLane struct {
 	s      *Scan
+	begun  bool
+	shard  int // that it takes splits of, once it has begun
 	r      storage.Reader
 	open   bool
 	cond   *eval.Program
@@ -116,14 +142,30 @@ func (o *scanLane) start() error {
 	return nil
 }
 
+// take is the next split to read, nil when none is left.
+func (o *scanLane) take() *storage.Split {
+	all := o.s.shards
+	if !o.begun && len(all) > 0 {
+		o.begun, o.shard = true, int(o.s.lanes.Add(1)-1)%len(all)
+	}
+	for range all {
+		r := &all[o.shard]
+		if i := int(r.taken.Add(1)) - 1; i < len(r.splits) {
+			return &r.splits[i]
+		}
+		o.shard = (o.shard + 1) % len(all)
+	}
+	return nil
+}
+
 // Next implements Operator.
 func (o *scanLane) Next() (*vec.Batch, error) {
 	if o.done || o.s.Spec.Limit >= 0 && o.s.rows.Load() >= o.s.Spec.Limit {
 		return nil, nil
 	}
 	if !o.open {
-		i := int(o.s.next.Add(1)) - 1
-		if i >= len(o.s.splits) {
+		split := o.take()
+		if split == nil {
 			o.done = true
 			return nil, nil
 		}
@@ -132,7 +174,7 @@ func (o *scanLane) Next() (*vec.Batch, error) {
 				return nil, err
 			}
 		}
-		if err := o.r.Open(o.s.splits[i]); err != nil {
+		if err := o.r.Open(*split); err != nil {
 			return nil, err
 		}
 		o.open = true
