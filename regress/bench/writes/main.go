@@ -10,7 +10,7 @@
 //	writes copy     COPY of the same rows: plain, and with on_conflict into itself
 //	writes steady   upserts for -duration into a table of -rows rows and -orientation: stalls, space
 //	                and scan time beside those of the compacted table
-//	writes mixed    analytic queries alone, upserts alone and both, each at -cores of the server's time
+//	writes mixed    analytic queries alone, upserts alone and both, each at -cores of processor time
 //	writes visible  a commit and its read on another connection, for -duration
 //	writes cursor   a REPEATABLE READ cursor over -rows rows, read for -duration under full
 //	                load: whether it keeps its answer, and how much the disk grows
@@ -50,7 +50,8 @@ var (
 	batch    = flag.Int("batch", 1000, "rows of a statement")
 	keep     = flag.Bool("keep", false, "keep the tables")
 	atMost   = flag.Float64("rate", 0, "amp, cursor, steady: rows a second at most; 0: as many as go")
-	cores    = flag.Float64("cores", 1, "mixed: processor time that queries and upserts take of the server, each")
+	cores    = flag.Float64("cores", 1, "mixed: processor time that queries and upserts take, each, of the server and of this client")
+	width    = flag.Int("workers", 0, "mixed: of a query; 0: as many as the server gives it")
 	apart    = flag.Bool("apart", false, "mixed: upsert into a table other than the one that is queried")
 
 	orientation = flag.String("orientation", "column", "steady, mixed: of the table: row, column or row,column")
