@@ -38,6 +38,7 @@ func (b *builder) merge(n *plan.Merge) (*chain, error) {
 			return nil, err
 		}
 		out = s.Out
+		s.Changed = nil // op.Merge looks
 		var row *eval.Program
 		if w.Set != nil {
 			if row, err = eval.CompileList(w.Set, b.evalEnv(in.cols)); err != nil {
@@ -65,6 +66,8 @@ func (b *builder) merge(n *plan.Merge) (*chain, error) {
 	}
 	one := *in
 	one.ordered = true // a single lane, as op.Write's
+	m.Changed = b.changed(n.Table.OID)
 	p := b.pipe(&one, m)
+	b.parts.wrote(p, n == b.top)
 	return b.rowsChain(nil, out, p, true), nil
 }

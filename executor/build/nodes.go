@@ -29,6 +29,7 @@ type builder struct {
 	// nodes.
 	rows   int64
 	writes int
+	parts  writingParts
 }
 
 // builtCTE is a CTE's rows: of a pipeline, or given.
@@ -58,10 +59,19 @@ func (b *builder) root(n plan.Node) error {
 		result[c.ID] = true
 	}
 	b.needs.add(result, 1)
+	if b.env.Txn != nil {
+		b.parts.plan(n, b.top)
+		if len(b.parts.changed) > 0 { // what one part finds of another's must be found before the commit
+			if err := b.env.Txn.Extend(); err != nil {
+				return err
+			}
+		}
+	}
 	c, err := b.node(n)
 	if err != nil {
 		return err
 	}
+	c = b.parts.order(c)
 	if !isWrite(b.top) {
 		b.q.affected = -1
 	}
@@ -399,7 +409,9 @@ func (b *builder) with(n *plan.With) (*chain, error) {
 	if x := lazily(n); x != nil {
 		return b.node(x)
 	}
+	leave := b.parts.enter(n)
 	def, err := b.node(n.Def)
+	leave()
 	if err != nil {
 		return nil, err
 	}
@@ -416,6 +428,10 @@ func (b *builder) with(n *plan.With) (*chain, error) {
 		b.ctes[n.ID] = old
 	}
 	// A definition that writes runs even when nothing reads it.
+	if b.parts.late[n.ID] {
+		b.parts.ends = append(b.parts.ends, p)
+		return body, nil
+	}
 	c := *body
 	c.deps = append(append([]*pipeline(nil), body.deps...), p)
 	return &c, nil

@@ -37,7 +37,7 @@ func (b *builder) insert(n *plan.Insert) (*chain, error) {
 			return nil, err
 		}
 	}
-	return b.written(in, s, n.Returning), nil
+	return b.written(n, in, s, n.Returning), nil
 }
 
 // arbiters are the unique keys that decide an ON CONFLICT, nil for the primary key.
@@ -148,7 +148,7 @@ func (b *builder) update(n *plan.Update) (*chain, error) {
 			return nil, err
 		}
 	}
-	return b.written(in, s, n.Returning), nil
+	return b.written(n, in, s, n.Returning), nil
 }
 
 // delete builds DELETE.
@@ -175,7 +175,7 @@ func (b *builder) delete(n *plan.Delete) (*chain, error) {
 			return nil, err
 		}
 	}
-	return b.written(in, s, n.Returning), nil
+	return b.written(n, in, s, n.Returning), nil
 }
 
 // write begins the sink of a writing node.
@@ -186,7 +186,7 @@ func (b *builder) write(n plan.Node, t *catalog.Table, o storage.Op, ret []plan.
 	b.writes++
 	q, top := b.q, n == b.top
 	s := &op.Write{Ctx: b.waiting(), Txn: b.env.Txn, Run: q.run, Table: t, Op: o, Lock: locks(n, b.env.CountLater),
-		Out: op.NewRows(exprTypes(projections(ret)), q.run.Account)}
+		Out: op.NewRows(exprTypes(projections(ret)), q.run.Account), Changed: b.changed(t.OID)}
 	s.Affected = func(k int64) {
 		if top {
 			q.mu.Lock()
@@ -210,10 +210,11 @@ func (b *builder) waiting() context.Context {
 }
 
 // written pipes a chain into a write, and reads RETURNING's rows.
-func (b *builder) written(in *chain, s *op.Write, ret []plan.Projection) *chain {
+func (b *builder) written(n plan.Node, in *chain, s *op.Write, ret []plan.Projection) *chain {
 	one := *in
 	one.ordered = true // a single lane; see op.Write
 	p := b.pipe(&one, s)
+	b.parts.wrote(p, n == b.top)
 	cols := make([]plan.Column, len(ret))
 	for i, r := range ret {
 		cols[i] = r.Col

@@ -108,6 +108,16 @@ func (s *Write) conflictOnce(rows *vec.Batch) error {
 		return s.add(rows)
 	}
 	rel := c.Rel
+	if s.Changed != nil { // what other parts of the statement have removed is not in the way
+		snap, err := s.Txn.Snapshot()
+		if err != nil {
+			return err
+		}
+		defer snap.Close()
+		if rel, err = snap.Relation(s.Table); err != nil {
+			return err
+		}
+	}
 	for range conflictTries {
 		var left *vec.Batch
 		left, err = s.settle(rel, rows)
@@ -206,6 +216,9 @@ func (s *Write) updateOld(rows *vec.Batch, prop []uint16, arbiter []int) (gone [
 			return nil, nil
 		}
 	}
+	if err := s.untouched(&vec.Batch{Cols: c.old.Cols, Sel: both.Sel, N: both.N}); err != nil {
+		return nil, err
+	}
 	vs, err := c.Set.EvalAll(both)
 	if err != nil {
 		return nil, err
@@ -222,8 +235,12 @@ func (s *Write) updateOld(rows *vec.Batch, prop []uint16, arbiter []int) (gone [
 	}
 	s.mut = storage.Mutation{Table: t, Op: storage.OpUpdate, Rows: &vec.Batch{Cols: vs, Sel: both.Sel, N: both.N},
 		Keys: &s.keys, OldCSN: c.old.Cols[n], Lock: s.Lock}
+	put := &vec.Batch{Cols: vs, Sel: both.Sel, N: both.N}
 	if c.Resolve == nil {
-		return nil, s.changed(&s.both)
+		if err := s.changed(&s.both); err != nil {
+			return nil, err
+		}
+		return nil, s.put(put)
 	}
 	of := slices.Clone(rowsOf(both)) // which row of prop each is for
 	there := make([]bool, len(prop))
@@ -237,7 +254,16 @@ func (s *Write) updateOld(rows *vec.Batch, prop []uint16, arbiter []int) (gone [
 		}
 	}
 	slices.Sort(gone)
-	return gone, nil
+	if len(gone) > 0 && s.Changed != nil {
+		left := make([]uint16, 0, both.N)
+		for _, r := range of {
+			if !slices.Contains(gone, prop[r]) {
+				left = append(left, r)
+			}
+		}
+		put.Sel = left
+	}
+	return gone, s.put(put)
 }
 
 // resolveOld makes the resolver of an update of the existing rows in c.old, which notes

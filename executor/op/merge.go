@@ -18,6 +18,9 @@ type Merge struct {
 	// Keys are the places of the old row's key, by which a row that was changed is
 	// known.
 	Keys []int
+	// Changed is what other parts of the statement write to the same table, nil where
+	// there are none.
+	Changed *Changed
 
 	seen *Write
 	sels [][]uint16
@@ -99,11 +102,15 @@ func (m *Merge) once(b *vec.Batch) error {
 	for _, k := range m.Keys {
 		m.at.Cols = append(m.at.Cols, b.Cols[k])
 	}
-	first, err := m.seen.first(m.at.Cols, &m.at)
+	first := m.seen.first
+	if m.Changed != nil {
+		first = func(keys []*vec.Vec, b *vec.Batch) ([]uint16, error) { return m.Changed.take(keys, b, nil) }
+	}
+	rows, err := first(m.at.Cols, &m.at)
 	if err != nil {
 		return err
 	}
-	if len(first) < len(m.hit) {
+	if len(rows) < len(m.hit) {
 		return sqlstate.Errorf(sqlstate.CardinalityViolation, "MERGE command cannot affect row a second time").
 			WithHint("Ensure that not more than one source row matches any one target row.")
 	}

@@ -32,6 +32,9 @@ type Write struct {
 	Checks *Checks
 	// Once: the input may have a row more than once, as a join may; the first counts.
 	Once bool
+	// Changed is what other parts of the statement write to the same table, nil where
+	// there are none.
+	Changed *Changed
 	// Lock has the keys locked; see storage.Mutation.
 	Lock bool
 	// Conflict is ON CONFLICT, nil for none.
@@ -124,12 +127,20 @@ func (s *Write) insert(b *vec.Batch) error {
 
 // add inserts rows that were tested.
 func (s *Write) add(rows *vec.Batch) error {
+	if s.Op == storage.OpUpsert {
+		if err := s.untouched(rows); err != nil {
+			return err
+		}
+	}
 	s.mut = storage.Mutation{Table: s.Table, Op: s.Op, Rows: rows, Lock: s.Lock}
 	n, err := s.Txn.Write(s.Ctx, &s.mut)
 	if err != nil {
 		return err
 	}
 	s.Affected(n)
+	if err := s.put(rows); err != nil {
+		return err
+	}
 	return s.returning(rows)
 }
 
@@ -139,8 +150,12 @@ func (s *Write) change(b *vec.Batch) error {
 	for _, c := range s.Keys {
 		s.keys.Cols = append(s.keys.Cols, b.Cols[c])
 	}
-	if s.Once {
-		rows, err := s.first(s.keys.Cols, b)
+	if s.Once || s.Changed != nil {
+		first := s.first
+		if s.Changed != nil {
+			first = s.take
+		}
+		rows, err := first(s.keys.Cols, b)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
@@ -167,7 +182,10 @@ func (s *Write) change(b *vec.Batch) error {
 	if s.Resolve != nil {
 		s.mut.Resolve = s.keeping(s.Resolve)
 	}
-	return s.changed(&s.both)
+	if err := s.changed(&s.both); err != nil || s.New == nil {
+		return err
+	}
+	return s.put(&s.rows)
 }
 
 // changed writes the mutation of an update or delete; rows are what RETURNING is
@@ -238,6 +256,44 @@ func (s *Write) first(keys []*vec.Vec, b *vec.Batch) ([]uint16, error) {
 	}
 	s.sel = s.seen.FreshRows(b.Sel, s.sel)
 	return s.sel, nil
+}
+
+// take is first for a table that other parts of the statement write to as well.
+func (s *Write) take(keys []*vec.Vec, b *vec.Batch) ([]uint16, error) {
+	rows, err := s.Changed.take(keys, b, s.sel)
+	if err == nil && len(rows) < b.Rows() {
+		s.sel = rows
+	}
+	return rows, err
+}
+
+// put tells other parts of the statement of the keys of rows that were written.
+func (s *Write) put(rows *vec.Batch) error {
+	if s.Changed == nil || len(s.Table.PK) == 0 || rows.Rows() == 0 {
+		return nil
+	}
+	return s.Changed.put(pick(rows.Cols, s.Table.PK), rows)
+}
+
+// untouched sees that no other part of the statement has written rows with the keys of
+// these, which ON CONFLICT is about to replace.
+func (s *Write) untouched(rows *vec.Batch) error {
+	if s.Changed == nil || len(s.Table.PK) == 0 || rows.Rows() == 0 {
+		return nil
+	}
+	there, err := s.Changed.there(pick(rows.Cols, s.Table.PK), rows)
+	if err == nil && there {
+		err = ErrTwice()
+	}
+	return err
+}
+
+func pick(cols []*vec.Vec, at []int) []*vec.Vec {
+	out := make([]*vec.Vec, len(at))
+	for i, o := range at {
+		out[i] = cols[o]
+	}
+	return out
 }
 
 func (s *Write) setStale(rows []uint16) { s.stale = append(s.stale, rows...) }
