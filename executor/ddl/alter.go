@@ -38,6 +38,15 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 			return err
 		}
 	}
+	for _, w := range x.Views {
+		view := v.Table(w.View)
+		if view == nil || view.Kind != catalog.KindView {
+			return sqlstate.Errorf(sqlstate.SerializationFailure, "could not serialize access due to concurrent update")
+		}
+		view = changed(view)
+		view.ViewText = w.Text
+		d.Tables[view.OID] = view
+	}
 	if t.Orientation() != old.Orientation() || t.Shards != old.Shards {
 		d.Truncated = append(d.Truncated, t.OID) // it has no rows, but needs other tablets
 	}
@@ -173,6 +182,17 @@ func alter(ctx context.Context, env *Env, v *catalog.Version, t *catalog.Table, 
 			return sqlstate.Errorf(sqlstate.DuplicateColumn, "column \"%s\" of relation \"%s\" already exists", a.NewName, t.Name)
 		}
 		t.Columns[o].Name = a.NewName
+		for i := range t.Columns {
+			if text, ok := a.Texts[t.Columns[i].GeneratedText]; ok {
+				t.Columns[i].GeneratedText = text
+			}
+		}
+		t.Checks = slices.Clone(t.Checks)
+		for i := range t.Checks {
+			if text, ok := a.Texts[t.Checks[i].Text]; ok {
+				t.Checks[i].Text = text
+			}
+		}
 	case plan.RenameTable:
 		if v.TableNamed(t.Schema, a.NewName) != nil {
 			return sqlstate.Errorf(sqlstate.DuplicateTable, "relation \"%s\" already exists", a.NewName)
@@ -374,10 +394,48 @@ func dropColumn(env *Env, v *catalog.Version, t *catalog.Table, o int, a *plan.A
 			return sqlstate.Unsupported("dropping a column of the clustering key")
 		}
 	}
+	dependent := func(what string) error {
+		return sqlstate.Errorf(sqlstate.DependentObjectsStillExist, "cannot drop column %s of %s because other objects depend on it", name, described(v, t)).
+			WithDetail("%s depends on column %s of %s", what, name, described(v, t)).WithHint("Use DROP ... CASCADE to drop the dependent objects too.")
+	}
+	for _, g := range a.Generated {
+		at := t.Ordinal(g)
+		if at < 0 {
+			continue // dropped before
+		}
+		what := "column " + g + " of " + described(v, t)
+		if !a.Cascade {
+			return dependent(what)
+		}
+		env.notice(sqlstate.SuccessfulCompletion, "drop cascades to %s", what)
+		if err := dropColumn(env, v, t, at, &plan.AlterAction{Cascade: true}, d); err != nil {
+			return err
+		}
+		o = t.Ordinal(name)
+	}
+	for _, oid := range a.Views {
+		w := v.Table(oid)
+		if w == nil {
+			continue
+		}
+		if _, done := d.Tables[oid]; done {
+			continue
+		}
+		if !a.Cascade {
+			return dependent(described(v, w))
+		}
+		env.notice(sqlstate.SuccessfulCompletion, "drop cascades to %s", described(v, w))
+		if err := dropTable(env, v, w, true, nil, d); err != nil {
+			return err
+		}
+	}
+	t.Checks = slices.DeleteFunc(slices.Clone(t.Checks), func(k catalog.Check) bool { return slices.Contains(a.Checks, k.Name) })
 	for _, w := range v.Tables() {
-		if w.Kind == catalog.KindView && slices.Contains(w.DependsOn, t.OID) && strings.Contains(strings.ToLower(w.ViewText), strings.ToLower(name)) {
-			return sqlstate.Errorf(sqlstate.DependentObjectsStillExist, "cannot drop column %s of table %s because other objects depend on it", name, t.Name).
-				WithDetail("%s depends on column %s of table %s", described(v, w), name, t.Name)
+		if _, done := d.Tables[w.OID]; done {
+			continue
+		}
+		if slices.Contains(a.MayRead, w.OID) && strings.Contains(strings.ToLower(w.ViewText), strings.ToLower(name)) {
+			return dependent(described(v, w))
 		}
 	}
 	id := t.Columns[o].ID

@@ -1,6 +1,7 @@
 package bind
 
 import (
+	"slices"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
@@ -162,7 +163,7 @@ func (b *binder) alterAction(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterA
 			return act, err
 		}
 		act.Column = t.Columns[t.Ordinal(c.Name)]
-		return act, nil
+		return act, b.restsOn(t, &act)
 	case pg.AlterTableType_AT_ColumnDefault:
 		col, err := column()
 		if err != nil {
@@ -510,8 +511,22 @@ func (b *binder) rename(s *pg.RenameStmt) (*plan.Statement, error) {
 			return nil, b.errf(-1, sqlstate.DuplicateColumn, "column \"%s\" of relation \"%s\" already exists", s.Newname, t.Name)
 		}
 		act.Column = t.Columns[o]
+		if act.Texts, err = renamedColumn(t, s.Subname, s.Newname); err != nil {
+			return nil, err
+		}
 	}
-	return &plan.Statement{Tag: tag, Writes: true, Utility: &plan.AlterTable{Table: t, Actions: []plan.AlterAction{act}}}, nil
+	now := *t
+	if act.Op == plan.RenameColumn {
+		now.Columns = slices.Clone(t.Columns)
+		now.Columns[t.Ordinal(s.Subname)].Name = s.Newname
+	} else if now.Name = s.Newname; b.env.Catalog.TableNamed(t.Schema, s.Newname) != nil {
+		return nil, b.errf(-1, sqlstate.DuplicateTable, "relation \"%s\" already exists", s.Newname)
+	}
+	views, err := b.renamedIn(t, &now)
+	if err != nil {
+		return nil, err
+	}
+	return &plan.Statement{Tag: tag, Writes: true, Utility: &plan.AlterTable{Table: t, Actions: []plan.AlterAction{act}, Views: views}}, nil
 }
 
 // alterSchema binds ALTER TABLE ... SET SCHEMA.
@@ -526,14 +541,23 @@ func (b *binder) alterSchema(s *pg.AlterObjectSchemaStmt) (*plan.Statement, erro
 	if t == nil {
 		return skipped("ALTER TABLE", s.Relation), nil
 	}
-	if b.env.Catalog.SchemaNamed(s.Newschema) == nil {
+	to := b.env.Catalog.SchemaNamed(s.Newschema)
+	if to == nil {
 		return nil, b.errf(-1, sqlstate.InvalidSchemaName, "schema \"%s\" does not exist", s.Newschema)
 	}
 	if t.Temp != 0 || catalog.IsTempSchema(s.Newschema) {
 		return nil, b.errf(-1, sqlstate.FeatureNotSupported, "cannot move objects into or out of temporary schemas")
 	}
+	now := *t
+	now.Schema = to.OID
+	var views []plan.ViewText
+	if o := b.env.Catalog.TableNamed(to.OID, t.Name); o == nil {
+		if views, err = b.renamedIn(t, &now); err != nil {
+			return nil, err
+		}
+	}
 	return &plan.Statement{Tag: "ALTER " + objectName(s.ObjectType), Writes: true,
-		Utility: &plan.AlterTable{Table: t, Actions: []plan.AlterAction{{Op: plan.SetSchema, NewName: s.Newschema}}}}, nil
+		Utility: &plan.AlterTable{Table: t, Actions: []plan.AlterAction{{Op: plan.SetSchema, NewName: s.Newschema}}, Views: views}}, nil
 }
 
 // objectName is an object type's name as SQL writes it.

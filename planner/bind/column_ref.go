@@ -19,9 +19,13 @@ func (q *query) columnRef(ref *pg.ColumnRef) (expr.Expr, error) {
 	}
 	ns := names(ref.Fields)
 	if len(ns) == 1 {
-		e, err := q.findColumn(ns[0], loc)
-		if err != nil || e != nil {
-			return e, err
+		in, i, err := q.relOfColumn(ns[0], loc)
+		if err != nil {
+			return nil, err
+		}
+		if in != nil {
+			b.record.column(ref, in, i)
+			return in.value(i, loc), nil
 		}
 		// A relation's name stands for its row.
 		r, err := q.findRel("", ns[0], loc)
@@ -64,6 +68,7 @@ func (q *query) columnRef(ref *pg.ColumnRef) (expr.Expr, error) {
 		}
 		return nil, q.missingColumn(r.name, name, loc)
 	}
+	b.record.column(ref, r, i)
 	return r.value(i, loc), nil
 }
 

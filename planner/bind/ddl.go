@@ -668,7 +668,7 @@ func (b *binder) createView(s *pg.ViewStmt) (*plan.Statement, error) {
 	if sel.IntoClause != nil {
 		return nil, b.errf(-1, sqlstate.FeatureNotSupported, "views must not contain SELECT INTO")
 	}
-	b.record = &recorder{b: b, tables: map[*pg.RangeVar]string{}, stars: map[*pg.ResTarget][]*pg.Node{}}
+	b.record = newRecorder(b)
 	r, err := b.bindQuery(sel, nil, false)
 	if err != nil {
 		return nil, err

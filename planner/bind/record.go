@@ -16,12 +16,43 @@ type recorder struct {
 	b      *binder
 	tables map[*pg.RangeVar]string
 	stars  map[*pg.ResTarget][]*pg.Node
+	// oids are the relations that names in FROM mean, and columns what references to
+	// columns of these mean.
+	oids    map[*pg.RangeVar]uint32
+	columns map[*pg.ColumnRef]columnMeant
+}
+
+// columnMeant is a column of a relation in FROM: rel is the relation's name there.
+type columnMeant struct {
+	rel   string
+	table uint32
+	id    int32
+}
+
+func newRecorder(b *binder) *recorder {
+	return &recorder{b: b, tables: map[*pg.RangeVar]string{}, stars: map[*pg.ResTarget][]*pg.Node{},
+		oids: map[*pg.RangeVar]uint32{}, columns: map[*pg.ColumnRef]columnMeant{}}
 }
 
 func (r *recorder) table(rv *pg.RangeVar, t *catalog.Table) {
 	if r != nil {
 		r.tables[rv] = r.b.schemaName(t)
+		r.oids[rv] = t.OID
 	}
+}
+
+// column notes that ref means column i of a relation or join.
+func (r *recorder) column(ref *pg.ColumnRef, in *rel, i int) {
+	if r == nil {
+		return
+	}
+	for in != nil && i >= 0 && i < len(in.cols) && in.cols[i].src != nil {
+		in, i = in.cols[i].src, in.cols[i].idx
+	}
+	if in == nil || in.table == nil || i < 0 || i >= len(in.table.Columns) || in.table.Columns[i].Name != in.cols[i].name {
+		return // not a column of a relation, or one by another name
+	}
+	r.columns[ref] = columnMeant{in.name, in.table.OID, in.table.Columns[i].ID}
 }
 
 func (r *recorder) star(rt *pg.ResTarget, ts []target) {

@@ -137,19 +137,28 @@ func (q *query) sees(r *rel) bool { return !r.lateralOnly || q.lateral }
 
 // findColumn resolves an unqualified column name, in this level and those around it.
 func (q *query) findColumn(name string, loc int32) (expr.Expr, error) {
+	r, i, err := q.relOfColumn(name, loc)
+	if err != nil || r == nil {
+		return nil, err
+	}
+	return r.value(i, loc), nil
+}
+
+// relOfColumn is findColumn's relation, nil for none, and the place of the column in it.
+func (q *query) relOfColumn(name string, loc int32) (*rel, int, error) {
 	for l := q; l != nil; l = l.parent {
 		r, i, err := l.localColumn(name, loc)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if r != nil {
 			if r.lateralOnly && !r.lateralOK {
-				return nil, q.badLateral(r, loc)
+				return nil, 0, q.badLateral(r, loc)
 			}
-			return r.value(i, loc), nil
+			return r, i, nil
 		}
 	}
-	return nil, nil
+	return nil, 0, nil
 }
 
 // localColumn finds an unqualified column name in this level only.

@@ -189,6 +189,14 @@ type AlterTable struct {
 	stmt
 	Table   *catalog.Table
 	Actions []AlterAction
+	// Views are the texts that views take with a change of names.
+	Views []ViewText
+}
+
+// ViewText is a view's query as it reads from now on.
+type ViewText struct {
+	View uint32
+	Text string
 }
 
 // AlterOp is the kind of an AlterAction.
@@ -235,6 +243,12 @@ type AlterAction struct {
 	Foreign  catalog.ForeignKey
 	// IndexOnly: CREATE UNIQUE INDEX, which makes no constraint.
 	IndexOnly bool
+	// Texts are expressions of the table's definition that read otherwise from now on.
+	Texts map[string]string
+	// Generated columns, Checks and Views rest on a column that is dropped; views of
+	// MayRead do where they name it.
+	Generated, Checks []string
+	Views, MayRead    []uint32
 }
 
 // Truncate empties tables. Restart begins the sequences of their columns anew.
