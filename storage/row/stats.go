@@ -25,22 +25,31 @@ const (
 // StatsCache keeps a table's statistics until a part of its rows has changed. The
 // zero value is ready; safe for concurrent use.
 type StatsCache struct {
+	sampling sync.Mutex // held by who reads the table
+
 	mu      sync.Mutex
 	table   *catalog.Table
 	changed int64
 	out     *stats.Table
 }
 
-// Get is what the tablets of a table know of their rows, from a sample.
+// Get is what the tablets of a table know of their rows, from a sample. While one reads
+// a new sample the others go on with the old one.
 func (c *StatsCache) Get(table *catalog.Table, tablets []*Tablet) *stats.Table {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	changed := int64(0)
 	for _, t := range tablets {
 		changed += t.changed.Load()
 	}
-	if c.out != nil && c.table == table && changed-c.changed <= c.out.Rows/8 {
-		return c.out
+	have, good := c.have(table, changed)
+	if good || have != nil && !c.sampling.TryLock() {
+		return have
+	}
+	if have == nil {
+		c.sampling.Lock()
+	}
+	defer c.sampling.Unlock()
+	if have, good = c.have(table, changed); good { // somebody else has just read it
+		return have
 	}
 	m := &sampler{table: table, exact: true}
 	for _, t := range tablets {
@@ -48,8 +57,21 @@ func (c *StatsCache) Get(table *catalog.Table, tablets []*Tablet) *stats.Table {
 			break // statistics are a help, not a promise
 		}
 	}
-	c.table, c.changed, c.out = table, changed, m.finish()
-	return c.out
+	out := m.finish()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.table, c.changed, c.out = table, changed, out
+	return out
+}
+
+// have is what was last found of a table, nil for nothing, and whether it still holds.
+func (c *StatsCache) have(table *catalog.Table, changed int64) (out *stats.Table, good bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out == nil || c.table != table {
+		return nil, false
+	}
+	return c.out, changed-c.changed <= c.out.Rows/8
 }
 
 // sampler collects rows of a table's tablets.
