@@ -44,6 +44,9 @@ func (s *rows) Result(groups []uint32, out *vec.Vec) error {
 		if err != nil {
 			return err
 		}
+		if len(b) > maxValue {
+			return errTooLong(len(b))
+		}
 		s.buf = appendOwned(out, b)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
 )
@@ -311,9 +312,14 @@ func (c *collector) bytes() int64 {
 	return b
 }
 
+// bytes counts constant strings for each row: results have them so often, and must not
+// be larger than what was counted for them.
 func (h *chunk) bytes() int64 {
 	b := int64(cap(h.next)) * 4
 	for _, v := range h.cols {
+		if v.Form == vec.Const && !v.IsNull(0) {
+			b += int64(v.N) * int64(len(v.Bytes(0)))
+		}
 		b += int64(max(cap(v.Views), cap(v.Fix), cap(v.I128))+(cap(v.I64)+cap(v.F64))/2) * 16
 		b += int64(cap(v.I32)+cap(v.F32))*4 + int64(cap(v.I16))*2 + int64(cap(v.Bits)+cap(v.Valid))*8
 		for _, m := range v.Bufs {
@@ -368,6 +374,9 @@ func (s *stringAgg) Result(groups []uint32, out *vec.Vec) error {
 		}); err != nil {
 			return err
 		}
+		if size > maxValue {
+			return errTooLong(size)
+		}
 		if s.buf = s.buf[:0]; size > cap(s.buf) {
 			s.buf = make([]byte, 0, size) // in one piece, however long
 		}
@@ -388,6 +397,14 @@ func (s *stringAgg) Result(groups []uint32, out *vec.Vec) error {
 }
 
 func (s *stringAgg) Bytes() int64 { return s.c.bytes() }
+
+// maxValue is PostgreSQL's bound on the size of a value.
+const maxValue = 1<<30 - 1
+
+func errTooLong(size int) error {
+	return sqlstate.Errorf(sqlstate.ProgramLimitExceeded, "out of memory").
+		WithDetail("A value of %d bytes is longer than the %d that are allowed.", size, maxValue)
+}
 
 // ownedBytes is from which length results are handed over rather than copied.
 const ownedBytes = 64 << 10

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/catalog/fn"
+	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage/vec"
 )
@@ -94,6 +95,32 @@ func TestCollect(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestCollectConstants: strings that are kept once count as often as a result has them,
+// so that this finds no memory that nobody has asked for.
+func TestCollectConstants(t *testing.T) {
+	call := &Call{Fn: fn.BySignature("string_agg(text,text)"), Args: []types.T{types.Text, types.Text}, T: types.Text}
+	s, err := New(call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Grow(1)
+	str, del := &vec.Vec{}, &vec.Vec{}
+	str.SetConst(types.Text, types.NewString("x"), vec.Size)
+	del.SetConst(types.Text, types.NewString(strings.Repeat("y", 100000)), vec.Size)
+	const batches = 40 // more rows than a chunk has
+	for range batches {
+		if err := s.Update([]*vec.Vec{str, del}, nil, vec.Size, make([]uint32, vec.Size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := s.Bytes(), int64(batches*vec.Size*100001); got < want || got > want+10<<20 {
+		t.Fatalf("%d bytes, want %d", got, want)
+	}
+	if err := s.Result([]uint32{0}, vec.New(types.Text, 1)); sqlstate.CodeOf(err) != sqlstate.ProgramLimitExceeded {
+		t.Fatal(err)
 	}
 }
 
