@@ -22,6 +22,9 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 		kind, _, _ := strings.Cut(described(v, old), " ")
 		return notOwner(kind, old.Name)
 	}
+	if x.In != nil && x.In != v {
+		return sqlstate.Errorf(sqlstate.SerializationFailure, "could not serialize access due to concurrent update")
+	}
 	if old.Kind == catalog.KindTable && slices.ContainsFunc(x.Actions, looksAtRows) {
 		// First, since what they find must stay so until the commit.
 		if err := env.Txn.Lock(ctx, old.OID); err != nil {
@@ -182,22 +185,13 @@ func alter(ctx context.Context, env *Env, v *catalog.Version, t *catalog.Table, 
 			return sqlstate.Errorf(sqlstate.DuplicateColumn, "column \"%s\" of relation \"%s\" already exists", a.NewName, t.Name)
 		}
 		t.Columns[o].Name = a.NewName
-		for i := range t.Columns {
-			if text, ok := a.Texts[t.Columns[i].GeneratedText]; ok {
-				t.Columns[i].GeneratedText = text
-			}
-		}
-		t.Checks = slices.Clone(t.Checks)
-		for i := range t.Checks {
-			if text, ok := a.Texts[t.Checks[i].Text]; ok {
-				t.Checks[i].Text = text
-			}
-		}
+		reword(t, a.Texts)
 	case plan.RenameTable:
 		if v.TableNamed(t.Schema, a.NewName) != nil {
 			return sqlstate.Errorf(sqlstate.DuplicateTable, "relation \"%s\" already exists", a.NewName)
 		}
 		t.Name = a.NewName
+		reword(t, a.Texts)
 	case plan.SetSchema:
 		s := v.SchemaNamed(a.NewName)
 		if s == nil {
@@ -210,6 +204,7 @@ func alter(ctx context.Context, env *Env, v *catalog.Version, t *catalog.Table, 
 			return sqlstate.Errorf(sqlstate.DuplicateTable, "relation \"%s\" already exists in schema \"%s\"", t.Name, s.Name)
 		}
 		t.Schema = s.OID
+		reword(t, a.Texts)
 	case plan.SetOwner:
 		r := v.RoleNamed(a.NewName)
 		if r == nil {
@@ -312,6 +307,21 @@ func alter(ctx context.Context, env *Env, v *catalog.Version, t *catalog.Table, 
 		}
 	}
 	return nil
+}
+
+// reword gives the expressions of a table's definition other texts.
+func reword(t *catalog.Table, texts map[string]string) {
+	for i := range t.Columns {
+		if text, ok := texts[t.Columns[i].GeneratedText]; ok {
+			t.Columns[i].GeneratedText = text
+		}
+	}
+	t.Checks = slices.Clone(t.Checks)
+	for i := range t.Checks {
+		if text, ok := texts[t.Checks[i].Text]; ok {
+			t.Checks[i].Text = text
+		}
+	}
 }
 
 // hasRows says whether the table's snapshot has rows; unsure counts as yes.
@@ -427,6 +437,11 @@ func dropColumn(env *Env, v *catalog.Version, t *catalog.Table, o int, a *plan.A
 		env.notice(sqlstate.SuccessfulCompletion, "drop cascades to %s", described(v, w))
 		if err := dropTable(env, v, w, true, nil, d); err != nil {
 			return err
+		}
+	}
+	for _, oid := range a.ByPlace {
+		if _, done := d.Tables[oid]; !done && v.Table(oid) != nil {
+			return sqlstate.Unsupported("dropping column %s of %s, whose columns %s names by their places", name, described(v, t), described(v, v.Table(oid)))
 		}
 	}
 	t.Checks = slices.DeleteFunc(slices.Clone(t.Checks), func(k catalog.Check) bool { return slices.Contains(a.Checks, k.Name) })

@@ -104,6 +104,9 @@ func (b *binder) alterTable(s *pg.AlterTableStmt) (*plan.Statement, error) {
 			return nil, err
 		}
 		a.Actions = append(a.Actions, act)
+		if act.Op == plan.DropColumn {
+			a.In = b.env.Catalog
+		}
 		if c := n.GetAlterTableCmd(); act.Op == plan.AddColumn && act.Column.ID != 0 {
 			more, err := b.addedUnique(&work, c.Def.GetColumnDef())
 			if err != nil {
@@ -521,12 +524,14 @@ func (b *binder) rename(s *pg.RenameStmt) (*plan.Statement, error) {
 		now.Columns[t.Ordinal(s.Subname)].Name = s.Newname
 	} else if now.Name = s.Newname; b.env.Catalog.TableNamed(t.Schema, s.Newname) != nil {
 		return nil, b.errf(-1, sqlstate.DuplicateTable, "relation \"%s\" already exists", s.Newname)
+	} else if act.Texts, err = renamedTable(t, s.Newname); err != nil {
+		return nil, err
 	}
 	views, err := b.renamedIn(t, &now)
 	if err != nil {
 		return nil, err
 	}
-	return &plan.Statement{Tag: tag, Writes: true, Utility: &plan.AlterTable{Table: t, Actions: []plan.AlterAction{act}, Views: views}}, nil
+	return &plan.Statement{Tag: tag, Writes: true, Utility: &plan.AlterTable{Table: t, Actions: []plan.AlterAction{act}, Views: views, In: b.env.Catalog}}, nil
 }
 
 // alterSchema binds ALTER TABLE ... SET SCHEMA.
@@ -550,6 +555,10 @@ func (b *binder) alterSchema(s *pg.AlterObjectSchemaStmt) (*plan.Statement, erro
 	}
 	now := *t
 	now.Schema = to.OID
+	act := plan.AlterAction{Op: plan.SetSchema, NewName: s.Newschema}
+	if act.Texts, err = renamedTable(t, t.Name); err != nil {
+		return nil, err
+	}
 	var views []plan.ViewText
 	if o := b.env.Catalog.TableNamed(to.OID, t.Name); o == nil {
 		if views, err = b.renamedIn(t, &now); err != nil {
@@ -557,7 +566,7 @@ func (b *binder) alterSchema(s *pg.AlterObjectSchemaStmt) (*plan.Statement, erro
 		}
 	}
 	return &plan.Statement{Tag: "ALTER " + objectName(s.ObjectType), Writes: true,
-		Utility: &plan.AlterTable{Table: t, Actions: []plan.AlterAction{{Op: plan.SetSchema, NewName: s.Newschema}}, Views: views}}, nil
+		Utility: &plan.AlterTable{Table: t, Actions: []plan.AlterAction{act}, Views: views, In: b.env.Catalog}}, nil
 }
 
 // objectName is an object type's name as SQL writes it.

@@ -556,7 +556,7 @@ func (b *binder) generatedText(n *pg.Node, t *catalog.Table, ord int) (string, e
 	if _, err := b.assignable(e, c.T, c.Name, location(n)); err != nil {
 		return "", err
 	}
-	return parser.DeparseExpr(n)
+	return parser.DeparseExpr(ownColumns(n))
 }
 
 // checkText checks a CHECK constraint and writes it as SQL. Without a name it gets
@@ -581,7 +581,7 @@ func (b *binder) checkText(name string, n *pg.Node, t *catalog.Table) (catalog.C
 			}
 		}
 	}
-	text, err := parser.DeparseExpr(n)
+	text, err := parser.DeparseExpr(ownColumns(n))
 	return catalog.Check{Name: name, Text: text}, err
 }
 
@@ -703,7 +703,7 @@ func (b *binder) createView(s *pg.ViewStmt) (*plan.Statement, error) {
 	if err := b.resultTable(t, r.cols, names(s.Aliases)); err != nil {
 		return nil, err
 	}
-	if t.ViewText, err = b.record.text(s.Query); err != nil {
+	if t.ViewText, err = b.viewText(t, s.Query); err != nil {
 		return nil, err
 	}
 	if s.Replace {

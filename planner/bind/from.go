@@ -135,6 +135,7 @@ func (q *query) newRel(name string, cols []relCol, alias *pg.Alias) (*rel, error
 	for i, c := range alias.Colnames {
 		r.cols[i].name = stringNode(c)
 	}
+	r.aliased = len(alias.Colnames)
 	return r, nil
 }
 
@@ -424,6 +425,7 @@ func (q *query) join(x *pg.JoinExpr) (plan.Node, []*rel, error) {
 		}
 	}
 	lcols, rcols := visibleColumns(lrels), visibleColumns(rrels)
+	b.record.join(x, using, lcols, rcols)
 	if len(using) > 0 {
 		merged, on, ldrop, rdrop, err := q.using(using, lcols, rcols, kind)
 		if err != nil {

@@ -59,13 +59,18 @@ func (b *binder) renamedView(w, t, now *catalog.Table, after *catalog.Version) (
 	if !direct {
 		return "", nil
 	}
-	var before []columnMeant
+	before := rec.meanings(sel)
+	var outputs []*pg.ResTarget // without AS
+	var names []string
 	visitTree(sel, func(m proto.Message) bool {
 		switch x := m.(type) {
 		case *pg.ResTarget:
-			// A column of the output keeps its name.
-			if c, ok := rec.columns[x.Val.GetColumnRef()]; ok && x.Name == "" && newName(c, t, now) != "" {
-				x.Name = stringNode(x.Val.GetColumnRef().Fields[len(x.Val.GetColumnRef().Fields)-1])
+			if x.Name == "" && x.Val != nil {
+				outputs, names = append(outputs, x), append(names, columnName(x.Val))
+			}
+		case *pg.JoinExpr:
+			if using, ok := rec.natural[x]; ok {
+				spelled(x, using)
 			}
 		case *pg.RangeVar:
 			if rec.oids[x] != t.OID {
@@ -81,15 +86,24 @@ func (b *binder) renamedView(w, t, now *catalog.Table, after *catalog.Version) (
 			x.Relname = now.Name
 		case *pg.ColumnRef:
 			c, ok := rec.columns[x]
-			before = append(before, c)
+			n := len(x.Fields)
 			if name := newName(c, t, now); ok && name != "" {
-				x.Fields = []*pg.Node{stringValue(c.rel), stringValue(name)}
-			} else if n := len(x.Fields); ok && c.table == t.OID && n > 2 {
+				of := stringValue(c.rel)
+				if n > 1 {
+					of = x.Fields[n-2]
+				}
+				x.Fields = []*pg.Node{of, stringValue(name)}
+			} else if ok && c.table == t.OID && n > 2 {
 				x.Fields = x.Fields[n-2:] // with a schema before the relation
 			}
 		}
 		return true
 	})
+	for i, x := range slices.Backward(outputs) { // inner ones first, which outer ones may be named after
+		if columnName(x.Val) != names[i] {
+			x.Name = names[i] // a column of the output keeps its name
+		}
+	}
 	text, err := parser.Deparse(&pg.Node{Node: &pg.Node_SelectStmt{SelectStmt: sel}})
 	if err != nil {
 		return "", err
@@ -102,24 +116,36 @@ func (b *binder) renamedView(w, t, now *catalog.Table, after *catalog.Version) (
 	if rec, err = b.understood(w, sel, after); err != nil {
 		return "", err
 	}
-	same := true
-	visitTree(sel, func(m proto.Message) bool {
-		if x, ok := m.(*pg.ColumnRef); ok {
-			c := rec.columns[x]
-			same = same && len(before) > 0 && c.table == before[0].table && c.id == before[0].id
-			before = before[min(1, len(before)):]
-		}
-		return same
-	})
-	if !same || len(before) > 0 {
+	if !sameMeanings(before, rec.meanings(sel)) {
 		return "", sqlstate.Errorf(sqlstate.FeatureNotSupported, "a name in it would mean something else")
 	}
 	return text, nil
 }
 
+// meanings are what a query's references to columns mean, and what its joins merge, in
+// the order of the tree.
+func (r *recorder) meanings(sel *pg.SelectStmt) []columnMeant {
+	var out []columnMeant
+	visitTree(sel, func(m proto.Message) bool {
+		switch x := m.(type) {
+		case *pg.ColumnRef:
+			out = append(out, r.columns[x])
+		case *pg.JoinExpr:
+			out = append(append(out, r.merged[x]...), columnMeant{})
+		}
+		return true
+	})
+	return out
+}
+
+// sameMeanings compares two lists of meanings, whatever the relations are called.
+func sameMeanings(a, b []columnMeant) bool {
+	return slices.EqualFunc(a, b, func(x, y columnMeant) bool { return x.table == y.table && x.id == y.id })
+}
+
 // newName is the new name of a column of t, "" for none.
 func newName(c columnMeant, t, now *catalog.Table) string {
-	if c.table != t.OID {
+	if c.table != t.OID || c.aliased {
 		return ""
 	}
 	for i := range t.Columns {
@@ -150,53 +176,101 @@ func (b *binder) understood(w *catalog.Table, sel *pg.SelectStmt, in *catalog.Ve
 	return v.record, nil
 }
 
-// renamedColumn gives expressions of a table's own definition, by their texts, as they
-// read when a column has another name.
-func renamedColumn(t *catalog.Table, from, to string) (map[string]string, error) {
+// rewritten gives the expressions of a table's own definition, by their texts, as they
+// read from now on: change changes a reference, or says that it need not.
+func rewritten(t *catalog.Table, change func(*pg.ColumnRef) bool) (map[string]string, error) {
 	out := map[string]string{}
-	put := func(text string) error {
-		if text == "" {
-			return nil
-		}
+	for _, text := range ownTexts(t) {
 		n, err := parser.ParseExpr(text)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		found := false
 		visitTree(n, func(m proto.Message) bool {
 			if x, ok := m.(*pg.ColumnRef); ok && len(x.Fields) > 0 {
-				if last := x.Fields[len(x.Fields)-1].GetString_(); last != nil && last.Sval == from {
-					last.Sval, found = to, true
-				}
+				found = change(x) || found
 			}
 			return true
 		})
-		if found {
-			out[text], err = parser.DeparseExpr(n)
+		if !found {
+			continue
 		}
-		return err
-	}
-	for i := range t.Columns {
-		if err := put(t.Columns[i].GeneratedText); err != nil {
-			return nil, err
-		}
-	}
-	for i := range t.Checks {
-		if err := put(t.Checks[i].Text); err != nil {
+		if out[text], err = parser.DeparseExpr(n); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
+// ownTexts are the expressions over a table's columns in its definition.
+func ownTexts(t *catalog.Table) (out []string) {
+	for i := range t.Columns {
+		if text := t.Columns[i].GeneratedText; text != "" {
+			out = append(out, text)
+		}
+	}
+	for i := range t.Checks {
+		out = append(out, t.Checks[i].Text)
+	}
+	return out
+}
+
+// renamedColumn has the table's own expressions follow a column's new name.
+func renamedColumn(t *catalog.Table, from, to string) (map[string]string, error) {
+	return rewritten(t, func(x *pg.ColumnRef) bool {
+		last := x.Fields[len(x.Fields)-1].GetString_()
+		if last == nil || last.Sval != from {
+			return false
+		}
+		last.Sval = to
+		return true
+	})
+}
+
+// renamedTable has the table's own expressions follow its new name or schema: columns
+// stand alone, and what means the whole row has the new name.
+func renamedTable(t *catalog.Table, to string) (map[string]string, error) {
+	return rewritten(t, func(x *pg.ColumnRef) bool {
+		n := len(x.Fields)
+		if last := x.Fields[n-1].GetString_(); last != nil && (n > 1 || t.Ordinal(last.Sval) >= 0) {
+			x.Fields = x.Fields[n-1:]
+			return n > 1
+		}
+		at := n - 1 // t, or t.*
+		if n > 1 {
+			at--
+		}
+		if s := x.Fields[at].GetString_(); s == nil || s.Sval != t.Name {
+			return false
+		}
+		x.Fields = append([]*pg.Node{stringValue(to)}, x.Fields[at+1:]...)
+		return true
+	})
+}
+
+// ownColumns is an expression over the columns of one table with their names alone, so
+// that it does not depend on the table's.
+func ownColumns(n *pg.Node) *pg.Node {
+	n = proto.Clone(n).(*pg.Node)
+	visitTree(n, func(m proto.Message) bool {
+		if x, ok := m.(*pg.ColumnRef); ok && !isStar(x.Fields) {
+			x.Fields = x.Fields[max(0, len(x.Fields)-1):]
+		}
+		return true
+	})
+	return n
+}
+
 // restsOn fills in what rests on the column that an action drops: generated columns,
-// checks, and the views that read it.
+// and of all these checks and the views that read them.
 func (b *binder) restsOn(t *catalog.Table, a *plan.AlterAction) error {
 	o := t.Ordinal(a.Column.Name)
 	if o < 0 {
 		return nil
 	}
-	uses := func(text string) (bool, error) {
+	gone := map[string]bool{a.Column.Name: true}
+	ids := map[int32]bool{t.Columns[o].ID: true}
+	uses := func(text string) (found bool, err error) {
 		if text == "" {
 			return false, nil
 		}
@@ -204,22 +278,27 @@ func (b *binder) restsOn(t *catalog.Table, a *plan.AlterAction) error {
 		if err != nil {
 			return false, err
 		}
-		found := false
 		visitTree(n, func(m proto.Message) bool {
 			if x, ok := m.(*pg.ColumnRef); ok && len(x.Fields) > 0 {
 				last := x.Fields[len(x.Fields)-1].GetString_()
-				found = found || last != nil && last.Sval == a.Column.Name
+				found = found || last != nil && gone[last.Sval]
 			}
 			return !found
 		})
 		return found, nil
 	}
+	first := o
 	for i := range t.Columns {
 		if used, err := uses(t.Columns[i].GeneratedText); err != nil {
 			return err
 		} else if used && i != o {
 			a.Generated = append(a.Generated, t.Columns[i].Name)
+			ids[t.Columns[i].ID] = true
+			first = min(first, i)
 		}
+	}
+	for _, g := range a.Generated { // no generated column reads another
+		gone[g] = true
 	}
 	for i := range t.Checks {
 		if used, err := uses(t.Checks[i].Text); err != nil {
@@ -237,24 +316,45 @@ func (b *binder) restsOn(t *catalog.Table, a *plan.AlterAction) error {
 			return err
 		}
 		rec, err := b.understood(w, sel, b.env.Catalog)
-		if err != nil || readsUnnamed(sel, rec) {
+		switch {
+		case err != nil:
 			a.MayRead = append(a.MayRead, w.OID)
-		}
-		if err != nil {
-			continue
-		}
-		for _, c := range rec.columns {
-			if c.table == t.OID && c.id == t.Columns[o].ID {
-				a.Views = append(a.Views, w.OID)
-				break
-			}
+		case slices.ContainsFunc(rec.meanings(sel), func(c columnMeant) bool { return c.table == t.OID && ids[c.id] }):
+			a.Views = append(a.Views, w.OID)
+		case byPlace(sel, rec, t.OID, first):
+			a.ByPlace = append(a.ByPlace, w.OID)
+		case readsUnnamed(sel, rec):
+			a.MayRead = append(a.MayRead, w.OID)
 		}
 	}
 	return nil
 }
 
+// byPlace says whether a query gives names to columns of a table by their places, from
+// place o or one behind it on.
+func byPlace(sel *pg.SelectStmt, rec *recorder, table uint32, o int) bool {
+	found, direct := false, false
+	visitTree(sel, func(m proto.Message) bool {
+		if x, ok := m.(*pg.RangeVar); ok && rec.oids[x] == table {
+			direct = true
+			found = found || o < len(x.Alias.GetColnames())
+		}
+		return true
+	})
+	if !direct || found {
+		return found
+	}
+	visitTree(sel, func(m proto.Message) bool {
+		if x, ok := m.(*pg.JoinExpr); ok {
+			found = found || len(x.Alias.GetColnames()) > 0
+		}
+		return true
+	})
+	return found
+}
+
 // readsUnnamed says whether a query may read columns that none of its references is
-// for: whole rows, and those that joins merge.
+// for: whole rows.
 func readsUnnamed(sel *pg.SelectStmt, rec *recorder) bool {
 	rels := map[string]bool{}
 	visitTree(sel, func(m proto.Message) bool {
@@ -266,11 +366,8 @@ func readsUnnamed(sel *pg.SelectStmt, rec *recorder) bool {
 	})
 	found := false
 	visitTree(sel, func(m proto.Message) bool {
-		switch x := m.(type) {
-		case *pg.JoinExpr:
-			found = found || x.IsNatural || len(x.UsingClause) > 0
-		case *pg.ColumnRef:
-			if _, ok := rec.columns[x]; !ok && len(x.Fields) > 0 {
+		if x, ok := m.(*pg.ColumnRef); ok {
+			if _, known := rec.columns[x]; !known && len(x.Fields) > 0 {
 				last := x.Fields[len(x.Fields)-1].GetString_()
 				found = found || last == nil || rels[last.Sval]
 			}

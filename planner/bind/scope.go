@@ -22,6 +22,7 @@ type rel struct {
 	// referred to from there.
 	lateralOnly, lateralOK bool
 	hidden                 map[string]int // ids of columns that * leaves out, by name
+	aliased                int            // how many columns have names that an alias gives them
 	// scalar: a function that returns one plain column; its name is a value too.
 	scalar bool
 	// object is what useColumn takes for what is read of the relation; 0 for none.

@@ -189,8 +189,10 @@ type AlterTable struct {
 	stmt
 	Table   *catalog.Table
 	Actions []AlterAction
-	// Views are the texts that views take with a change of names.
+	// Views are the texts that views take with a change of names, made for the catalog
+	// In; nil where nothing was made for one.
 	Views []ViewText
+	In    *catalog.Version
 }
 
 // ViewText is a view's query as it reads from now on.
@@ -246,9 +248,9 @@ type AlterAction struct {
 	// Texts are expressions of the table's definition that read otherwise from now on.
 	Texts map[string]string
 	// Generated columns, Checks and Views rest on a column that is dropped; views of
-	// MayRead do where they name it.
-	Generated, Checks []string
-	Views, MayRead    []uint32
+	// MayRead do where they name it, and ByPlace name columns by their places.
+	Generated, Checks       []string
+	Views, MayRead, ByPlace []uint32
 }
 
 // Truncate empties tables. Restart begins the sequences of their columns anew.

@@ -341,6 +341,9 @@ func (c *commit) planDDL(latch func([]*shard)) error {
 	if err := checkDepends(c.after, &d); err != nil {
 		return err
 	}
+	if x.viewsAside(base) {
+		return errConcurrentDDL
+	}
 	kvs, err := catstore.Sets(&d, c.after)
 	if err != nil {
 		return err

@@ -105,6 +105,76 @@ func differs[V any](change, own map[uint32]*V, before, now func(uint32) *V) bool
 	return false
 }
 
+// renames says whether a relation or a column of it has another name than before, or is
+// gone: what the texts of views then have to follow.
+func renames(old, t *catalog.Table) bool {
+	if old == nil || t == nil {
+		return false
+	}
+	if old.Name != t.Name || old.Schema != t.Schema {
+		return true
+	}
+	return slices.ContainsFunc(old.Columns, func(c catalog.Column) bool {
+		now := t.ColumnByID(c.ID)
+		return now == nil || now.Name != c.Name
+	})
+}
+
+// viewsOver calls f for the views of a catalog that read a relation.
+func viewsOver(v *catalog.Version, oid uint32, f func(w *catalog.Table)) {
+	for _, w := range v.Tables() {
+		if w.Kind == catalog.KindView && slices.Contains(w.DependsOn, oid) {
+			f(w)
+		}
+	}
+}
+
+// noteViews notes what a change rests on beside the objects that it changes: the names in
+// the texts of views.
+func (x *tx) noteViews(d *catalog.Delta, before *catalog.Version) {
+	for oid, t := range d.Tables {
+		if t != nil && t.Kind == catalog.KindView {
+			var on []*catalog.Table
+			for _, dep := range t.DependsOn {
+				if u := before.Table(dep); u != nil {
+					on = append(on, u)
+				}
+			}
+			if x.rests == nil {
+				x.rests = map[uint32][]*catalog.Table{}
+			}
+			x.rests[oid] = on
+		}
+		if renames(before.Table(oid), t) {
+			if x.known == nil {
+				x.known = map[*catalog.Table]bool{}
+			}
+			viewsOver(before, oid, func(w *catalog.Table) { x.known[w] = true })
+		}
+	}
+}
+
+// viewsAside says whether others have changed names that a view of the transaction has, or
+// made views with names that the transaction changes.
+func (x *tx) viewsAside(base *catalog.Version) bool {
+	aside := false
+	for oid, t := range x.ddl.Tables {
+		if t != nil && t.Kind == catalog.KindView {
+			for _, u := range x.rests[oid] {
+				_, own := x.ddl.Tables[u.OID]
+				aside = aside || !own && renames(u, base.Table(u.OID))
+			}
+		}
+		if renames(x.seen[oid], t) {
+			viewsOver(base, oid, func(w *catalog.Table) {
+				_, own := x.ddl.Tables[w.OID]
+				aside = aside || !own && !x.known[w]
+			})
+		}
+	}
+	return aside
+}
+
 // checkDepends finds what a commit of d would leave without the object that it rests
 // on, because both changed at once: commands look before they know of each other. v
 // is the catalog with d.

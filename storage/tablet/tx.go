@@ -28,6 +28,10 @@ type tx struct {
 	seen map[uint32]*catalog.Table
 	base *catalog.Version
 	cat  *catalog.Version
+	// rests has, of views that the transaction defines, the relations that they read as
+	// these were then; known are the views over relations whose names it changes.
+	rests map[uint32][]*catalog.Table
+	known map[*catalog.Table]bool
 
 	notes map[string][]byte // nil values remove
 	// unlocked says that there are writes from before the transaction locked keys.
@@ -242,6 +246,7 @@ func (x *tx) Change(ctx context.Context, d *catalog.Delta) error {
 		}
 	}
 	x.ddl, x.seen, x.cat = merged, seen, nil
+	x.noteViews(d, before)
 	for oid, t := range d.Tables {
 		if err := x.defineOwn(oid, t); err != nil {
 			return err
