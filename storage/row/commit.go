@@ -106,12 +106,14 @@ func (p *Prepared) Fresh() bool {
 	return p.t.epoch <= p.epoch+1
 }
 
-// Release implements storage.Prepared.
+// Release implements storage.Prepared. The changes stay, for the log's leader and for a
+// run, and must not keep the rows in memory that they were made of.
 func (p *Prepared) Release() {
 	if p.holds {
 		p.holds = false
 		p.t.unhold()
 	}
+	p.chunks, p.keys, p.had, p.looked, p.logged = nil, nil, nil, nil, nil
 }
 
 // replaced is the change by which operation i of a chunk replaces or removes a row.

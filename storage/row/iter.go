@@ -94,10 +94,15 @@ func (x *iter) pass() {
 	x.runs[x.cur].at++
 }
 
-// settle finds which of them has the next row.
+// settle finds which of them has the next row. There is none after an error: what lies
+// between two rows of runs is unknown then.
 func (x *iter) settle() bool {
 	for {
 		x.cur = -1
+		if !x.on && x.it.Error() != nil {
+			x.valid = false
+			return false
+		}
 		for i := range x.runs {
 			c := &x.runs[i]
 			if c.at == c.to {
@@ -129,13 +134,15 @@ func (x *iter) settle() bool {
 	}
 }
 
-// last is the greatest key, whether or not its row was removed; nil for none. The
-// iterator stands nowhere then.
+// last is the greatest key, whether or not its row was removed; nil for none or an
+// error. The iterator stands nowhere then.
 func (x *iter) last() []byte {
 	x.valid = false
 	var key []byte
 	if x.it.Last() {
 		key = x.it.Key()
+	} else if x.it.Error() != nil {
+		return nil
 	}
 	for i := range x.runs {
 		if k := x.runs[i].key(x.runs[i].to - 1); string(k) > string(key) {

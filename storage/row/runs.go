@@ -23,8 +23,9 @@ type Runs struct {
 	db    *pebble.DB
 	state atomic.Pointer[layers]
 
-	mu       sync.Mutex // held to replace state
+	mu       sync.Mutex // held to replace state, and of who keeps layers
 	draining sync.Mutex // held while runs go to Pebble
+	held     atomic.Int64
 }
 
 // layers is what runs there are at one time; it never changes.
@@ -38,6 +39,14 @@ type layer struct {
 	tablets map[string][]*sortedRun // oldest first
 	last    storage.CSN
 	bytes   int64 // of memory
+	kept    *kept
+}
+
+// kept is who keeps a layer, as it grows and goes to Pebble, in memory.
+type kept struct {
+	bytes     int64
+	snapshots int
+	gone      bool // Pebble has it
 }
 
 // NewRuns makes an empty set of runs before a database.
@@ -47,7 +56,7 @@ func NewRuns(db *pebble.DB) *Runs {
 	return r
 }
 
-// Any says whether there are runs, and Bytes how much memory they take.
+// Any says whether there are runs.
 func (r *Runs) Any() bool {
 	l := r.state.Load()
 	return len(l.fresh.tablets)+len(l.frozen.tablets) > 0
@@ -58,6 +67,9 @@ func (r *Runs) Bytes() int64 {
 	l := r.state.Load()
 	return l.fresh.bytes + l.frozen.bytes
 }
+
+// Held is how much memory, besides, those take that Pebble has, and snapshots read.
+func (r *Runs) Held() int64 { return r.held.Load() }
 
 // Waiting is how much memory those take that are not on their way to Pebble.
 func (r *Runs) Waiting() int64 { return r.state.Load().fresh.bytes }
@@ -77,6 +89,10 @@ func (r *Runs) Add(g *Group, last storage.CSN) {
 	defer r.mu.Unlock()
 	old := r.state.Load()
 	fresh.bytes += old.fresh.bytes
+	if fresh.kept = old.fresh.kept; fresh.kept == nil {
+		fresh.kept = &kept{}
+	}
+	fresh.kept.bytes = fresh.bytes
 	if len(old.fresh.tablets) > 0 {
 		tablets := maps.Clone(old.fresh.tablets)
 		for prefix, runs := range fresh.tablets {
@@ -87,8 +103,8 @@ func (r *Runs) Add(g *Group, last storage.CSN) {
 	r.state.Store(&layers{fresh: fresh, frozen: old.frozen})
 }
 
-// memory is about what changes take of it.
-func (c *Changes) memory() int64 { return int64(cap(c.buf)) + 40*int64(cap(c.ops)) + 256 }
+// memory is about what changes take of it, with their places in two orders.
+func (c *Changes) memory() int64 { return int64(cap(c.buf)) + 56*int64(cap(c.ops)) + 384 }
 
 // Drain has Pebble take all that was added before, with what covered adds to the batch
 // for the last of the commits.
@@ -119,8 +135,12 @@ func (r *Runs) take(frozen *layer, covered func(*pebble.Batch, storage.CSN) erro
 		return err
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.state.Store(&layers{fresh: r.state.Load().fresh})
-	r.mu.Unlock()
+	k := frozen.kept
+	if k.gone = true; k.snapshots > 0 {
+		r.held.Add(k.bytes)
+	}
 	return nil
 }
 
@@ -161,13 +181,47 @@ func (l *layer) write(db *pebble.DB, covered func(*pebble.Batch, storage.CSN) er
 // commits may change meanwhile.
 type Snapshot struct {
 	*pebble.Snapshot
+	of   *Runs
 	runs *layers
 }
 
 // Snapshot takes one; it is to be closed.
 func (r *Runs) Snapshot() *Snapshot {
-	l := r.state.Load() // first, so that what goes to Pebble now is in one of them at least
-	return &Snapshot{r.db.NewSnapshot(), l}
+	l := r.keep() // first, so that what goes to Pebble now is in one of them at least
+	return &Snapshot{r.db.NewSnapshot(), r, l}
+}
+
+// Close ends it; nobody reads it any more.
+func (s *Snapshot) Close() error {
+	s.of.let(s.runs)
+	return s.Snapshot.Close()
+}
+
+// keep is what runs there are, for a snapshot.
+func (r *Runs) keep() *layers {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.state.Load()
+	for _, k := range [...]*kept{l.fresh.kept, l.frozen.kept} {
+		if k != nil {
+			k.snapshots++
+		}
+	}
+	return l
+}
+
+// let ends what keep began.
+func (r *Runs) let(l *layers) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, k := range [...]*kept{l.fresh.kept, l.frozen.kept} {
+		if k == nil {
+			continue
+		}
+		if k.snapshots--; k.gone && k.snapshots == 0 {
+			r.held.Add(-k.bytes)
+		}
+	}
 }
 
 // source is where a tablet's rows are read from: Pebble or a snapshot of it, and the

@@ -108,6 +108,9 @@ func TestRuns(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if runs.Held() != 0 {
+			t.Fatalf("%d bytes are held", runs.Held())
+		}
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}

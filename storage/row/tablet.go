@@ -43,7 +43,8 @@ type Tablet struct {
 	young, old       map[string]*entry
 	youngMax, oldMax storage.CSN
 	epoch            uint64
-	held             int // large commits that look their keys up: see hold
+	youngBytes       int64 // of keys and values
+	held             int   // large commits that look their keys up: see hold
 
 	inserted, updated, deleted atomic.Int64
 	changed                    atomic.Int64 // changes that were stamped, ever
@@ -65,8 +66,10 @@ const (
 	// holdFrom is how many changes make a commit large: looking up its keys takes longer
 	// than others take to rotate the pending table twice.
 	holdFrom = 2 * rotateAt
-	// holdMost is how many keys the young part has at most for the sake of such commits.
-	holdMost = 64 * rotateAt
+	// holdMost and holdBytes are how many keys the young part has at most for the sake of
+	// such commits, and how many bytes they and their rows are.
+	holdMost  = 64 * rotateAt
+	holdBytes = 16 << 20
 )
 
 // hold keeps what is pending for a large commit from before it looks its keys up to its
@@ -164,6 +167,7 @@ func (t *Tablet) stored(r *source, key []byte) (state, error) {
 // key itself, which never changes and lies in one buffer with the value.
 func (t *Tablet) stage(e *entry, key, value []byte) {
 	*e = entry{value: value, prev: t.newest(key)}
+	t.youngBytes += int64(len(key) + len(value))
 	t.young[unsafe.String(unsafe.SliceData(key), len(key))] = e
 }
 
@@ -191,14 +195,15 @@ func (t *Tablet) stamped(c *Changes, csn storage.CSN) {
 
 // rotate drops what has been in Pebble for a while. Called with mu held.
 func (t *Tablet) rotate() {
-	if len(t.young) < rotateAt || t.held > 0 && len(t.young) < holdMost || len(t.old) > 0 && t.oldMax > t.cfg.Applied() {
+	holds := t.held > 0 && len(t.young) < holdMost && t.youngBytes < holdBytes
+	if len(t.young) < rotateAt || holds || len(t.old) > 0 && t.oldMax > t.cfg.Applied() {
 		return
 	}
-	clear(t.old)
-	if t.old == nil || len(t.young) > 16*rotateAt {
+	if t.old == nil || len(t.old) > 16*rotateAt {
 		t.old = map[string]*entry{} // a large commit's table is not kept
 	}
-	t.young, t.old = t.old, t.young
+	clear(t.old)
+	t.young, t.old, t.youngBytes = t.old, t.young, 0
 	t.oldMax, t.youngMax = t.youngMax, 0
 	t.epoch++
 }
@@ -208,7 +213,7 @@ func (t *Tablet) rotate() {
 func (t *Tablet) Ingested() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.young, t.old = map[string]*entry{}, nil
+	t.young, t.old, t.youngBytes = map[string]*entry{}, nil, 0
 	t.youngMax, t.oldMax = 0, 0
 	t.epoch += 2
 }
@@ -226,7 +231,7 @@ func (t *Tablet) Idle() {
 			return // a commit is under way
 		}
 	}
-	t.young, t.old = map[string]*entry{}, nil
+	t.young, t.old, t.youngBytes = map[string]*entry{}, nil, 0
 	t.youngMax, t.oldMax = 0, 0
 	t.epoch += 2
 }

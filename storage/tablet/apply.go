@@ -44,7 +44,7 @@ func (s *Store) apply(es []*wal.Entry) error {
 		return b.Commit(pebble.NoSync)
 	}
 	g := s.groupOf(es)
-	if g != nil && rowsAlone(es) {
+	if g != nil && rowsAlone(es) && s.keepsRuns() {
 		return s.applyRun(es, last, g)
 	}
 	// What follows comes after what the runs have.

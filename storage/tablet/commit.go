@@ -118,8 +118,8 @@ func (x *tx) commit(ctx context.Context) (storage.CSN, error) {
 	for tries := 0; ; tries++ {
 		c := &commit{x: x, patient: tries < freshTries}
 		err := c.try(ctx)
+		c.release() // before a wait for others, for whom nothing is held meanwhile
 		again, err := c.settle(ctx, err)
-		c.release()
 		if err != nil {
 			return 0, err
 		}

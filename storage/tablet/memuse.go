@@ -17,6 +17,6 @@ func (s *Store) MemoryUse() MemoryUse {
 		u.Memtables += sh.col.LiveBytes()
 	}
 	m := s.db.Metrics()
-	u.RowMemtables, u.RowCache = int64(m.MemTable.Size+m.MemTable.ZombieSize)+s.runs.Bytes(), m.BlockCache.Size
+	u.RowMemtables, u.RowCache = int64(m.MemTable.Size+m.MemTable.ZombieSize)+s.runs.Bytes()+s.runs.Held(), m.BlockCache.Size
 	return u
 }

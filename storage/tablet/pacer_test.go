@@ -100,7 +100,9 @@ func pacerBacklog(t *testing.T) {
 }
 
 // Who waits for the work, or for room, is not kept waiting by a wait that has begun.
-func TestPacerHurried(t *testing.T) {
+func TestPacerHurried(t *testing.T) { synctest.Test(t, pacerHurried) }
+
+func pacerHurried(t *testing.T) {
 	var hurried, full atomic.Bool
 	p := &pacer{wait: time.Minute, calm: func() bool { return !full.Load() }, hurried: hurried.Load}
 	p.idle = func(time.Time) time.Duration { return 0 }

@@ -119,7 +119,7 @@ func (s *Store) RowMetrics() RowMetrics {
 	t := m.Total()
 	return RowMetrics{
 		Files: t.TablesCount, Bytes: int64(m.DiskSpaceUsage()), ReadAmp: int64(m.ReadAmp()),
-		Memtables: int64(m.MemTable.Size) + s.runs.Bytes(), Cache: m.BlockCache.Size, Hits: m.BlockCache.Hits, Misses: m.BlockCache.Misses,
+		Memtables: int64(m.MemTable.Size) + s.runs.Bytes() + s.runs.Held(), Cache: m.BlockCache.Size, Hits: m.BlockCache.Hits, Misses: m.BlockCache.Misses,
 		Flushes: m.Flush.Count, Compactions: m.Compact.Count, Flushed: int64(t.TableBytesFlushed), Compacted: int64(t.TableBytesCompacted),
 		Debt: int64(m.Compact.EstimatedDebt), Stalls: s.rowStalls.Load(),
 	}

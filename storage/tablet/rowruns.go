@@ -16,6 +16,14 @@ func rowsAlone(es []*wal.Entry) bool {
 	return true
 }
 
+// heldMost is how much memory runs may take that snapshots alone read, in sizes at which
+// runs go to Pebble.
+const heldMost = 4
+
+// keepsRuns says whether there is room for more runs. Each snapshot that lives long keeps
+// those in memory that there were at its time: while they are many, rows go to Pebble.
+func (s *Store) keepsRuns() bool { return s.runs.Held() <= heldMost*s.opts.RowRunsBytes }
+
 // applyRun keeps the rows of commits as a run before Pebble, until there are enough of
 // them. Replay begins before the oldest that Pebble does not have.
 func (s *Store) applyRun(es []*wal.Entry, last storage.CSN, g *row.Group) error {
@@ -54,5 +62,14 @@ func (s *Store) applyRun(es []*wal.Entry, last storage.CSN, g *row.Group) error 
 	return nil
 }
 
-// drainRuns has Pebble take what the runs have.
-func (s *Store) drainRuns() error { return s.runs.Drain(setCovered) }
+// drainRuns has Pebble take what the runs have. Who reads from then on does not meet them.
+func (s *Store) drainRuns() error {
+	if !s.runs.Any() {
+		return nil
+	}
+	if err := s.runs.Drain(setCovered); err != nil {
+		return err
+	}
+	s.rows.renew()
+	return nil
+}

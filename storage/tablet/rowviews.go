@@ -8,9 +8,10 @@ import (
 	"github.com/millrace/millrace/storage/row"
 )
 
-// rowViews hands out the state of Pebble, and of the runs before it, as of what is published. All snapshots of one
-// published state share one Pebble snapshot, which is made when the first of them
-// wants it, or when the leader is about to apply what comes after it.
+// rowViews hands out the state of Pebble, and of the runs before it, as of what is
+// published. All snapshots of one published state share one snapshot of these, which is
+// made when the first of them wants it, or when the leader is about to apply what comes
+// after it, and made anew when runs have gone to Pebble.
 //
 // Between that and the publication Pebble is ahead of what is published; the leader
 // applies commits only when all of them are stamped, so that publication follows at
@@ -107,6 +108,24 @@ func (v *rowViews) published(storage.CSN) {
 		v.cur.snap = nil
 	}
 	v.cur, v.applied = &rowView{of: v}, false
+}
+
+// renew has who comes read the published state without the runs that it had when it was
+// first read: they would stay in memory, and be looked into, until the next commit of rows.
+func (v *rowViews) renew() {
+	v.mu.Lock()
+	var gone *row.Snapshot
+	switch cur := v.cur; {
+	case v.applied || cur.snap == nil: // another comes, or is to be made
+	case cur.refs == 0:
+		gone, cur.snap = cur.snap, nil
+	default:
+		v.cur = &rowView{of: v}
+	}
+	v.mu.Unlock()
+	if gone != nil {
+		_ = gone.Close()
+	}
 }
 
 // reap closes the states that nobody read.
