@@ -131,6 +131,9 @@ type TxnOptions struct {
 	Explicit bool
 	// Async commits are acknowledged before the log is synced.
 	Async bool
+	// Unhindered transactions write a little, of which LaterStore was asked: they do not
+	// wait for memory.
+	Unhindered bool
 	// Who is whose transaction it is, in the answers of LockWaits; nil for nobody's.
 	Who any
 	// After is a commit that the transaction must see though it may not be

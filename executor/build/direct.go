@@ -160,6 +160,23 @@ func (d *Direct) layOut(v *plan.Values) bool {
 	return true
 }
 
+// smallRows is how many rows a small insert has at most.
+const smallRows = 8
+
+// Small says that a run takes no longer than a few look-ups: few rows, and keys and
+// conditions that are looked at where the rows are.
+func (d *Direct) Small() bool {
+	if d.rows > smallRows || len(d.table.Unique) > 0 {
+		return false
+	}
+	for _, c := range d.plan.Checks {
+		if c.Column == "" {
+			return false
+		}
+	}
+	return true
+}
+
 // Slots are the types of the values of a row, and Params how many parameters they
 // take, every one of them once and in order.
 func (d *Direct) Slots() []types.T { return d.slots }

@@ -24,8 +24,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +40,9 @@ import (
 // Fake makes fake sessions and counts those that are open.
 type Fake struct {
 	Sessions atomic.Int64
+	Later    atomic.Int64 // Syncs that were left for later
+	mu       sync.Mutex
+	left     []func() // what they wait for
 	// Started is the start-up of the last session.
 	Started atomic.Pointer[pgwire.Startup]
 	// Sleeping gets a value when a sleep begins.
@@ -81,10 +86,63 @@ type fakeSession struct {
 	batch   *vec.Batch
 	idle    time.Duration
 	prompt  bool
+	done    func()        // of Prompt
+	onDisk  chan struct{} // of the Sync that was left for later
 }
 
 // Prompt implements pgwire.Prompter.
-func (s *fakeSession) Prompt(on bool) { s.prompt = on }
+func (s *fakeSession) Prompt(on bool, done func()) { s.prompt, s.done = on, done }
+
+// WriteOut implements pgwire.Prompter.
+func (s *fakeSession) WriteOut(here bool) {
+	f := s.fake
+	f.mu.Lock()
+	left := f.left
+	f.left = nil
+	f.mu.Unlock()
+	if !here && len(left) > 0 {
+		go func() {
+			time.Sleep(time.Duration(rand.IntN(1000)) * time.Microsecond)
+			f.land(left)
+		}()
+		return
+	}
+	f.land(left)
+}
+
+func (f *Fake) land(left []func()) {
+	for _, l := range left {
+		l()
+	}
+}
+
+// Sync implements pgwire.Session. In the loop some of them are left for later.
+func (s *fakeSession) Sync(context.Context) error {
+	switch {
+	case s.onDisk != nil && s.prompt:
+		select {
+		case <-s.onDisk:
+		default:
+			panic("Sync comes again before the commit is on disk")
+		}
+	case s.onDisk != nil:
+		s.WriteOut(true)
+		<-s.onDisk
+	case s.prompt && rand.IntN(3) == 0:
+		onDisk, done := make(chan struct{}), s.done
+		s.onDisk = onDisk
+		s.fake.Later.Add(1)
+		s.fake.mu.Lock()
+		s.fake.left = append(s.fake.left, func() {
+			close(onDisk)
+			done()
+		})
+		s.fake.mu.Unlock()
+		return pgwire.ErrLater
+	}
+	s.onDisk = nil
+	return nil
+}
 
 // waits says that a statement is none for the server's loop.
 func (s *fakeSession) waits(sql string) bool {
@@ -368,7 +426,6 @@ func (s *fakeSession) Execute(ctx context.Context, portal string, maxRows int, o
 
 func (s *fakeSession) CloseStatement(name string) error { delete(s.stmts, name); return nil }
 func (s *fakeSession) ClosePortal(name string) error    { delete(s.portals, name); return nil }
-func (s *fakeSession) Sync(context.Context) error       { return nil }
 func (s *fakeSession) Env() *types.Env                  { return types.DefaultEnv }
 func (s *fakeSession) IdleLimit() (time.Duration, *sqlstate.Error) {
 	return s.idle, sqlstate.Errorf("57P05", "terminating connection due to idle-session timeout")

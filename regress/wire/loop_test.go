@@ -48,6 +48,9 @@ func TestLoopMixed(t *testing.T) {
 	if _, joined := srv.Looped(); joined == 0 {
 		t.Error("nobody joined the loop")
 	}
+	if fake.Later.Load() == 0 {
+		t.Error("no Sync was left for later")
+	}
 	for deadline := time.Now().Add(30 * time.Second); srv.Sessions() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d sessions are left", srv.Sessions())

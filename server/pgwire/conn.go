@@ -27,14 +27,15 @@ type conn struct {
 	w    writer
 	tls  bool
 
-	sess  Session  // set once, under mu
-	quick Prompter // the session, if it is one
-	known interned
-	notes Notifier // the session, if it is one
-	bind  bind
-	res   results
-	skip  bool // an extended message failed: ignore all until Sync
-	idle  bool // the last thing sent was ReadyForQuery
+	sess   Session  // set once, under mu
+	quick  Prompter // the session, if it is one
+	known  interned
+	notes  Notifier // the session, if it is one
+	bind   bind
+	res    results
+	skip   bool    // an extended message failed: ignore all until Sync
+	idle   bool    // the last thing sent was ReadyForQuery
+	member *member // the loop's, since it last joined one
 	// failure and broken are how the loop's last command of the connection ended.
 	failure error
 	broken  *loopPanic

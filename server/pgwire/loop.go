@@ -16,12 +16,21 @@ import (
 // ErrNotPrompt is what a call of a Prompter returns that was not to wait and might.
 var ErrNotPrompt = errors.New("pgwire: the call may wait")
 
+// ErrLater is what Sync returns that was not to wait, when its commit is under way
+// without it. It is called again when the function that Prompt was given has been, and
+// does not wait then; called earlier, after Prompt(false, nil), it does.
+var ErrLater = errors.New("pgwire: the commit is under way")
+
 // Prompter is the optional ability of a Session to run small things without waiting.
 type Prompter interface {
 	// Prompt makes the calls that follow return ErrNotPrompt when they may wait, for
 	// other sessions, memory or the disk's writes, or take long. Such a call can be made
-	// again, after Prompt(false), as if it had not been.
-	Prompt(on bool)
+	// again, after Prompt(false, nil), as if it had not been. Any goroutine may call
+	// done, when a call has returned ErrLater or is about to.
+	Prompt(on bool, done func())
+	// WriteOut has the commits written out that calls left with ErrLater: beside the
+	// caller or, with here, by it.
+	WriteOut(here bool)
 }
 
 // A loop waits for the commands of many idle clients at once, and runs those that are
@@ -42,15 +51,24 @@ type loop struct {
 	members  []*member // by slot
 	free     []int
 	count    int
-	recalled []int // slots that are to leave
+	recalled []int     // slots that are to leave
+	ready    []*member // whose commits are on disk
+	asleep   bool      // run waits in epoll_wait, and is to be woken
 
 	joined int64 // how often one did
+
+	waiting int      // members whose commit is under way; run's
+	writer  Prompter // one of those that began one in this round; run's
 }
 
 // member is a connection in the loop.
 type member struct {
 	c        *conn
+	lp       *loop
+	slot     int
 	fd       int
+	waits    bool // for its commit
+	more     bool // meanwhile something has come
 	commands int
 	long     int // rises with commands that took long
 	hog      bool
@@ -102,7 +120,8 @@ func (lp *loop) admit() bool {
 
 // add makes a connection that was admitted a member. From here on it is the loop's.
 func (lp *loop) add(c *conn, fd int) (slot int) {
-	m := &member{c: c, fd: fd}
+	m := &member{c: c, fd: fd, lp: lp}
+	c.member = m
 	lp.mu.Lock()
 	defer lp.mu.Unlock()
 	lp.joined++
@@ -113,6 +132,7 @@ func (lp *loop) add(c *conn, fd int) (slot int) {
 		slot = len(lp.members)
 		lp.members = append(lp.members, m)
 	}
+	m.slot = slot
 	if unix.EpollCtl(lp.ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(slot)}) != nil {
 		lp.recalled = append(lp.recalled, slot)
 		lp.poke()
@@ -126,6 +146,22 @@ func (lp *loop) recall(slot int) {
 	defer lp.mu.Unlock()
 	if lp.began { // else the member has left, and the loop with it
 		lp.recalled = append(lp.recalled, slot)
+		lp.poke()
+	}
+}
+
+// landed says that a member's commit is on disk. Any goroutine may call it, also when
+// the member has left.
+func (m *member) landed() {
+	lp := m.lp
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	if !lp.began || m.slot >= len(lp.members) || lp.members[m.slot] != m {
+		return
+	}
+	lp.ready = append(lp.ready, m)
+	if lp.asleep {
+		lp.asleep = false
 		lp.poke()
 	}
 }
@@ -161,15 +197,18 @@ func (lp *loop) run() {
 	var ready [loopRound]*member
 	var slots [loopRound]int
 	var last [loopRound]bool
+	var done []*member
 	yielded := nanotime()
 	for {
-		n, err := unix.EpollWait(lp.ep, events[:], -1)
+		n, err := unix.EpollWait(lp.ep, events[:], lp.patience())
 		if err != nil && err != unix.EINTR {
 			panic(fmt.Sprintf("pgwire: epoll_wait: %v", err))
 		}
 		k := 0
 		woken := false
 		lp.mu.Lock()
+		lp.asleep = false
+		done, lp.ready = lp.ready, done[:0]
 		for i := range max(n, 0) {
 			slot := int(events[i].Fd)
 			if slot < 0 {
@@ -181,8 +220,14 @@ func (lp *loop) run() {
 			}
 		}
 		lp.mu.Unlock()
+		for i, m := range done {
+			if lp.holds(m) && m.waits && !lp.resume(m) {
+				lp.release(m.slot, m)
+			}
+			done[i] = nil
+		}
 		for i, m := range ready[:k] {
-			if !lp.turn(m) || last[i] {
+			if lp.holds(m) && (!lp.turn(m) || last[i]) {
 				lp.release(slots[i], m)
 			}
 			ready[i] = nil
@@ -190,11 +235,41 @@ func (lp *loop) run() {
 		if woken && lp.attend() {
 			return
 		}
+		if w := lp.writer; w != nil {
+			// With nobody left to serve the loop writes by itself: that spares two switches.
+			lp.writer = nil
+			w.WriteOut(lp.waiting == lp.here())
+		}
 		if now := nanotime(); now-yielded > int64(loopYield) {
 			yielded = now
 			runtime.Gosched()
 		}
 	}
+}
+
+// patience is the timeout of the next epoll_wait. When it is to wait, landed wakes it.
+func (lp *loop) patience() int {
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	if len(lp.ready) > 0 {
+		return 0
+	}
+	lp.asleep = true
+	return -1
+}
+
+// holds says whether a member is there still.
+func (lp *loop) holds(m *member) bool {
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	return lp.members[m.slot] == m
+}
+
+// here is the number of members, those that are about to join among them.
+func (lp *loop) here() int {
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	return lp.count
 }
 
 // attend lets those go that were called, and says whether the loop is over.
@@ -227,6 +302,10 @@ func (lp *loop) attend() bool {
 // release gives a member back to its goroutine.
 func (lp *loop) release(slot int, m *member) {
 	_ = unix.EpollCtl(lp.ep, unix.EPOLL_CTL_DEL, m.fd, nil)
+	if m.waits {
+		m.waits = false
+		lp.waiting--
+	}
 	lp.mu.Lock()
 	lp.members[slot] = nil
 	lp.free = append(lp.free, slot)
@@ -239,15 +318,13 @@ func (lp *loop) release(slot int, m *member) {
 }
 
 // turn takes what a member's client has sent and runs it. It says whether the member
-// is idle again, and stays.
+// is idle again, or waits for its commit, and stays.
 func (lp *loop) turn(m *member) (stays bool) {
-	c := m.c
-	defer func() {
-		if p := recover(); p != nil {
-			c.broken, stays = &loopPanic{p, debug.Stack()}, false
-		}
-	}()
-	in := c.in
+	if m.waits {
+		m.more = true
+		return true
+	}
+	in := m.c.in
 	if in.r == in.w {
 		in.r, in.w = 0, 0
 	}
@@ -260,9 +337,38 @@ func (lp *loop) turn(m *member) (stays bool) {
 	}
 	in.w += n
 	all := in.w < len(in.buf) // what comes now is another event
+	return lp.serve(m) && all
+}
+
+// resume goes on with a member whose commit is on disk.
+func (lp *loop) resume(m *member) (stays bool) {
+	m.waits = false
+	lp.waiting--
+	if !lp.serve(m) {
+		return false
+	}
+	if m.more && !m.waits {
+		m.more = false
+		return lp.turn(m)
+	}
+	return true
+}
+
+// serve runs what a member's client has sent, and says whether the member stays.
+func (lp *loop) serve(m *member) (stays bool) {
+	c := m.c
+	defer func() {
+		if p := recover(); p != nil {
+			c.broken, stays = &loopPanic{p, debug.Stack()}, false
+		}
+	}()
 	began := nanotime()
-	ok := c.prompt(m.fd, began)
-	if m.commands++; ok {
+	ok, later := c.prompt(m.fd, began)
+	if later {
+		m.waits = true
+		lp.waiting++
+		lp.writer = c.quick
+	} else if m.commands++; ok {
 		ok = c.sendNow(m.fd)
 	}
 	switch took := nanotime() - began; {
@@ -273,41 +379,45 @@ func (lp *loop) turn(m *member) (stays bool) {
 	case m.long > 0:
 		m.long--
 	}
-	return ok && all && !m.hog && m.long < loopLongMax
+	return (ok || later) && !m.hog && m.long < loopLongMax
 }
 
 // prompt runs what is buffered as far as it is whole and prompt, and says whether that
-// is all of it and a client that waits for nothing else. What a pipeline has for longer
+// is all of it and a client that waits for nothing else, or whether a commit is under
+// way, with whose Sync it goes on later. What a pipeline has for longer
 // than a turn since began, or for more answers than the socket takes, is left.
-func (c *conn) prompt(fd int, began int64) bool {
+func (c *conn) prompt(fd int, began int64) (ok, later bool) {
 	for c.in.buffered() > 0 {
-		typ, p, ok := c.in.whole()
-		if !ok || c.skip && typ != msgSync {
-			return false
+		typ, p, is := c.in.whole()
+		if !is || c.skip && typ != msgSync {
+			return false, false
 		}
 		switch typ {
 		case msgQuery, msgParse, msgBind, msgDescribe, msgExecute, msgClose, msgSync:
 		default:
-			return false
+			return false, false
 		}
 		c.idle = false
 		mark := len(c.w.out)
 		if err := c.message(typ, p); err != nil {
+			if err == ErrLater {
+				return false, true
+			}
 			if err == ErrNotPrompt {
 				c.w.out = c.w.out[:mark]
 			} else {
 				c.in.r += 5 + len(p)
 				c.failure = err
 			}
-			return false
+			return false, false
 		}
 		c.in.r += 5 + len(p)
 		if c.in.buffered() > 0 && (nanotime()-began > int64(loopYield) || len(c.w.out) >= writeBytesSend && !c.sendNow(fd)) {
-			return false
+			return false, false
 		}
 	}
 	c.in.shrink()
-	return c.idle
+	return c.idle, false
 }
 
 // whole is next without reading and without consuming; ok is false when there is more to

@@ -71,9 +71,9 @@ func (c *conn) loop() error {
 // inLoop lets one of the server's loops have the connection.
 func (c *conn) inLoop() error {
 	c.w.held = true
-	c.quick.Prompt(true)
+	c.quick.Prompt(true, func() { c.member.landed() })
 	err := c.line.join(c.srv.leastLoop(), c)
-	c.quick.Prompt(false)
+	c.quick.Prompt(false, nil)
 	c.w.held = false
 	if c.broken != nil {
 		panic(c.broken)
@@ -88,7 +88,7 @@ func (c *conn) inLoop() error {
 }
 
 // message serves one message. An error it returns ends the connection, but for
-// ErrNotPrompt, with which nothing has happened; all others have been sent to the client.
+// ErrNotPrompt and ErrLater, with which it comes again; all others have been sent to the client.
 func (c *conn) message(typ byte, p []byte) error {
 	ctx := c.enter()
 	var err error
@@ -114,7 +114,7 @@ func (c *conn) message(typ byte, p []byte) error {
 			break
 		}
 		c.skip = false
-		if err = c.sess.Sync(ctx); err != nil && err != ErrNotPrompt {
+		if err = c.sess.Sync(ctx); err != nil && err != ErrNotPrompt && err != ErrLater {
 			err = c.failed(ctx, err)
 		}
 		c.leave()

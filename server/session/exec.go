@@ -215,7 +215,7 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 		}
 	}
 	if s.prompt {
-		return false, pgwire.ErrNotPrompt
+		return false, s.insertPromptly(ctx, q, out)
 	}
 	if q.exec == nil && p.known.change != nil && s.set.quick().quick {
 		if done, err := s.runChange(ctx, q, out); done || err != nil {

@@ -23,7 +23,7 @@ func (s uncounted) Stats(uint32) *stats.Table {
 // wait: rows may have to be counted.
 func TestPromptCountsNothing(t *testing.T) {
 	s := &Session{eng: &Engine{Store: uncounted{t: t}}}
-	s.Prompt(true)
+	s.Prompt(true, nil)
 	if !s.outgrown(&plan.Statement{Sizes: []plan.Size{{Table: 1}}}) {
 		t.Error("a join's plan holds")
 	}

@@ -120,8 +120,11 @@ type Session struct {
 	spare   *portal // one to use again
 	known   map[*plan.Statement]*knownPlan
 	held    heldTag
-	// prompt is what Prompt set.
+	// prompt and onDisk are what Prompt set; begun says that txn is being committed
+	// without the session.
 	prompt bool
+	onDisk func()
+	begun  bool
 	// unlocked lets the running statement by itself change rows without locking them.
 	unlocked bool
 	path     resolvedPath

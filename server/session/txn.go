@@ -40,7 +40,7 @@ func (s *Session) open(explicit bool) {
 	}
 	s.touch()
 	q := s.set.quick()
-	o := storage.TxnOptions{Explicit: explicit, ReadOnly: q.readOnly, Async: q.async, After: s.lastCSN, Who: s}
+	o := storage.TxnOptions{Explicit: explicit, ReadOnly: q.readOnly, Async: q.async, After: s.lastCSN, Who: s, Unhindered: s.prompt}
 	if q.repeatable {
 		o.Isolation = storage.RepeatableRead
 	}
@@ -63,8 +63,8 @@ func (s *Session) follows(writes bool) error {
 
 // commit ends the transaction, whatever kind. A failed block is rolled back.
 func (s *Session) commit(ctx context.Context) (err error) {
-	if s.prompt && s.txn != nil {
-		return pgwire.ErrNotPrompt
+	if s.prompt && s.txn != nil && !s.begun {
+		return s.commitLater()
 	}
 	ok := !s.failed
 	s.closePortals(false)
@@ -102,7 +102,7 @@ func (s *Session) rollback() {
 
 func (s *Session) ended(commit bool) {
 	s.txn, s.touched, s.block, s.failed, s.implicit = nil, false, false, false, false
-	s.defines, s.wrote, s.marks, s.queried = false, false, nil, false
+	s.defines, s.wrote, s.marks, s.queried, s.begun = false, false, nil, false, false
 	s.unexport()
 	s.releaseAdvisory(0)
 	s.settleNotes(commit)

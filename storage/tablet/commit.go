@@ -20,6 +20,7 @@ import (
 type commit struct {
 	x       *tx
 	patient bool    // rather prepares anew than reads files under the latch
+	hasty   bool    // rather gives up than waits for a latch
 	parts   []*part // in latch order
 	entry   wal.Entry
 	enc     *wal.Encoder
@@ -82,7 +83,14 @@ func (x *tx) Commit(ctx context.Context) (storage.CSN, error) {
 		x.end()
 		return 0, nil
 	}
-	csn, err := x.commit(ctx)
+	var csn storage.CSN
+	var err error
+	if c := x.begun; c != nil {
+		x.begun = nil
+		csn, err = c.entry.CSN, c.await()
+	} else {
+		csn, err = x.commit(ctx)
+	}
 	if err != nil {
 		x.Rollback()
 		return 0, err
@@ -137,20 +145,26 @@ func (x *tx) commit(ctx context.Context) (storage.CSN, error) {
 			x.s.log.SyncSoon()
 			return csn, nil
 		}
-		if err := x.s.log.Wait(csn); err != nil {
-			if b := x.s.broken(); b != nil {
-				return 0, b
-			}
-			return 0, err
-		}
-		if len(c.swaps) > 0 || len(c.logSwaps) > 0 {
-			if err := x.s.recordSwaps(c, csn); err != nil {
-				return 0, err
-			}
-		}
-		c.enc.Free()
-		return csn, nil
+		return csn, c.await()
 	}
+}
+
+// await waits until the commit is on disk.
+func (c *commit) await() error {
+	x, csn := c.x, c.entry.CSN
+	if err := x.s.log.Wait(csn); err != nil {
+		if b := x.s.broken(); b != nil {
+			return b
+		}
+		return err
+	}
+	if len(c.swaps) > 0 || len(c.logSwaps) > 0 {
+		if err := x.s.recordSwaps(c, csn); err != nil {
+			return err
+		}
+	}
+	c.enc.Free()
+	return nil
 }
 
 // mustWait says that a commit is durable before it is acknowledged, whatever the
@@ -184,14 +198,18 @@ func (c *commit) try(ctx context.Context) error {
 		c.encode()
 	}
 
-	for _, sh := range c.latch {
-		sh.latch.Lock()
-	}
+	held := c.latch[:0:0]
 	defer func() {
-		for i := len(c.latch) - 1; i >= 0; i-- {
-			c.latch[i].latch.Unlock()
+		for i := len(held) - 1; i >= 0; i-- {
+			held[i].latch.Unlock()
 		}
 	}()
+	for i, sh := range c.latch {
+		if !c.lock(sh) {
+			return errAgain
+		}
+		held = c.latch[:i+1]
+	}
 	if c.patient && !c.fresh() {
 		return errAgain
 	}
@@ -398,7 +416,9 @@ func (c *commit) planDDL(latch func([]*shard)) error {
 func (c *commit) prepare(ctx context.Context) error {
 	for _, p := range c.parts {
 		if !p.own.fresh && len(c.defs) == 0 { // else the latch is held, and locked has looked
-			p.sh.latch.Lock()
+			if !c.lock(p.sh) {
+				return errAgain
+			}
 			def := p.sh.def
 			p.sh.latch.Unlock()
 			if def.SchemaVersion != p.own.t.SchemaVersion {

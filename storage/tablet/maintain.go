@@ -166,12 +166,7 @@ func (s *Store) backpressure(ctx context.Context) error {
 		return nil
 	}
 	for {
-		p := s.pressure()
-		s.pressed.Store(p > 0.5)
-		if p > 0.5 {
-			signal(s.maintainer.kick)
-		}
-		if p < 1 {
+		if s.measure() < 1 {
 			return nil
 		}
 		c := make(chan error, 1)
@@ -193,6 +188,16 @@ func (s *Store) backpressure(ctx context.Context) error {
 			return s.broken()
 		}
 	}
+}
+
+// measure is the pressure of now. It has memory written to disk where there is much.
+func (s *Store) measure() float64 {
+	p := s.pressure()
+	s.pressed.Store(p > 0.5)
+	if p > 0.5 {
+		signal(s.maintainer.kick)
+	}
+	return p
 }
 
 // allShards lists the tablets that take writes.

@@ -54,6 +54,8 @@ type tx struct {
 	// transaction's locks; unsure says that the present mutation has found such a one.
 	met    storage.CSN
 	unsure bool
+	// begun is a commit that CommitLater has put into the log.
+	begun *commit
 	// dropped counts rows that the commit left out after all.
 	dropped int64
 	// broken is an error that left the transaction's own rows in doubt.
@@ -411,6 +413,10 @@ func (x *tx) Release(k int) {
 func (x *tx) Rollback() {
 	if x.done {
 		return
+	}
+	if c := x.begun; c != nil {
+		_ = c.await() // it is in the log: what it does cannot be taken back
+		x.begun = nil
 	}
 	x.end()
 	x.discard()

@@ -87,6 +87,7 @@ type Log struct {
 	applying bool        // someone is in OnDurable
 	failed   bool        // it failed
 	waiters  []*waiter
+	notices  []notice
 	files    []file // oldest first; the last is written
 
 	// the leader's
@@ -112,6 +113,12 @@ type file struct {
 type waiter struct {
 	csn storage.CSN
 	ch  chan struct{}
+}
+
+// notice is a function to call when everything up to csn is durable, or never will be.
+type notice struct {
+	csn storage.CSN
+	f   func()
 }
 
 var waiterPool = sync.Pool{New: func() any { return &waiter{ch: make(chan struct{}, 1)} }}
@@ -265,6 +272,41 @@ func (l *Log) await(csn storage.CSN) {
 	l.mu.Lock()
 }
 
+// Notify has f called, once and by any goroutine, when Wait(csn) does not wait any more:
+// perhaps now. It must not block. Somebody has to write: see Write.
+func (l *Log) Notify(csn storage.CSN, f func()) {
+	l.mu.Lock()
+	if l.durable >= csn || l.err != nil {
+		l.mu.Unlock()
+		f()
+		return
+	}
+	l.notices = append(l.notices, notice{csn, f})
+	l.mu.Unlock()
+}
+
+// Write has what is queued written and synced, for those that are to be notified: by
+// the log's own goroutine or, with here, by the caller. Who does so already goes on to it
+// by himself.
+func (l *Log) Write(here bool) {
+	l.mu.Lock()
+	idle := !l.leading && !l.applying && l.err == nil && len(l.queue) > 0
+	if idle && here {
+		l.lead()
+	}
+	l.mu.Unlock()
+	if idle && !here {
+		l.SyncSoon()
+	}
+}
+
+// Full says that Throttle would wait.
+func (l *Log) Full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.queued > l.opts.QueueBytes
+}
+
 // besideBytes is the size from which a batch is worth a sync of the next one beside
 // its OnDurable: small ones would become smaller still.
 const besideBytes = 16 << 10
@@ -342,7 +384,8 @@ func (l *Log) apply(leads bool) {
 }
 
 // wake wakes those whose record is durable, one more to lead the next round, and one
-// to apply what was synced meanwhile.
+// to apply what was synced meanwhile. It is called and returns with mu held, but lets go
+// of it for those that are notified.
 func (l *Log) wake() {
 	keep := l.waiters[:0]
 	lead, apply := !l.leading, !l.applying
@@ -361,6 +404,37 @@ func (l *Log) wake() {
 	}
 	clear(l.waiters[len(keep):])
 	l.waiters = keep
+	if len(l.notices) > 0 {
+		l.notify(lead, apply)
+	}
+}
+
+// notify calls those that are to be notified, and has the log's own goroutine lead or
+// apply what the others wait for, where that is still to be done.
+func (l *Log) notify(lead, apply bool) {
+	var due []notice
+	keep := l.notices[:0]
+	for _, n := range l.notices {
+		switch {
+		case n.csn <= l.durable || l.err != nil:
+			due = append(due, n)
+			continue
+		case n.csn > l.synced && lead, n.csn <= l.synced && apply:
+			l.SyncSoon()
+			lead, apply = false, false
+		}
+		keep = append(keep, n)
+	}
+	clear(l.notices[len(keep):])
+	l.notices = keep
+	if len(due) == 0 {
+		return
+	}
+	l.mu.Unlock()
+	for _, n := range due {
+		n.f()
+	}
+	l.mu.Lock()
 }
 
 const coalesce = 1 << 20

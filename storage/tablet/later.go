@@ -1,0 +1,80 @@
+package tablet
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/millrace/millrace/storage"
+)
+
+var (
+	_ storage.LaterStore = (*Store)(nil)
+	_ storage.LaterTxn   = (*tx)(nil)
+)
+
+// Unhindered implements storage.LaterStore.
+func (s *Store) Unhindered() bool {
+	if s.log.Full() {
+		return false
+	}
+	if s.opts.Manual || s.writes.Add(1)&63 != 0 && !s.pressed.Load() {
+		return true
+	}
+	return s.measure() < 1
+}
+
+// WriteOut implements storage.LaterStore.
+func (s *Store) WriteOut(here bool) { s.log.Write(here) }
+
+// laterTries is how often a commit that must not wait tries to have a latch.
+const laterTries = 64
+
+// CommitLater implements storage.LaterTxn. What waits for others, decides again or is
+// more than some rows is Commit's.
+func (x *tx) CommitLater(done func()) (begun bool) {
+	if x.over() != nil || x.begun != nil || x.opts.Async || x.ddl != nil || len(x.notes) > 0 || len(x.past) > 0 || len(x.logMarks) > 0 {
+		return false
+	}
+	for _, o := range x.own {
+		if o.fresh || o.hasFiles() || o.t.KeepsBinlog() || o.bytes() > x.s.opts.Limits.SpillBytes {
+			return false
+		}
+	}
+	if !x.wrote() || x.s.log.Full() {
+		return false
+	}
+	for try := 0; try < freshTries; try++ {
+		c := &commit{x: x, patient: true, hasty: true}
+		err := c.try(context.Background())
+		c.release()
+		if err == errAgain {
+			continue
+		}
+		if err != nil {
+			return false // Commit finds the same, and what to do
+		}
+		if c.mayLetGo() {
+			x.s.locks.ReleaseEarly(x.owner, c.entry.CSN)
+		}
+		x.begun = c
+		x.s.log.Notify(c.entry.CSN, done)
+		return true
+	}
+	return false
+}
+
+// lock latches a tablet, and says whether it could: one that is in a hurry leaves a
+// latch that is held for long.
+func (c *commit) lock(sh *shard) bool {
+	if !c.hasty {
+		sh.latch.Lock()
+		return true
+	}
+	for range laterTries {
+		if sh.latch.TryLock() {
+			return true
+		}
+		runtime.Gosched()
+	}
+	return false
+}
