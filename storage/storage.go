@@ -131,8 +131,8 @@ type TxnOptions struct {
 	Explicit bool
 	// Async commits are acknowledged before the log is synced.
 	Async bool
-	// Unhindered transactions write a little, of which LaterStore was asked: they do not
-	// wait for memory.
+	// Unhindered: the first write is a small one, of which LaterStore was asked. It does
+	// not wait for memory; what comes after it does.
 	Unhindered bool
 	// Who is whose transaction it is, in the answers of LockWaits; nil for nobody's.
 	Who any

@@ -41,8 +41,10 @@ import (
 type Fake struct {
 	Sessions atomic.Int64
 	Later    atomic.Int64 // Syncs that were left for later
-	mu       sync.Mutex
-	left     []func() // what they wait for
+	// Hold leaves all Syncs in the loop for later, until Land.
+	Hold atomic.Bool
+	mu   sync.Mutex
+	left []func() // what they wait for
 	// Started is the start-up of the last session.
 	Started atomic.Pointer[pgwire.Startup]
 	// Sleeping gets a value when a sleep begins.
@@ -96,24 +98,28 @@ func (s *fakeSession) Prompt(on bool, done func()) { s.prompt, s.done = on, done
 // WriteOut implements pgwire.Prompter.
 func (s *fakeSession) WriteOut(here bool) {
 	f := s.fake
+	switch {
+	case f.Hold.Load():
+	case here:
+		f.Land()
+	default:
+		go func() {
+			time.Sleep(time.Duration(rand.IntN(1000)) * time.Microsecond)
+			f.Land()
+		}()
+	}
+}
+
+// Land ends the wait of the Syncs that were left, and says how many these were.
+func (f *Fake) Land() int {
 	f.mu.Lock()
 	left := f.left
 	f.left = nil
 	f.mu.Unlock()
-	if !here && len(left) > 0 {
-		go func() {
-			time.Sleep(time.Duration(rand.IntN(1000)) * time.Microsecond)
-			f.land(left)
-		}()
-		return
-	}
-	f.land(left)
-}
-
-func (f *Fake) land(left []func()) {
 	for _, l := range left {
 		l()
 	}
+	return len(left)
 }
 
 // Sync implements pgwire.Session. In the loop some of them are left for later.
@@ -128,7 +134,7 @@ func (s *fakeSession) Sync(context.Context) error {
 	case s.onDisk != nil:
 		s.WriteOut(true)
 		<-s.onDisk
-	case s.prompt && rand.IntN(3) == 0:
+	case s.prompt && (rand.IntN(3) == 0 || s.fake.Hold.Load()):
 		onDisk, done := make(chan struct{}), s.done
 		s.onDisk = onDisk
 		s.fake.Later.Add(1)

@@ -156,10 +156,19 @@ func mixed(t *testing.T, r *mathrand.Rand, terminate func(int32) bool, addr stri
 func pipeline(ctx context.Context, r *mathrand.Rand, c *pgconn.PgConn) error {
 	p := c.StartPipeline(ctx)
 	var want []string
-	for range 1 + r.IntN(6) {
-		if r.IntN(3) == 0 {
+	n := 1 + r.IntN(6)
+	for i := range n {
+		switch r.IntN(6) {
+		case 0, 1:
 			p.SendQueryParams("set a b", nil, nil, nil, nil)
 			want = append(want, "SET")
+			continue
+		case 2, 3:
+			if i == n-1 { // the last one is below
+				break
+			}
+			p.SendPipelineSync()
+			want = append(want, "")
 			continue
 		}
 		v := fmt.Sprint(r.Uint64())
@@ -173,6 +182,12 @@ func pipeline(ctx context.Context, r *mathrand.Rand, c *pgconn.PgConn) error {
 		res, err := p.GetResults()
 		if err != nil {
 			return fmt.Errorf("pipeline: %w", err)
+		}
+		if v == "" {
+			if _, is := res.(*pgconn.PipelineSync); !is {
+				return fmt.Errorf("pipeline: %T where a Sync was", res)
+			}
+			continue
 		}
 		rr, ok := res.(*pgconn.ResultReader)
 		if !ok {

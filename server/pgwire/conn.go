@@ -27,15 +27,17 @@ type conn struct {
 	w    writer
 	tls  bool
 
-	sess   Session  // set once, under mu
-	quick  Prompter // the session, if it is one
-	known  interned
-	notes  Notifier // the session, if it is one
-	bind   bind
-	res    results
-	skip   bool    // an extended message failed: ignore all until Sync
-	idle   bool    // the last thing sent was ReadyForQuery
-	member *member // the loop's, since it last joined one
+	sess  Session  // set once, under mu
+	quick Prompter // the session, if it is one
+	known interned
+	notes Notifier // the session, if it is one
+	bind  bind
+	res   results
+	skip  bool // an extended message failed: ignore all until Sync
+	idle  bool // the last thing sent was ReadyForQuery
+	// syncs says that the loop has left a Sync: what is collected is of a transaction
+	// that is not committed yet, and goes out with its answer.
+	syncs bool
 	// failure and broken are how the loop's last command of the connection ended.
 	failure error
 	broken  *loopPanic

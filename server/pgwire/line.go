@@ -52,9 +52,9 @@ func (l *line) settled() bool {
 // join gives the line to the loop until that has something for the goroutine: a command
 // that may take long, an error, or a deadline. It does nothing where the loop has no use
 // for it.
-func (l *line) join(lp *loop, c *conn) error {
+func (l *line) join(lp *loop, m *member) error {
 	l.run = 0
-	if !l.enter(lp, c) {
+	if !l.enter(lp, m) {
 		l.want = min(2*l.want, lineSettleMax)
 		return nil
 	}
@@ -63,7 +63,7 @@ func (l *line) join(lp *loop, c *conn) error {
 }
 
 // enter takes the socket from the poller to the loop.
-func (l *line) enter(lp *loop, c *conn) bool {
+func (l *line) enter(lp *loop, m *member) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	tc, is := l.nc.(*net.TCPConn)
@@ -86,7 +86,7 @@ func (l *line) enter(lp *loop, c *conn) bool {
 	// The poller forgets the socket with the last descriptor that it knows.
 	_ = tc.Close()
 	l.nc, l.fd, l.loop = nil, fd, lp
-	l.slot = lp.add(c, fd)
+	l.slot = lp.add(m, fd)
 	return true
 }
 

@@ -61,10 +61,10 @@ type loop struct {
 	writer  Prompter // one of those that began one in this round; run's
 }
 
-// member is a connection in the loop.
+// member is a connection in the loop, from when it joins to when it leaves.
 type member struct {
 	c        *conn
-	lp       *loop
+	lp       *loop // lp, slot and fd are set by add
 	slot     int
 	fd       int
 	waits    bool // for its commit
@@ -119,11 +119,10 @@ func (lp *loop) admit() bool {
 }
 
 // add makes a connection that was admitted a member. From here on it is the loop's.
-func (lp *loop) add(c *conn, fd int) (slot int) {
-	m := &member{c: c, fd: fd, lp: lp}
-	c.member = m
+func (lp *loop) add(m *member, fd int) (slot int) {
 	lp.mu.Lock()
 	defer lp.mu.Unlock()
+	m.lp, m.fd = lp, fd
 	lp.joined++
 	if n := len(lp.free); n > 0 {
 		slot, lp.free = lp.free[n-1], lp.free[:n-1]
@@ -369,7 +368,7 @@ func (lp *loop) serve(m *member) (stays bool) {
 		lp.waiting++
 		lp.writer = c.quick
 	} else if m.commands++; ok {
-		ok = c.sendNow(m.fd)
+		ok = c.sendNow(m.fd, len(c.w.out))
 	}
 	switch took := nanotime() - began; {
 	case took > int64(loopHog):
@@ -387,6 +386,8 @@ func (lp *loop) serve(m *member) (stays bool) {
 // way, with whose Sync it goes on later. What a pipeline has for longer
 // than a turn since began, or for more answers than the socket takes, is left.
 func (c *conn) prompt(fd int, began int64) (ok, later bool) {
+	c.syncs = false
+	whole := 0 // bytes of answers up to the last ReadyForQuery
 	for c.in.buffered() > 0 {
 		typ, p, is := c.in.whole()
 		if !is || c.skip && typ != msgSync {
@@ -400,20 +401,31 @@ func (c *conn) prompt(fd int, began int64) (ok, later bool) {
 		c.idle = false
 		mark := len(c.w.out)
 		if err := c.message(typ, p); err != nil {
-			if err == ErrLater {
-				return false, true
-			}
-			if err == ErrNotPrompt {
-				c.w.out = c.w.out[:mark]
-			} else {
+			if err != ErrNotPrompt && err != ErrLater {
 				c.in.r += 5 + len(p)
 				c.failure = err
+				return false, false
 			}
-			return false, false
+			c.w.out = c.w.out[:mark]
+			c.syncs = typ == msgSync
+			// The answers of commands before this one do not wait with it.
+			return false, (whole == 0 || c.sendNow(fd, whole)) && err == ErrLater
 		}
 		c.in.r += 5 + len(p)
-		if c.in.buffered() > 0 && (nanotime()-began > int64(loopYield) || len(c.w.out) >= writeBytesSend && !c.sendNow(fd)) {
+		if c.idle {
+			whole = len(c.w.out)
+		}
+		if c.in.buffered() == 0 {
+			break
+		}
+		if nanotime()-began > int64(loopYield) {
 			return false, false
+		}
+		if len(c.w.out) >= writeBytesSend {
+			if !c.sendNow(fd, len(c.w.out)) {
+				return false, false
+			}
+			whole = 0
 		}
 	}
 	c.in.shrink()
@@ -436,11 +448,12 @@ func (f *reader) whole() (typ byte, body []byte, ok bool) {
 	return typ, f.buf[f.r+5 : end : end], true
 }
 
-// sendNow sends what is collected, and says whether that was possible at once.
-func (c *conn) sendNow(fd int) bool {
+// sendNow sends the first bytes of what is collected, and says whether that was possible
+// at once.
+func (c *conn) sendNow(fd, bytes int) bool {
 	w := &c.w
 	for {
-		n, err := send(fd, w.out)
+		n, err := send(fd, w.out[:bytes])
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -448,7 +461,7 @@ func (c *conn) sendNow(fd int) bool {
 			return false // the goroutine sends the rest or sees the error
 		case n < len(w.out):
 			w.out = w.out[:copy(w.out, w.out[n:])]
-			return false
+			return n == bytes
 		}
 		w.empties()
 		return true

@@ -71,8 +71,9 @@ func (c *conn) loop() error {
 // inLoop lets one of the server's loops have the connection.
 func (c *conn) inLoop() error {
 	c.w.held = true
-	c.quick.Prompt(true, func() { c.member.landed() })
-	err := c.line.join(c.srv.leastLoop(), c)
+	m := &member{c: c}
+	c.quick.Prompt(true, m.landed)
+	err := c.line.join(c.srv.leastLoop(), m)
 	c.quick.Prompt(false, nil)
 	c.w.held = false
 	if c.broken != nil {
@@ -83,6 +84,10 @@ func (c *conn) inLoop() error {
 	}
 	if err != nil {
 		return err
+	}
+	if c.syncs {
+		c.syncs = false
+		return nil
 	}
 	return c.w.flush()
 }

@@ -215,6 +215,9 @@ func (s *Session) Sync(ctx context.Context) error {
 	if s.block || !s.touched {
 		return nil
 	}
+	if s.prompt && s.txn != nil && !s.begun {
+		return s.commitLater()
+	}
 	return s.commit(ctx)
 }
 

@@ -11,9 +11,7 @@ import (
 // constants and of rows by key: such a look-up takes
 // what is published, without a snapshot, a lock or an account. Prompt, too, is an INSERT
 // of a few rows by itself, whose commit goes on without the session.
-func (s *Session) Prompt(on bool, done func()) {
-	s.prompt, s.onDisk = on, done
-}
+func (s *Session) Prompt(on bool, done func()) { s.prompt, s.onDisk = on, done }
 
 // WriteOut implements pgwire.Prompter.
 func (s *Session) WriteOut(here bool) {
@@ -46,7 +44,8 @@ func (s *Session) insertsPromptly(p *prepared) bool {
 
 // insertPromptly runs what insertsPromptly let through.
 func (s *Session) insertPromptly(ctx context.Context, q *portal, out pgwire.Results) error {
-	if q.stmt.direct == nil || !s.byItself() {
+	// It may have been planned anew since, for a table that has changed.
+	if q.stmt.direct == nil || !q.stmt.direct.d.Small() || !s.byItself() {
 		return pgwire.ErrNotPrompt
 	}
 	done, err := s.runDirect(ctx, q, out)

@@ -64,7 +64,7 @@ func (s *Session) follows(writes bool) error {
 // commit ends the transaction, whatever kind. A failed block is rolled back.
 func (s *Session) commit(ctx context.Context) (err error) {
 	if s.prompt && s.txn != nil && !s.begun {
-		return s.commitLater()
+		return pgwire.ErrNotPrompt // only Sync can leave a commit for later
 	}
 	ok := !s.failed
 	s.closePortals(false)

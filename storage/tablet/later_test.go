@@ -1,12 +1,17 @@
 package tablet
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
 )
@@ -88,7 +93,7 @@ func testCommitLater(t *testing.T, orientation string) {
 	if _, err := twice.Commit(bg); err == nil || err.Error() == "" {
 		t.Error("a duplicate is committed")
 	}
-	if s.locks.None() == false {
+	if !s.locks.None() {
 		t.Error("locks are left")
 	}
 	if got, want := contents(t, s, tab), "0=b 100=n 1=a 2=r 3=a 4=a 5=w 6=a 7=a"; got != want {
@@ -129,4 +134,94 @@ func TestCommitLaterTogether(t *testing.T) {
 	if n := strings.Count(contents(t, s, tab), "="); n != 8+clients*each {
 		t.Errorf("%d rows, want %d", n, 8+clients*each)
 	}
+}
+
+// A commit that is under way when the disk is full or fails is told of, and has failed.
+func TestCommitLaterFails(t *testing.T) {
+	for _, fault := range []error{syscall.EIO, syscall.ENOSPC} {
+		m := blob.NewMem()
+		o := testOptions()
+		failed := make(chan error, 8)
+		o.Fatal = func(err error) { failed <- err }
+		s, err := Open(m.Root(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tab := create(t, s, "kv", true)
+		m.Inject(func(_ int64, op blob.OpKind, _ string) error {
+			if op == blob.OpSync {
+				return fault
+			}
+			return nil
+		})
+		x := s.Begin(storage.TxnOptions{Unhindered: s.Unhindered()})
+		if err := insert(x, tab, kv{1, "a"}); err != nil {
+			t.Fatal(err)
+		}
+		told := make(chan struct{}, 2)
+		if !x.(storage.LaterTxn).CommitLater(func() { told <- struct{}{} }) {
+			t.Fatal("the commit waits for something")
+		}
+		s.WriteOut(true)
+		<-told
+		<-failed
+		want := sqlstate.IOError
+		if fault == syscall.ENOSPC {
+			want = sqlstate.DiskFull
+		}
+		if _, err := x.Commit(bg); sqlstate.CodeOf(err) != want {
+			t.Errorf("%v: the commit ends with %v", fault, err)
+		}
+		if !s.locks.None() {
+			t.Error("locks are left")
+		}
+		if got := contents(t, s, tab); got != "" {
+			t.Errorf("rows %s", got)
+		}
+		m.Inject(nil)
+		_ = s.Close()
+	}
+}
+
+// Who must not wait does not: neither for a latch nor, with its first write, for memory.
+func TestCommitLaterWaitsForNothing(t *testing.T) {
+	_, s, tab := eightRows(t, catalog.OrientationHybrid)
+	defer s.Close()
+	x := s.Begin(storage.TxnOptions{Unhindered: s.Unhindered()})
+	if err := insert(x, tab, kv{100, "n"}); err != nil {
+		t.Fatal(err)
+	}
+	later := func() bool {
+		return x.(storage.LaterTxn).CommitLater(func() { t.Error("told of a commit that did not begin") })
+	}
+	for _, sh := range s.table(tab.OID).current() {
+		sh.latch.Lock()
+	}
+	early(t, func() error {
+		if later() {
+			t.Error("a commit has begun without the latch")
+		}
+		return nil
+	})
+	for _, sh := range s.table(tab.OID).current() {
+		sh.latch.Unlock()
+	}
+	if _, err := x.Commit(bg); err != nil {
+		t.Error(err)
+	}
+
+	s.opts.Manual, s.opts.MemoryLimit = false, 1
+	if s.writes.Store(63); s.Unhindered() || !s.pressed.Load() || s.Unhindered() {
+		t.Error("there is room for more")
+	}
+	y := s.Begin(storage.TxnOptions{Unhindered: true})
+	defer y.Rollback()
+	early(t, func() error { return insert(y, tab, kv{101, "n"}) })
+	ctx, cancel := context.WithTimeout(bg, 20*time.Millisecond)
+	defer cancel()
+	m := &storage.Mutation{Table: tab, Op: storage.OpInsert, Rows: rowsBatch(tab, []kv{{102, "n"}})}
+	if _, err := y.Write(ctx, m); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the second write ends with %v", err)
+	}
+	s.opts.Manual = true
 }

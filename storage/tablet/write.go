@@ -65,10 +65,10 @@ func (x *tx) write(ctx context.Context, m *storage.Mutation) (int64, error) {
 	if x.opts.Isolation == storage.RepeatableRead {
 		x.registerRR()
 	}
-	if !x.opts.Unhindered {
-		if err := x.s.backpressure(ctx); err != nil {
-			return 0, err
-		}
+	if x.opts.Unhindered {
+		x.opts.Unhindered = false
+	} else if err := x.s.backpressure(ctx); err != nil {
+		return 0, err
 	}
 	o, err := x.ownTable(t)
 	if err != nil {

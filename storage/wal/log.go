@@ -272,8 +272,8 @@ func (l *Log) await(csn storage.CSN) {
 	l.mu.Lock()
 }
 
-// Notify has f called, once and by any goroutine, when Wait(csn) does not wait any more:
-// perhaps now. It must not block. Somebody has to write: see Write.
+// Notify has f called, once and by any goroutine, when Wait(csn) does not wait any more,
+// or the log has failed: perhaps now. It must not block. Somebody has to write: see Write.
 func (l *Log) Notify(csn storage.CSN, f func()) {
 	l.mu.Lock()
 	if l.durable >= csn || l.err != nil {
