@@ -12,10 +12,10 @@ import (
 	"github.com/millrace/millrace/storage/vec"
 )
 
-// Scan is a relation's scan, shared by the lanes. Each takes splits of a shard of its own
-// as long as there are any, and then helps with the others: where rows are grouped or
-// joined by what distributes them, lanes so meet keys of their own, and their tables are
-// small and need little merging.
+// Scan is a relation's scan, shared by the lanes. Each takes splits of shards of its own, one
+// after the other, as long as there is one that no lane has begun, and then helps with the
+// others: where rows are grouped or joined by what distributes them, lanes so meet keys of
+// their own, and their tables are small and need little merging.
 type Scan struct {
 	Rel  storage.Relation
 	Spec catalog.ScanSpec
@@ -27,7 +27,7 @@ type Scan struct {
 
 	splits []storage.Split
 	shards []shardSplits
-	lanes  atomic.Int64 // that have begun
+	begun  atomic.Int64 // shards, in their order
 	rows   atomic.Int64 // rows yielded, when Spec.Limit bounds them
 	// Total and Read count the splits before and after pruning.
 	Total, Read int
@@ -77,7 +77,7 @@ func (s *Scan) Start(ctx context.Context) (int, error) {
 			runs++
 		}
 	}
-	s.lanes.Store(0)
+	s.begun.Store(0)
 	s.shards = make([]shardSplits, runs)
 	for i, left := 0, s.splits; i < runs; i++ {
 		n := 1
@@ -146,14 +146,19 @@ func (o *scanLane) start() error {
 func (o *scanLane) take() *storage.Split {
 	all := o.s.shards
 	if !o.begun && len(all) > 0 {
-		o.begun, o.shard = true, int(o.s.lanes.Add(1)-1)%len(all)
+		o.begun, o.shard = true, int(o.s.begun.Add(1)-1)%len(all)
 	}
-	for range all {
+	for helped := 0; helped < len(all); {
 		r := &all[o.shard]
 		if i := int(r.taken.Add(1)) - 1; i < len(r.splits) {
 			return &r.splits[i]
 		}
+		if fresh := int(o.s.begun.Add(1)) - 1; fresh < len(all) {
+			o.shard = fresh
+			continue
+		}
 		o.shard = (o.shard + 1) % len(all)
+		helped++
 	}
 	return nil
 }

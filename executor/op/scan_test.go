@@ -74,3 +74,34 @@ func TestScanKeepsToShard(t *testing.T) {
 		}
 	}
 }
+
+// Of more shards than lanes, each lane takes some for itself, while there are any that no
+// lane has begun.
+func TestScanTakesFreshShards(t *testing.T) {
+	var splits []storage.Split
+	for i := range 20 {
+		splits = append(splits, storage.Split{Shard: i / 4, Block: i % 4})
+	}
+	s := &Scan{Rel: splitsOnly{splits: splits}}
+	if _, err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a, b := &scanLane{s: s}, &scanLane{s: s}
+	of := map[int]*scanLane{}
+	for i := range 16 { // of the last shard both take
+		l := a
+		if i%2 == 1 {
+			l = b
+		}
+		x := l.take()
+		if had := of[x.Shard]; had != nil && had != l {
+			t.Fatalf("both lanes take splits of shard %d", x.Shard)
+		}
+		of[x.Shard] = l
+	}
+	for range 2 {
+		if x, y := a.take(), b.take(); x == nil || y == nil || x.Shard != 4 || y.Shard != 4 {
+			t.Errorf("splits %v and %v of the last shard", x, y)
+		}
+	}
+}
