@@ -64,7 +64,10 @@ var deadShare = [...]int{Tidy: 3, Settle: 8, Pack: 20}
 const (
 	// deadNear: with it go files that would soon be rewritten themselves, being so far
 	// on the way, rewriteMax in all. By itself a full file leaves one that is not, which
-	// would be merged with its like, and written, once more.
+	// would be merged with its like, and written, once more. A file that leaves few rows
+	// takes no large ones along: it has its like to go with, and what is young dies
+	// quickly where few rows are updated most, so that large files would all be rewritten
+	// before their time.
 	deadNear   = 0.6
 	rewriteMax = 4
 )
@@ -161,10 +164,11 @@ func (t *Tablet) dying(segs []*segFile, share int) []*segFile {
 	if rows == 0 {
 		return take // it only goes
 	}
+	most := settleFactor * rows
 	near = slices.Delete(near, due, due+1)
 	slices.SortStableFunc(near, func(a, b candidate) int { return cmp.Compare(b.dead*a.s.info.Rows, a.dead*b.s.info.Rows) })
 	for _, c := range near {
-		if live := c.s.info.Rows - c.dead; len(take) < rewriteMax && rows+live <= mergeFactor*t.cfg.Limits.SegmentRows {
+		if live := c.s.info.Rows - c.dead; len(take) < rewriteMax && live <= most && rows+live <= mergeFactor*t.cfg.Limits.SegmentRows {
 			take, rows = append(take, c.s), rows+live
 		}
 	}
