@@ -167,7 +167,7 @@ func CheckDeletes(files blob.Dir, name string, segments []SegmentInfo) error {
 }
 
 // writeDeletes writes the deletes of the segments that have any, and names the
-// file; "" when there is nothing to write. The directory is not yet synced.
+// file; "" when there is nothing to write.
 func (t *Tablet) writeDeletes(f storage.CSN, segs []segDeletes) (string, error) {
 	var some []segDeletes
 	for _, s := range segs {

@@ -2,6 +2,7 @@ package column
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -98,6 +99,9 @@ func (k *killSink) abort() {
 	}
 }
 
+// ErrOtherKey says that a keys file does not have the columns of the table's key.
+var ErrOtherKey = errors.New("keys file of another key")
+
 // killRun is how many keys of a file are looked up at once: what a segment and each of
 // its blocks cost is paid once for them.
 const killRun = keyRunMax
@@ -115,6 +119,9 @@ func eachKilled(ctx context.Context, s *segFile, sch *schema, f func(ks *keySet,
 		cols := make([]*segment.ColReader, len(ids))
 		for i, id := range ids {
 			c, ok := s.r.ColumnOn(id, scratch)
+			if i < len(sch.keys) && (!ok || c.T().Layout != sch.cols[sch.keys[i]].Layout) {
+				return fmt.Errorf("%w: column %d of %s", ErrOtherKey, id, s.info.File)
+			}
 			if !ok {
 				return &segment.CorruptError{File: s.info.File, What: fmt.Sprintf("column %d is missing", id)}
 			}
@@ -268,6 +275,7 @@ func (p *Prepared) spend(m *memtable, csn storage.CSN) {
 	for _, s := range p.kills.files {
 		p.t.spent = append(p.t.spent, spentFile{csn, s.info.File})
 	}
+	p.t.waiting.Store(true)
 	m.touch(csn)
 }
 
@@ -280,6 +288,7 @@ func (t *Tablet) dropSpent(f storage.CSN) {
 		_ = t.cfg.Files.Remove(s.name) // one that stays is found by the next start's clean-up
 		return true
 	})
+	t.waiting.Store(len(t.spent) > 0)
 }
 
 // Spent is how many keys files wait for a checkpoint.

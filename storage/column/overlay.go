@@ -311,7 +311,7 @@ func (o *Overlay) resolve(base *Snapshot, chunks []storage.Chunk) error {
 		}
 	}
 	h.files = len(o.t.cur.segs)
-	if err := o.hideKilled(o.killed[h.killed:], l, hide); err != nil {
+	if err := o.hideKilled(o.killed[min(h.killed, len(o.killed)):], l, hide); err != nil {
 		return err
 	}
 	h.killed = len(o.killed)
@@ -455,10 +455,10 @@ func (s *segFile) rollback(seq uint64) error {
 
 // Spill moves the transaction's rows to private files and returns the chunks that
 // the list is to be replaced by: the keys that updates, deletes and upserts need
-// killed, unless these go to files too (KillsToFiles). Rows need no chunk any more; the commit takes them by Sides, and the rows of
-// a binlog by LogSides. For these base is the newest state of the table, where logged
-// operations other than inserts may replace something; the table is locked then, and
-// base the same from one call to the next.
+// killed, unless these go to files too (KillsToFiles). Rows need no chunk any more; the
+// commit takes them by Sides, and the rows of a binlog by LogSides. For these base is the
+// newest state of the table, where logged operations other than inserts may replace
+// something; the table is locked then, and base the same from one call to the next.
 func (o *Overlay) Spill(ctx context.Context, chunks []storage.Chunk, base *Snapshot) ([]storage.Chunk, error) {
 	k := &killSink{o: o}
 	err := o.spill(ctx, chunks, base, k)

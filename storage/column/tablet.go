@@ -43,6 +43,8 @@ type Tablet struct {
 	spent     []spentFile // keys files of commits that no checkpoint covers yet
 	closed    bool
 
+	waiting atomic.Bool // there are spent files
+
 	floor atomic.Uint64 // newest number that expiry dropped
 	lanes lanes
 }
@@ -136,8 +138,12 @@ func (t *Tablet) Backlog() float64 {
 }
 
 // Adopted says whether there are files of large commits that no edit has named yet:
-// a flush hands them over to the manifest, and so to compaction.
+// a flush hands them over to the manifest, and so to compaction. It rids the disk of
+// keys files too, which no bound of the log counts, and replay of looking them up.
 func (t *Tablet) Adopted() bool {
+	if t.waiting.Load() {
+		return true
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.ContainsFunc(t.cur.segs, func(s *segFile) bool { return !s.inManifest.Load() })

@@ -261,3 +261,42 @@ func TestKeysFileConflict(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysFileGoes: what a large delete has in a file is flushed soon, whatever else is
+// written, so that neither the disk nor the next start has to do with it.
+func TestKeysFileGoes(t *testing.T) {
+	s := keysFileStore(t, blob.NewMem())
+	defer s.Close()
+	tab := keysFileTable(t, s, catalog.OrientationColumn, false, true)
+	if err := s.Flush(bg); err != nil {
+		t.Fatal(err)
+	}
+	x, after, err := largeChange(t, s, tab, storage.OpDelete, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Commit(bg); err != nil {
+		t.Fatal(err)
+	}
+	spent := func() (n int) {
+		for _, sh := range s.table(tab.OID).current() {
+			n += sh.col.Spent()
+		}
+		return n
+	}
+	if spent() == 0 {
+		t.Fatal("no keys went to files")
+	}
+	if err := s.maintain(bg, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := spent(); n > 0 {
+		t.Errorf("%d keys files wait", n)
+	}
+	if left := leftovers(t, s); len(left) > 0 {
+		t.Errorf("%v are left", left)
+	}
+	if got := contents(t, s, tab); got != after {
+		t.Errorf("found %.80s", got)
+	}
+}

@@ -272,7 +272,10 @@ func (r *recovery) replay(e *wal.Entry) error {
 		}, func(_ uint32, _ int, l *storage.Late) { logs.late[of] = l })
 	}
 	err := wal.Decode(e.Payload(), &wal.Visitor{
-		Notes: func(kvs []wal.KV) error { notes = kvs; return nil },
+		// The catalog may be ahead of the manifest: then it has a rewrite of the table that
+		// comes later in the log, and what a record does to its tablets is of no use.
+		OtherKey: e.CSN <= r.dbCovered,
+		Notes:    func(kvs []wal.KV) error { notes = kvs; return nil },
 		Catalog: func(kvs []wal.KV) error {
 			n := notes
 			notes = nil
@@ -319,7 +322,7 @@ func (r *recovery) replay(e *wal.Entry) error {
 					return err
 				}
 			}
-			if sh == nil {
+			if sh == nil || c.Keys != nil && len(c.Keys.Cols) == 0 {
 				return nil
 			}
 			r.touched[sh] = true
@@ -565,7 +568,11 @@ func (r *recovery) keysFile(f *wal.SideFile, e *wal.Entry) error {
 	}
 	r.named[f.Name] = true
 	side := column.Side{SegmentInfo: column.SegmentInfo{File: f.Name, Size: f.Size, Rows: int(f.Rows)}, Keys: true}
-	return sh.col.ReplaySides(nil, []column.Side{side}, e.Base, e.CSN)
+	err := sh.col.ReplaySides(nil, []column.Side{side}, e.Base, e.CSN)
+	if e.CSN <= r.dbCovered && errors.Is(err, column.ErrOtherKey) {
+		return nil // as in replay
+	}
+	return err
 }
 
 // rowFile notes a file that Pebble is to take in.

@@ -28,6 +28,9 @@ type Visitor struct {
 	Want func(table uint32, shard int, schemaVersion uint64) *catalog.Table
 	// Chunk gets a chunk that was wanted; its memory lives during the call.
 	Chunk func(table uint32, shard int, c *storage.Chunk) error
+	// OtherKey says that the table may have another key by now than the record's rows had.
+	// Keys of a chunk that are not the table's then are empty.
+	OtherKey bool
 }
 
 // Decode walks a record. Its bytes come from a frame whose checksum was right,
@@ -178,7 +181,13 @@ func decodeChunk(r *reader, v *Visitor) error {
 			_, col := r.column(n)
 			c.Keys.Cols = append(c.Keys.Cols, col)
 		}
-		if r.bad || !keysFit(t, c.Keys) {
+		switch {
+		case r.bad:
+			return nil
+		case keysFit(t, c.Keys):
+		case v.OtherKey:
+			c.Keys = &vec.Batch{}
+		default:
 			r.bad = true
 			return nil
 		}
