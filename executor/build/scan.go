@@ -29,8 +29,10 @@ func (b *builder) scan(n *plan.Scan) (*chain, error) {
 	if (n.Key != nil || n.KeyIn != nil) && knows(b.env.Snapshot, n.Unique) {
 		return b.lookup(n, rel)
 	}
-	total, _ := rel.RowCount()
-	b.rows += total
+	if !n.ByRow { // a narrow range is for the caller's goroutine
+		total, _ := rel.RowCount()
+		b.rows += total
+	}
 
 	// What the reader applies, in ordinals; the rest, in columns, is applied above it.
 	ordinal := make(map[int]int, len(n.Cols))

@@ -13,15 +13,18 @@ const (
 	rowRangeShare = 500
 )
 
-// rowRanges has scans of hybrid tables read the row tablet where the filter leaves a
-// narrow range of its key: equal values of leading columns, or a range behind them.
+// rowRangeAlone is how many rows a range of a table of rows alone has at most.
+const rowRangeAlone = 1 << 16
+
+// rowRanges marks scans whose filter leaves a narrow range of the row tablet's key: equal
+// values of leading columns, or a range behind them. Hybrid tables then read that tablet.
 //
 // It would be wrong for nothing but speed: both tablets have the same rows.
 func rowRanges(c *Context, n plan.Node) (plan.Node, error) {
 	est := &cost.Estimator{Stats: c.Stats, Sample: c.Sample}
 	return rewrite(n, func(n plan.Node) (plan.Node, error) {
 		s, ok := n.(*plan.Scan)
-		if !ok || s.Key != nil || s.KeyIn != nil || s.Table.Kind != catalog.KindTable || !s.Table.StoresRows() || !s.Table.StoresColumns() || len(s.Filter) == 0 {
+		if !ok || s.Key != nil || s.KeyIn != nil || s.Table.Kind != catalog.KindTable || !s.Table.StoresRows() || len(s.Filter) == 0 {
 			return n, nil
 		}
 		k := *s
@@ -29,7 +32,11 @@ func rowRanges(c *Context, n plan.Node) (plan.Node, error) {
 		if len(k.Filter) == 0 || c.Stats == nil {
 			return n, nil
 		}
-		if all := float64(c.Stats(s.Table).Rows); est.Of(&k).Rows > rowRangeRows+all/rowRangeShare {
+		most := float64(rowRangeAlone)
+		if s.Table.StoresColumns() {
+			most = rowRangeRows + float64(c.Stats(s.Table).Rows)/rowRangeShare
+		}
+		if est.Of(&k).Rows > most {
 			return n, nil
 		}
 		m := *s

@@ -85,7 +85,8 @@ type Scan struct {
 	// Unique is the unique key that Key or KeyIn is of, nil for the primary key: rows are
 	// found by way of the table behind it.
 	Unique *catalog.UniqueKey
-	// ByRow has a hybrid table read from its row tablets.
+	// ByRow says that the filter leaves a narrow range of the row tablets' key, from which
+	// a hybrid table is read then.
 	ByRow bool
 }
 
