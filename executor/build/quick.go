@@ -49,6 +49,8 @@ type Quick struct {
 	by    *byUnique
 	idx   []uint16
 
+	ranged *quickRange // nil: a look-up
+
 	values [][]*eval.Program
 	none   vec.Batch // one row of the parameters alone
 	made   vec.Batch // the rows of values
@@ -67,9 +69,11 @@ type quickParam struct {
 	vec vec.Vec
 }
 
-// quickStep is a filter, a choice of columns, or a projection.
+// quickStep is a filter, a choice of columns, an order, a limit, or a projection.
 type quickStep struct {
 	filter bool
+	sort   *quickSort
+	limit  *quickLimit
 	prog   *eval.Program
 	pick   []int
 	in     vec.Batch // the columns that come, then the parameters
@@ -107,7 +111,12 @@ func (d *Quick) build(n plan.Node) ([]plan.Column, error) {
 	case *plan.Values:
 		return d.buildValues(n)
 	case *plan.Scan:
+		if n.ByRow {
+			return d.buildRange(n)
+		}
 		return d.buildLookup(n)
+	case *plan.Sort:
+		return d.buildSort(n)
 	case *plan.Filter:
 		cols, err := d.build(n.Input)
 		if err != nil {
@@ -121,13 +130,16 @@ func (d *Quick) build(n plan.Node) ([]plan.Column, error) {
 		}
 		return d.addProject(n.Exprs, cols)
 	case *plan.Limit:
+		cols, err := d.build(n.Input)
+		if err != nil {
+			return nil, err
+		}
+		if d.ranged != nil && !n.WithTies {
+			return cols, d.addLimit(n)
+		}
 		// No more rows than it lets pass anyway.
 		c, ok := n.Count.(*expr.Const)
-		if !ok || !c.D.Valid || c.D.I < 1 || n.Offset != nil || n.WithTies {
-			return nil, errNotQuick
-		}
-		cols, err := d.build(n.Input)
-		if err != nil || d.scan == nil && int64(len(d.values)) > c.D.I {
+		if !ok || !c.D.Valid || c.D.I < 1 || n.Offset != nil || n.WithTies || d.ranged != nil || d.scan == nil && int64(len(d.values)) > c.D.I {
 			return nil, errNotQuick
 		}
 		return cols, nil
@@ -183,15 +195,7 @@ func (d *Quick) buildLookup(n *plan.Scan) ([]plan.Column, error) {
 			return nil, err
 		}
 	}
-	if n.Out == nil {
-		return n.Cols, nil
-	}
-	cols := make([]plan.Column, len(n.Out))
-	for i, k := range n.Out {
-		cols[i] = n.Cols[k]
-	}
-	d.steps = append(d.steps, quickStep{pick: n.Out})
-	return cols, nil
+	return d.chosen(n), nil
 }
 
 // beyondKey is what a look-up's filter asks for besides the key: its conjuncts but for
@@ -309,7 +313,7 @@ func (d *Quick) env(cols []plan.Column) *eval.Env {
 
 // Points says whether RunPoint may give the rows.
 func (d *Quick) Points(s storage.Store) bool {
-	if !d.asked && d.scan != nil && d.scan.Unique == nil {
+	if !d.asked && d.scan != nil && d.scan.Unique == nil && d.ranged == nil {
 		d.asked = true
 		if ps, ok := s.(storage.PointStore); ok {
 			d.point = ps.Point(d.scan.Table, d.scan.Ords)
@@ -353,7 +357,7 @@ func (d *Quick) Run(ctx context.Context, snap storage.Snapshot, params []types.D
 	}
 	var b *vec.Batch
 	if d.scan != nil {
-		b, err = d.lookup(ctx, snap)
+		b, err = d.lookup(ctx, snap, params)
 	} else {
 		b, err = d.rows()
 	}
@@ -399,6 +403,13 @@ func (d *Quick) Shed() {
 			shed(c)
 		}
 	}
+	for i := range d.steps {
+		if s := d.steps[i].sort; s != nil {
+			for _, c := range s.rows.Cols {
+				shed(c)
+			}
+		}
+	}
 }
 
 func shed(v *vec.Vec) {
@@ -439,12 +450,17 @@ func (d *Quick) with(in, b *vec.Batch) {
 	}
 }
 
-// seek computes the key; false when no row can have it.
-func (d *Quick) seek() (bool, error) {
+// clear forgets the rows that were found.
+func (d *Quick) clear() {
 	d.found.N, d.found.Sel = 0, nil
 	for i, c := range d.found.Cols {
 		c.Recycle(d.scan.Cols[i].T)
 	}
+}
+
+// seek computes the key; false when no row can have it.
+func (d *Quick) seek() (bool, error) {
+	d.clear()
 	d.with(&d.none, nil)
 	for i, p := range d.keyAt {
 		v, err := p.Eval(&d.none)
@@ -459,7 +475,7 @@ func (d *Quick) seek() (bool, error) {
 }
 
 // lookup reads the row of the key, if there is one.
-func (d *Quick) lookup(ctx context.Context, snap storage.Snapshot) (*vec.Batch, error) {
+func (d *Quick) lookup(ctx context.Context, snap storage.Snapshot, params []types.Datum) (*vec.Batch, error) {
 	rel, err := snap.Relation(d.scan.Table)
 	if err != nil {
 		return nil, err
@@ -469,6 +485,10 @@ func (d *Quick) lookup(ctx context.Context, snap storage.Snapshot) (*vec.Batch, 
 	}
 	old := debug.SetPanicOnFault(true)
 	defer debug.SetPanicOnFault(old)
+	if d.ranged != nil {
+		d.clear()
+		return &d.found, d.scanRange(ctx, rel, params)
+	}
 	if ok, err := d.seek(); !ok || err != nil {
 		return &d.found, err
 	}
@@ -502,7 +522,7 @@ func (d *Quick) rows() (*vec.Batch, error) {
 }
 
 func (s *quickStep) run(d *Quick, b *vec.Batch) (*vec.Batch, error) {
-	if b.Rows() == 0 && s.filter {
+	if b.Rows() == 0 && (s.filter || s.sort != nil) {
 		return b, nil
 	}
 	s.out.N, s.out.Sel = b.N, b.Sel
@@ -513,7 +533,13 @@ func (s *quickStep) run(d *Quick, b *vec.Batch) (*vec.Batch, error) {
 		}
 		return &s.out, nil
 	}
+	if s.limit != nil {
+		return &s.out, s.limit.run(d, b, &s.out)
+	}
 	d.with(&s.in, b)
+	if s.sort != nil {
+		return s.sort.run(&s.in, len(b.Cols))
+	}
 	if s.filter {
 		if err := s.prog.Filter(&s.in); err != nil {
 			return nil, err

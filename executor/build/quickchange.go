@@ -201,7 +201,7 @@ func (d *QuickChange) lookup(ctx context.Context, x storage.Txn, cat *catalog.Ve
 	if snap.Catalog() != cat && !valid(snap.Catalog()) || !d.q.Reads(snap) {
 		return false, nil
 	}
-	_, err = d.q.lookup(ctx, snap)
+	_, err = d.q.lookup(ctx, snap, nil)
 	return true, err
 }
 

@@ -209,7 +209,7 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 	if q.done {
 		return false, out.CommandComplete(q.tag(0))
 	}
-	if q.exec == nil && p.known.quick != nil && (maxRows == 0 || maxRows > build.QuickRows) && s.set.quick().quick {
+	if q.exec == nil && p.known.quick != nil && (maxRows == 0 || maxRows > p.known.quick.RowsMax()) && s.set.quick().quick {
 		if done, err := s.runQuick(ctx, q, out); done {
 			return false, err
 		}
