@@ -24,8 +24,21 @@ type Point interface {
 // PointTxn is a transaction whose statements may read by a Point.
 type PointTxn interface {
 	// ReadsPublished says whether what the next statement sees of a table is what is
-	// published by then, without writes of the transaction's own; at is the newest
+	// published by then, but for writes of the transaction's own; at is the newest
 	// commit that is. behind says that the statement's snapshot would wait for more to be
 	// published: only what the transaction then locks and looks at again may be read so.
 	ReadsPublished(table uint32) (at CSN, ok, behind bool)
+	// OwnRow appends the row of the one key in keys to out, as Relation.Get does, where the
+	// transaction has written it.
+	OwnRow(t *catalog.Table, cols []int, keys, out *vec.Batch) OwnRow
 }
+
+// OwnRow is what a transaction has done to a row.
+type OwnRow uint8
+
+const (
+	NotOwn   OwnRow = iota // nothing
+	OwnFound               // it has written the row
+	OwnGone                // it has deleted the row
+	OwnAsk                 // a snapshot tells
+)

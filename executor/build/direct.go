@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/expr"
@@ -31,6 +32,13 @@ type Direct struct {
 	// over columns whose ids are slots.
 	from  []int
 	exprs []expr.Expr
+	// kept are exprs with the time as a column behind the slots, nil where they depend on
+	// more of the session than its time zone; prog is made of them, in zone.
+	kept []expr.Expr
+	prog *eval.Program
+	zone *time.Location
+	now  vec.Vec
+	in   vec.Batch
 
 	plan    *plan.Insert
 	checks  *op.Checks // without expressions, which are compiled for each run
@@ -71,7 +79,51 @@ func NewDirect(st *plan.Statement) *Direct {
 	if !d.layOut(v) {
 		return nil
 	}
+	clock := &expr.Column{ID: len(d.slots), T: types.Timestamptz}
+	for _, e := range d.exprs {
+		k, ok := eval.Clockless(e, clock)
+		if !ok {
+			d.kept = nil
+			break
+		}
+		d.kept = append(d.kept, k)
+	}
 	return d
+}
+
+// program computes exprs over the slots and what input puts behind them.
+func (d *Direct) program(env *eval.Env) (*eval.Program, error) {
+	if len(d.exprs) == 0 {
+		return nil, nil
+	}
+	if d.kept == nil || env.Session == nil || env.Session.Types == nil {
+		at := map[int]int{}
+		for s := range d.slots {
+			at[s] = s
+		}
+		return eval.CompileList(d.exprs, env.WithOrdinals(at))
+	}
+	zone := env.Session.Types.TimeZone
+	if d.prog != nil && d.zone == zone {
+		return d.prog, nil
+	}
+	p, err := eval.CompileList(d.kept, &eval.Env{Session: &eval.Session{Types: &types.Env{TimeZone: zone}}})
+	if err == nil {
+		d.prog, d.zone = p, zone
+	}
+	return p, err
+}
+
+// input is a batch of slots with the time of the transaction behind them.
+func (d *Direct) input(b *vec.Batch, env *eval.Env) *vec.Batch {
+	if d.kept == nil || env.Session == nil {
+		return b
+	}
+	d.now.Recycle(types.Timestamptz)
+	d.now.AppendDatum(types.NewInt(env.Session.Now))
+	d.now.Form, d.now.N = vec.Const, b.N
+	d.in = vec.Batch{Cols: append(append(d.in.Cols[:0], b.Cols...), &d.now), N: b.N}
+	return &d.in
 }
 
 // layOut finds the slots: a parameter or literal by its place in the first row's
@@ -253,17 +305,9 @@ func (d *Direct) Datums(r *DirectRows) []types.Datum {
 // Run inserts the rows, and returns how many.
 func (d *Direct) Run(ctx context.Context, r *DirectRows, env *Env) (int64, error) {
 	b := &builder{env: env}
-	var prog *eval.Program
-	var err error
-	if len(d.exprs) > 0 {
-		at := map[int]int{}
-		for s := range d.slots {
-			at[s] = s
-		}
-		e := env.Eval
-		if prog, err = eval.CompileList(d.exprs, e.WithOrdinals(at)); err != nil {
-			return 0, err
-		}
+	prog, err := d.program(env.Eval)
+	if err != nil {
+		return 0, err
 	}
 	checks := d.checks
 	if checks == nil {
@@ -286,7 +330,7 @@ func (d *Direct) Run(ctx context.Context, r *DirectRows, env *Env) (int64, error
 		out.N = in.N
 		var computed []*vec.Vec
 		if prog != nil {
-			if computed, err = prog.EvalAll(in); err != nil {
+			if computed, err = prog.EvalAll(d.input(in, env.Eval)); err != nil {
 				return 0, ErrNotDirect
 			}
 		}

@@ -345,6 +345,35 @@ func (d *Quick) RunPoint(cat *catalog.Version, params []types.Datum) (out *vec.B
 	return out, true, err
 }
 
+// RunIn is Run in a transaction whose statements see what is published and its own
+// writes; ok is false when a snapshot is needed after all. Call it where Points says so.
+func (d *Quick) RunIn(x storage.PointTxn, cat *catalog.Version, params []types.Datum) (out *vec.Batch, ok bool, err error) {
+	_, ok, behind := x.ReadsPublished(d.scan.Table.OID)
+	if !ok || behind {
+		return nil, false, nil
+	}
+	defer sched.Recover(&err)
+	if err := d.bind(params); err != nil {
+		return nil, true, err
+	}
+	some, err := d.seek()
+	if some && err == nil {
+		switch x.OwnRow(d.scan.Table, d.scan.Ords, &d.key.batch, &d.found) {
+		case storage.OwnAsk:
+			return nil, false, nil
+		case storage.NotOwn:
+			if ok, err = d.point.Get(cat, &d.key.batch, &d.found); !ok {
+				return nil, false, nil
+			}
+		}
+	}
+	if err != nil {
+		return nil, true, err
+	}
+	out, err = d.finish(&d.found)
+	return out, true, err
+}
+
 // Run gives the rows, lent until the next call. snap is the snapshot to read, when
 // there is a table.
 func (d *Quick) Run(ctx context.Context, snap storage.Snapshot, params []types.Datum) (out *vec.Batch, err error) {

@@ -172,7 +172,7 @@ func (d *QuickChange) Run(ctx context.Context, env *Env, s storage.Store, cat *c
 	return n, true, err
 }
 
-// find reads the row: what is published of it where that is what the transaction sees,
+// find reads the row: the transaction's own, or what is published where that is what it sees,
 // at being a commit that it is not older than; else by a snapshot. behind is as in
 // storage.PointTxn.
 func (d *QuickChange) find(ctx context.Context, x storage.Txn, s storage.Store, cat *catalog.Version, valid func(*catalog.Version) bool) (at storage.CSN, behind, done bool, err error) {
@@ -181,6 +181,13 @@ func (d *QuickChange) find(ctx context.Context, x storage.Txn, s storage.Store, 
 			some, err := d.q.seek()
 			if !some || err != nil {
 				return at, false, true, err
+			}
+			switch p.OwnRow(d.table, d.q.scan.Ords, &d.q.key.batch, &d.q.found) {
+			case storage.OwnFound, storage.OwnGone:
+				return at, behind, true, nil
+			case storage.OwnAsk:
+				done, err = d.lookup(ctx, x, cat, valid)
+				return 0, false, done, err
 			}
 			if ok, err := d.q.point.Get(cat, &d.q.key.batch, &d.q.found); ok {
 				return at, behind, true, err

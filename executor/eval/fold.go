@@ -109,6 +109,36 @@ func Timeless(e expr.Expr) bool {
 	return ok
 }
 
+// Clockless replaces calls of now() by clock, and says whether the rest is Timeless but for
+// the session's time zone.
+func Clockless(e expr.Expr, clock expr.Expr) (_ expr.Expr, ok bool) {
+	ok = true
+	e = expr.Rewrite(e, func(e expr.Expr) expr.Expr {
+		if c, is := e.(*expr.Call); is && (c.Fn.OID == fnNow || c.Fn.OID == fnTransactionTimestamp) {
+			return clock
+		}
+		return e
+	})
+	expr.Walk(e, func(e expr.Expr) bool {
+		switch x := e.(type) {
+		case *expr.Const, *expr.Column:
+		case *expr.Call:
+			ok = ok && (x.Fn.OID == fnTimestamp || sameForEver(e))
+		default:
+			ok = ok && sameForEver(e)
+		}
+		return ok
+	})
+	return e, ok
+}
+
+// Functions, by PostgreSQL's OIDs.
+const (
+	fnNow                  = 1299
+	fnTransactionTimestamp = 2647
+	fnTimestamp            = 2027 // of a timestamptz
+)
+
 // bySettings says whether the text form of a type depends on the session or the
 // clock.
 func bySettings(oid uint32) bool {

@@ -340,6 +340,17 @@ func (s *Session) runQuick(ctx context.Context, q *portal, out pgwire.Results) (
 			return false, nil
 		}
 	}
+	if quick.Table() != nil && s.block && s.txn != nil && quick.Points(s.eng.Store) {
+		if x, is := s.txn.(storage.PointTxn); is {
+			if err := s.follows(false); err != nil {
+				return true, err
+			}
+			s.open(true) // with the settings of now
+			if b, ok, err := quick.RunIn(x, p.cat, p.values(q.params)); ok {
+				return s.sendQuick(q, b, err, out)
+			}
+		}
+	}
 	var snap storage.Snapshot
 	if quick.Table() != nil {
 		if snap, err = s.snapshot(p); err != nil {

@@ -274,14 +274,17 @@ func sameValue(a, b *vec.Vec, i int) bool {
 	return types.Equal(a.T, a.Datum(i), b.Datum(i))
 }
 
-// addUpdates adds updates of rows that stay where they are; c is flat.
+// addUpdates adds updates of rows that stay where they are; c is flat, and o's from now on.
 func (o *ownTable) addUpdates(x *tx, src *source, c *changeSet, sel []uint16) {
 	logged := x.logged(o.t)
 	step := numbering(storage.OpUpdate, o.t)
 	first := x.ord + step - 1
 	x.ord += uint32(len(sel)) * step
 	o.eachShard(c, sel, func(s *ownShard, part []uint16, num func(i int) uint32) {
-		k := storage.Chunk{Op: storage.OpUpdate, Logged: logged, Keys: compact(c.keys.Cols, part, c.keys.N), Rows: compact(c.rows.Cols, part, c.rows.N)}
+		k := storage.Chunk{Op: storage.OpUpdate, Logged: logged, Keys: c.keys, Rows: c.rows}
+		if len(part) < c.keys.N {
+			k.Keys, k.Rows = compact(c.keys.Cols, part, c.keys.N), compact(c.rows.Cols, part, c.rows.N)
+		}
 		s.addChange(o.t, src, c, k, part, func(i int) uint32 { return first + num(i)*step })
 		s.bytes += batchBytes(c.rows, len(part))
 	})

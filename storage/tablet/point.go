@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/column"
 	"github.com/millrace/millrace/storage/row"
@@ -153,9 +154,96 @@ var _ storage.PointTxn = (*tx)(nil)
 
 // ReadsPublished implements storage.PointTxn.
 func (x *tx) ReadsPublished(table uint32) (at storage.CSN, ok, behind bool) {
-	if x.done || x.broken != nil || x.opts.Isolation == storage.RepeatableRead || x.ddl != nil || x.own[table] != nil {
+	if x.done || x.broken != nil || x.opts.Isolation == storage.RepeatableRead || x.ddl != nil {
 		return 0, false, false
 	}
 	at = x.s.marks.Published()
 	return at, x.opts.After <= at, x.after() > at
+}
+
+// ownRowMax is how many operations OwnRow looks through.
+const ownRowMax = 64
+
+// OwnRow implements storage.PointTxn. The operations of a transaction that locks its keys
+// when statements run are what its commit will do; the last one of a key counts.
+func (x *tx) OwnRow(t *catalog.Table, cols []int, keys, out *vec.Batch) storage.OwnRow {
+	o := x.own[t.OID]
+	if o == nil {
+		return storage.NotOwn
+	}
+	if !x.opts.Explicit || x.unlocked || x.ddl != nil || len(x.past) > 0 || o.fresh || o.running != nil ||
+		o.t.SchemaVersion != t.SchemaVersion || len(t.PK) == 0 || len(keys.Cols) != len(t.PK) {
+		return storage.OwnAsk
+	}
+	for _, c := range cols {
+		if c < 0 && c != catalog.ColCSN {
+			return storage.OwnAsk
+		}
+	}
+	k := 0
+	if len(o.shards) > 1 {
+		at, keyed := keyDistribution(t)
+		if !keyed {
+			return storage.OwnAsk
+		}
+		k = shardOfKey(keys, at, len(o.shards))
+	}
+	s := o.shards[k]
+	if s.spilled {
+		return storage.OwnAsk
+	}
+	n := 0
+	for i := range s.chunks {
+		if n += s.chunks[i].Len(); n > ownRowMax {
+			return storage.OwnAsk
+		}
+	}
+	for i := len(s.chunks) - 1; i >= 0; i-- {
+		c := &s.chunks[i]
+		for r := c.Len() - 1; r >= 0; r-- {
+			if !isOf(c, t, r, keys) {
+				continue
+			}
+			if c.Op == storage.OpDelete {
+				return storage.OwnGone
+			}
+			for j, col := range cols {
+				if col == catalog.ColCSN {
+					out.Cols[j].AppendDatum(types.NewInt(0))
+					continue
+				}
+				out.Cols[j].Copy(c.Rows.Cols[col], []uint16{uint16(r)}, c.Len())
+			}
+			out.N++
+			return storage.OwnFound
+		}
+	}
+	return storage.NotOwn
+}
+
+// isOf says whether operation r of a chunk is of the one key in keys.
+func isOf(c *storage.Chunk, t *catalog.Table, r int, keys *vec.Batch) bool {
+	at := keys.Row(0)
+	for k, p := range t.PK {
+		v := keys.Cols[k]
+		var own *vec.Vec
+		if c.Keys != nil {
+			own = c.Keys.Cols[k]
+		} else {
+			own = c.Rows.Cols[p]
+		}
+		same := false
+		switch a, b := own.Source(), v.Source(); {
+		case own.T.Layout == types.LayoutI32 && v.T.Layout == types.LayoutI32:
+			same = a.I32[own.Index(r)] == b.I32[v.Index(at)]
+		case own.T.Layout == types.LayoutI64 && v.T.Layout == types.LayoutI64:
+			same = a.I64[own.Index(r)] == b.I64[v.Index(at)]
+		default:
+			same = types.Equal(own.T, own.Datum(r), v.Datum(at))
+		}
+		if !same {
+			return false
+		}
+	}
+	return true
 }

@@ -160,6 +160,11 @@ func (x *tx) lockAndFind(ctx context.Context, o *ownTable, keys *vec.Batch, mode
 		return nil, nil, err
 	}
 	defer n.Close()
+	return x.find(r, keys)
+}
+
+// find finds the newest commits of rows whose keys are locked, and their shards.
+func (x *tx) find(r *relation, keys *vec.Batch) (csn []storage.CSN, shard []uint16, err error) {
 	csn, shard = make([]storage.CSN, keys.N), make([]uint16, keys.N)
 	if err := r.find(keys, csn, shard); err != nil {
 		return nil, nil, err
@@ -258,6 +263,7 @@ type changeSet struct {
 	old   []storage.CSN
 	rows  *vec.Batch
 	shard []uint16 // of the old rows, where it is known
+	at    []uint16 // of those that resolveRows gives, the places among its keys
 	// read is a state that the rows were read in at the oldest; 0: that of the
 	// transaction's snapshots.
 	read storage.CSN
@@ -287,7 +293,15 @@ func (x *tx) lockChanged(ctx context.Context, o *ownTable, src *source, c *chang
 	if src.op == storage.OpUpdate {
 		mode = txn.NoKeyUpdate
 	}
-	csn, shard, err := x.lockAndFind(ctx, o, c.keys, mode)
+	if err := x.lock(ctx, o.t.OID, c.keys, mode); err != nil {
+		return err
+	}
+	n, r, err := x.newest(o)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	csn, shard, err := x.find(r, c.keys)
 	if err != nil {
 		return err
 	}
@@ -324,25 +338,27 @@ func (x *tx) lockChanged(ctx context.Context, o *ownTable, src *source, c *chang
 		src.stale(stale)
 	}
 	staleKeys := compact(c.keys.Cols, stale, c.keys.N)
-	c.keep(fresh)
-	n, r, err := x.newest(o)
-	if err != nil {
-		return err
+	of := make([]uint16, len(stale)) // keep moves those of c
+	for i, k := range stale {
+		of[i] = shard[k]
 	}
-	defer n.Close()
+	c.keep(fresh)
 	again, err := resolveRows(ctx, r, o.t, src, staleKeys)
 	if err != nil || again == nil {
 		return err
 	}
-	if again.shard, err = x.shardsOf(r, again.keys); err != nil {
-		return err
+	for _, k := range again.at {
+		c.shard = append(c.shard, of[k])
+	}
+	if c.keys.N == 0 {
+		c.keys, c.rows, c.old = again.keys, again.rows, again.old
+		return nil
 	}
 	c.keys.Append(again.keys)
 	if c.rows != nil {
 		c.rows.Append(again.rows)
 	}
 	c.old = append(c.old, again.old...)
-	c.shard = append(c.shard, again.shard...)
 	return nil
 }
 
@@ -374,13 +390,12 @@ func resolveRows(ctx context.Context, r *relation, t *catalog.Table, src *source
 	if err != nil || len(keep) == 0 {
 		return nil, err
 	}
-	c := &changeSet{}
-	at := make([]uint16, len(keep))
+	c := &changeSet{at: make([]uint16, len(keep))}
 	for i, k := range keep {
-		at[i] = idx[k]
+		c.at[i] = idx[k]
 		c.old = append(c.old, storage.CSN(got.Cols[len(t.Columns)].I64[k]))
 	}
-	c.keys = compact(keys.Cols, at, keys.N)
+	c.keys = compact(keys.Cols, c.at, keys.N)
 	if src.op == storage.OpUpdate {
 		if rows == nil || rows.Rows() != len(keep) {
 			return nil, sqlstate.Errorf(sqlstate.InternalError, "resolver returned rows for another set")

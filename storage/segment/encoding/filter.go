@@ -137,7 +137,10 @@ func Compare(t types.T, a, b types.Datum) int {
 			}
 			return types.CompareNumeric(stringBytes(a.S), stringBytes(b.S))
 		case types.BPCharOID:
-			return strings.Compare(strings.TrimRight(a.S, " "), strings.TrimRight(b.S, " "))
+			if a.S == b.S {
+				return 0
+			}
+			return bytes.Compare(kernel.TrimBlanks(stringBytes(a.S)), kernel.TrimBlanks(stringBytes(b.S)))
 		}
 		return strings.Compare(a.S, b.S)
 	}

@@ -276,6 +276,10 @@ func HashNumeric(b []byte) uint64 {
 
 // TrimBlanks is b without trailing blanks: what comparisons of char(n) see.
 func TrimBlanks(b []byte) []byte {
+	const blanks = 0x2020202020202020
+	for len(b) >= 8 && binary.LittleEndian.Uint64(b[len(b)-8:]) == blanks {
+		b = b[:len(b)-8]
+	}
 	for len(b) > 0 && b[len(b)-1] == ' ' {
 		b = b[:len(b)-1]
 	}
