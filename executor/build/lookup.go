@@ -53,67 +53,149 @@ func (b *builder) lookup(n *plan.Scan, rel storage.Relation) (*chain, error) {
 	return c, nil
 }
 
-// listKeys makes the keys of a look-up of several: every combination once.
+// A key that is looked for takes as long as this many rows that are scanned, in tables by
+// row and by column; few keys are always looked for where rows are stored.
+const (
+	keyCostRows    = 16
+	keyCostColumns = 512
+	keysAlways     = 2048
+	keysMost       = 1 << 17 // they are in memory, without an account
+)
+
+// fewKeys says whether it is quicker to look for the keys than to read the table.
+func (b *builder) fewKeys(n *plan.Scan, rel storage.Relation) bool {
+	var keys float64
+	for _, c := range n.KeyIn {
+		all := 1.0
+		for _, k := range c.Cols {
+			values := float64(len(k.List))
+			if k.Array != nil {
+				d, err := b.constant(k.Array)
+				if err != nil {
+					return true // told when it starts
+				}
+				if d.Valid {
+					values = float64(types.Array(d.S).Len())
+				}
+			}
+			if !c.Zip {
+				all *= values
+			} else if k.Array == c.Cols[0].Array {
+				all = values
+			}
+		}
+		keys += all
+	}
+	if keys > keysMost {
+		return false
+	}
+	always, cost := 1.0, float64(keyCostColumns)
+	if n.Table.StoresRows() {
+		always, cost = keysAlways, keyCostRows
+	}
+	if keys <= always {
+		return true
+	}
+	total, _ := rel.RowCount()
+	return keys*cost <= float64(total)
+}
+
+// listKeys makes the keys of a look-up of several: those of every choice, each once.
 func (b *builder) listKeys(n *plan.Scan, src *lookupSource) error {
-	lists := make([][]types.Datum, len(n.KeyIn))
-	for i, k := range n.KeyIn {
-		for _, e := range k.List {
-			d, err := b.constant(e)
+	l := keyList{src: src, one: newKey(n.Table, keyOrdinals(n)), seen: map[string]bool{}}
+	for _, c := range n.KeyIn {
+		lists := make([][]types.Datum, len(c.Cols))
+		for i, k := range c.Cols {
+			for _, e := range k.List {
+				d, err := b.constant(e)
+				if err != nil {
+					return err
+				}
+				lists[i] = append(lists[i], d)
+			}
+			if k.Array == nil {
+				continue
+			}
+			d, err := b.constant(k.Array)
 			if err != nil {
 				return err
 			}
-			lists[i] = append(lists[i], d)
-		}
-		if k.Array == nil {
-			continue
-		}
-		d, err := b.constant(k.Array)
-		if err != nil {
-			return err
-		}
-		if !d.Valid {
-			return nil
-		}
-		r := types.Array(d.S).Reader()
-		for j := range r.N {
-			lists[i] = append(lists[i], r.Datum(j))
-		}
-	}
-	ords := keyOrdinals(n)
-	one := newKey(n.Table, ords)
-	seen := map[string]bool{}
-	var enc []byte
-	var add func(i int)
-	add = func(i int) {
-		if i < len(lists) {
-			for _, d := range lists[i] {
-				if one.put(i, d) {
-					add(i + 1)
-				}
+			if !d.Valid {
+				continue
 			}
-			return
+			r := types.Array(d.S).Reader()
+			for j := range r.N {
+				lists[i] = append(lists[i], r.Datum(j))
+			}
 		}
-		enc = enc[:0]
-		for k, t := range one.types {
-			enc = types.AppendKey(enc, t, one.batch.Cols[k].Datum(0), false)
+		if c.Zip {
+			l.zip(lists)
+		} else {
+			l.product(0, lists)
 		}
-		if seen[string(enc)] {
-			return
-		}
-		seen[string(enc)] = true
-		last := len(src.keys) - 1
-		if last < 0 || src.keys[last].N == vec.Size {
-			src.keys = append(src.keys, vec.NewBatch(one.types))
-			last++
-		}
-		to := src.keys[last]
-		for k := range to.Cols {
-			to.Cols[k].AppendDatum(one.batch.Cols[k].Datum(0))
-		}
-		to.N++
 	}
-	add(0)
 	return nil
+}
+
+// keyList gathers the keys of a look-up.
+type keyList struct {
+	src  *lookupSource
+	one  *key
+	seen map[string]bool
+	enc  []byte
+}
+
+// product adds all combinations of what the columns from i on may be.
+func (l *keyList) product(i int, lists [][]types.Datum) {
+	if i == len(lists) {
+		l.add()
+		return
+	}
+	for _, d := range lists[i] {
+		if l.one.put(i, d) {
+			l.product(i+1, lists)
+		}
+	}
+}
+
+// zip adds the keys that lists hold side by side; where one ends, NULLs follow, which no
+// key has.
+func (l *keyList) zip(lists [][]types.Datum) {
+	n := len(lists[0])
+	for _, list := range lists {
+		n = min(n, len(list))
+	}
+next:
+	for k := range n {
+		for i, list := range lists {
+			if !l.one.put(i, list[k]) {
+				continue next
+			}
+		}
+		l.add()
+	}
+}
+
+// add adds the key at hand where it is new.
+func (l *keyList) add() {
+	l.enc = l.enc[:0]
+	for k, t := range l.one.types {
+		l.enc = types.AppendKey(l.enc, t, l.one.batch.Cols[k].Datum(0), false)
+	}
+	if l.seen[string(l.enc)] {
+		return
+	}
+	l.seen[string(l.enc)] = true
+	last := len(l.src.keys) - 1
+	if last < 0 || l.src.keys[last].N == vec.Size {
+		l.src.keys = append(l.src.keys, vec.NewBatch(l.one.types))
+		last++
+	}
+	to := l.src.keys[last]
+	for k := range to.Cols {
+		to.Cols[k].AppendDatum(l.one.batch.Cols[k].Datum(0))
+	}
+	to.N++
 }
 
 // lookupSource reads the rows of keys, a batch of them at a time.

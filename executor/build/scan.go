@@ -26,7 +26,7 @@ func (b *builder) scan(n *plan.Scan) (*chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	if (n.Key != nil || n.KeyIn != nil) && knows(b.env.Snapshot, n.Unique) {
+	if (n.Key != nil || n.KeyIn != nil && b.fewKeys(n, rel)) && knows(b.env.Snapshot, n.Unique) {
 		return b.lookup(n, rel)
 	}
 	if !n.ByRow { // a narrow range is for the caller's goroutine

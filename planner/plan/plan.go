@@ -79,15 +79,24 @@ type Scan struct {
 	// in key order, without columns: at most one row is looked for, by its key. Filter
 	// still says all that the row must meet.
 	Key []expr.Expr
-	// KeyIn takes the place of Key where columns are asked to be one of several values:
-	// all combinations of what each column may be are looked for.
-	KeyIn []KeyValues
+	// KeyIn takes the place of Key where several keys may be asked for: those of all its
+	// choices are looked for. What has no row is of no matter, and Filter, or the join
+	// above that the keys come from, still decides; where there are so many keys that
+	// reading all is quicker, the scan may do so.
+	KeyIn []KeyChoice
 	// Unique is the unique key that Key or KeyIn is of, nil for the primary key: rows are
 	// found by way of the table behind it.
 	Unique *catalog.UniqueKey
 	// ByRow says that the filter leaves a narrow range of the row tablets' key, from which
 	// a hybrid table is read then.
 	ByRow bool
+}
+
+// KeyChoice is a set of keys: what each column of the key may be, in all combinations,
+// or with Zip the elements of arrays side by side.
+type KeyChoice struct {
+	Cols []KeyValues
+	Zip  bool
 }
 
 // KeyValues are the values that a column of a key may have: those of List, and with

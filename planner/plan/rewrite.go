@@ -54,9 +54,13 @@ func MapExprs(n Node, f func(expr.Expr) expr.Expr) Node {
 			m.Key = list(x.Key)
 		}
 		if x.KeyIn != nil {
-			m.KeyIn = make([]KeyValues, len(x.KeyIn))
-			for i, k := range x.KeyIn {
-				m.KeyIn[i] = KeyValues{list(k.List), one(k.Array)}
+			m.KeyIn = make([]KeyChoice, len(x.KeyIn))
+			for i, choice := range x.KeyIn {
+				cols := make([]KeyValues, len(choice.Cols))
+				for j, k := range choice.Cols {
+					cols[j] = KeyValues{list(k.List), one(k.Array)}
+				}
+				m.KeyIn[i] = KeyChoice{cols, choice.Zip}
 			}
 		}
 		return &m
