@@ -8,6 +8,7 @@
 package mem
 
 import (
+	"math"
 	"sync"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
@@ -150,6 +151,20 @@ func (a *Account) force(d int64) {
 	a.peak = max(a.peak, a.used)
 	a.mu.Unlock()
 	a.parent.force(d)
+}
+
+// Charge charges n bytes that are in use already, whether there is room or not.
+func (a *Account) Charge(n int64) { a.force(n) }
+
+// Left is the least that is left of the limits of the account and of those above it.
+func (a *Account) Left() int64 {
+	n := int64(math.MaxInt64)
+	for ; a != nil; a = a.parent {
+		if a.limit > 0 {
+			n = min(n, a.limit-a.Used())
+		}
+	}
+	return n
 }
 
 // Tight says whether less than a quarter is left of the account's limit or of one

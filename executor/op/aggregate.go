@@ -57,6 +57,7 @@ type Aggregate struct {
 	spills []atomic.Pointer[partitions]
 	// lazy marks the sets whose tables are made by partition when they are read.
 	lazy  []atomic.Bool
+	short []bool // lazy, since memory is short
 	mixed []bool
 	// apart has for each set and aggregate the values of a DISTINCT one that found no
 	// room: only of sets without keys, whose rows cannot be parted by group.
@@ -74,7 +75,7 @@ type aggOut struct {
 // NewAggregate makes the sink.
 func NewAggregate(run *Run, spec *AggSpec) *Aggregate {
 	s := &Aggregate{run: run, acct: run.Account.Child("aggregate", 0), spec: spec, spills: make([]atomic.Pointer[partitions], len(spec.Sets)),
-		lazy: make([]atomic.Bool, len(spec.Sets)), apart: make([][]atomic.Pointer[unique], len(spec.Sets))}
+		lazy: make([]atomic.Bool, len(spec.Sets)), short: make([]bool, len(spec.Sets)), apart: make([][]atomic.Pointer[unique], len(spec.Sets))}
 	for k := range s.apart {
 		s.apart[k] = make([]atomic.Pointer[unique], len(spec.Aggs))
 	}
@@ -112,7 +113,9 @@ type aggTable struct {
 	fresh   []uint16
 	charged int64
 	grown   int // groups that the states know
+	roomy   int // groups that they have room for, where that was made ahead
 	rowsIn  int
+	lane    bool // a lane's, which stops growing when memory is short
 }
 
 func (s *Aggregate) newTable(k int, direct bool, acct *mem.Account) (*aggTable, error) {
@@ -161,12 +164,13 @@ func (s *Aggregate) newTable(k int, direct bool, acct *mem.Account) (*aggTable, 
 
 // Lane implements Sink.
 func (s *Aggregate) Lane(l *Lane) (LaneSink, error) {
-	a := &aggLane{s: s, parted: make([]*parted, len(s.spec.Sets))}
+	a := &aggLane{s: s, count: l.Count, parted: make([]*parted, len(s.spec.Sets))}
 	for k := range s.spec.Sets {
 		t, err := s.newTable(k, l.Count == 1, s.acct)
 		if err != nil {
 			return nil, err
 		}
+		t.lane = s.run.CanSpill() && len(t.set) > 0
 		a.tables = append(a.tables, t)
 	}
 	return a, nil
@@ -174,6 +178,7 @@ func (s *Aggregate) Lane(l *Lane) (LaneSink, error) {
 
 type aggLane struct {
 	s      *Aggregate
+	count  int // of lanes
 	tables []*aggTable
 	parts  [][]uint8  // by set: the partition of each group
 	remap  [][]uint32 // by set: group in the merged partition
@@ -294,11 +299,30 @@ func (t *aggTable) charge() error {
 		t.charged = more
 		return nil
 	}
-	if err := t.acct.Reserve(n - t.charged); err != nil {
+	if t.lane {
+		t.acct.Charge(n - t.charged) // of one batch; the next one finds the table full
+	} else if err := t.acct.Reserve(n - t.charged); err != nil {
 		return err
 	}
 	t.charged = n
 	return nil
+}
+
+// bytes is the memory of the table.
+func (t *aggTable) bytes() int64 {
+	n := t.groups.Bytes() + t.charged
+	if t.dep != nil {
+		n += t.dep.Bytes()
+	}
+	for i := range t.seen {
+		if t.seen[i] != nil {
+			n += t.seen[i].Bytes()
+		}
+		if t.rows[i] != nil {
+			n += t.rows[i].Bytes()
+		}
+	}
+	return n
 }
 
 // filtered are the rows for which a FILTER holds, and their groups.
@@ -445,12 +469,8 @@ func (s *Aggregate) Finish() ([]func() error, error) {
 		}
 		lazy := false
 		for k := range s.spills {
+			s.fit(k)
 			lazy = lazy || s.lazy[k].Load()
-			if p := s.spills[k].Load(); p != nil {
-				if err := p.finish(); err != nil {
-					return nil, err
-				}
-			}
 		}
 		if len(s.lanes) == 1 && !lazy {
 			var fs []func() error
@@ -464,10 +484,27 @@ func (s *Aggregate) Finish() ([]func() error, error) {
 		s.compareForms()
 		var fs []func() error
 		for _, l := range s.lanes {
-			fs = append(fs, func() error { l.partition(); return s.run.Interrupted() })
+			fs = append(fs, func() error {
+				l.partition()
+				for k := range s.spills {
+					if p := s.spills[k].Load(); p != nil {
+						if err := l.flush(k, p); err != nil {
+							return err
+						}
+					}
+				}
+				return s.run.Interrupted()
+			})
 		}
 		return fs, nil
 	case 2:
+		for k := range s.spills {
+			if p := s.spills[k].Load(); p != nil {
+				if err := p.finish(); err != nil {
+					return nil, err
+				}
+			}
+		}
 		var fs []func() error
 		for k := range s.spec.Sets {
 			if len(s.lanes) == 0 {

@@ -1,6 +1,8 @@
 package op
 
 import (
+	"slices"
+
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/executor/mem"
@@ -40,7 +42,7 @@ func (l *aggLane) add(set int, b *vec.Batch) error {
 	}
 	if l.parted[set] == nil && s.spills[set].Load() == nil {
 		t.rowsIn += b.Rows()
-		full := s.run.scarce(s.acct, t.groups.N) || t.cramped()
+		full := l.full(t, b.Rows())
 		switch {
 		case full:
 		case t.groups.N >= manyGroups && t.rowsIn < fewRows*t.groups.N && t.groups.size == 0:
@@ -57,7 +59,7 @@ func (l *aggLane) add(set int, b *vec.Batch) error {
 			full = true
 		}
 		if full {
-			s.spill(set, b)
+			s.spill(set, typesOfBatch(b))
 		}
 	}
 	t.keyCols(b)
@@ -70,10 +72,54 @@ func (l *aggLane) add(set int, b *vec.Batch) error {
 	return l.keepRows(set, b)
 }
 
+// full says whether a lane's table has no room for n more rows, or would leave too
+// little of it: each lane makes a table of one partition of all lanes' groups in the end,
+// which takes about a twentieth of what the lanes' tables do.
+func (l *aggLane) full(t *aggTable, n int) bool {
+	s := l.s
+	switch {
+	case s.run.ForceSpill && t.groups.N >= forcedRows:
+		return true
+	case !s.run.CanSpill():
+		return false
+	}
+	after := max(headroom, s.acct.Used()/20*int64(min(l.count, maxMaking)))
+	return s.acct.Left() < after || !t.prepare(n, after) || t.cramped()
+}
+
+// maxMaking is for how many lanes' tables of partitions room is kept.
+const maxMaking = 8
+
+// prepare makes room in the states for the groups of n more rows, if that leaves as much
+// memory as after says. States grow by doubling, which a batch that is half done cannot
+// take back; few groups are no matter.
+func (t *aggTable) prepare(n int, after int64) bool {
+	if n += t.groups.N; n <= t.roomy || n < manyGroups || len(t.states) == 0 {
+		return true
+	}
+	bytes := int64(0)
+	for _, st := range t.states {
+		bytes += st.Bytes()
+	}
+	want := 2 * n
+	// What they hold by value (strings, lists) does not double with the groups: it is
+	// counted as if it did.
+	more := max(0, bytes*int64(want)/int64(max(t.roomy, t.grown, 1))-t.charged)
+	if t.acct.Left()-more < after || !t.acct.TryReserve(more) {
+		return false
+	}
+	t.charged += more
+	for _, st := range t.states {
+		st.Grow(want)
+	}
+	t.roomy = want
+	return true
+}
+
 // spill begins files for a set.
-func (s *Aggregate) spill(set int, b *vec.Batch) *partitions {
+func (s *Aggregate) spill(set int, ts []types.T) *partitions {
 	s.lazy[set].Store(true)
-	s.spills[set].CompareAndSwap(nil, newPartitions(s.run, typesOfBatch(b), groupShift))
+	s.spills[set].CompareAndSwap(nil, newPartitions(s.run, ts, groupShift))
 	return s.spills[set].Load()
 }
 
@@ -100,7 +146,7 @@ func (l *aggLane) keepRows(set int, b *vec.Batch) error {
 		if !s.run.CanSpill() || sqlstate.CodeOf(err) != sqlstate.OutOfMemory {
 			return err
 		}
-		p := s.spill(set, b)
+		p := s.spill(set, typesOfBatch(b))
 		rest := vec.Batch{Cols: b.Cols, N: b.N}
 		for k := i; k < spillParts; k++ {
 			if rest.Sel = sp.sel[sp.count[k]:sp.count[k+1]]; len(rest.Sel) > 0 {
@@ -154,6 +200,49 @@ func eachBatch(r *Rows, f func(*vec.Batch) error) error {
 	return nil
 }
 
+// fit decides, when all rows have come, how the tables of a set are merged. What does
+// not fit beside the lanes' tables is made by partition when it is read, and rows that
+// leave no room for that go to files after all.
+func (s *Aggregate) fit(set int) {
+	tables, groups := int64(0), 0
+	for _, l := range s.lanes {
+		t := l.tables[set]
+		if len(t.set) == 0 {
+			return
+		}
+		tables += t.bytes()
+		groups += t.groups.N
+	}
+	if !s.lazy[set].Load() {
+		if len(s.lanes) > 1 && s.acct.Left() < tables+tables/4 {
+			s.lazy[set].Store(true)
+			s.short[set] = true
+		}
+		return
+	}
+	var rows [spillParts]int
+	var ts []types.T
+	for _, l := range s.lanes {
+		if ps := l.parted[set]; ps != nil {
+			for i, r := range ps.rows {
+				if r != nil {
+					rows[i] += r.N
+					ts = r.T
+				}
+			}
+		}
+	}
+	if ts == nil {
+		return
+	}
+	// Twice what a group took, since tables grow by doubling.
+	most := slices.Max(rows[:]) + groups/spillParts
+	need := 2 * int64(most) * (tables/int64(max(groups, 1)) + 1) * int64(len(s.lanes))
+	if s.short[set] = s.acct.Left() < need+headroom; s.short[set] && s.run.CanSpill() {
+		s.spill(set, ts)
+	}
+}
+
 // freePart is how much of a partition's table is uncounted.
 const freePart = 32 << 20
 
@@ -176,7 +265,7 @@ func (s *Aggregate) remake(set, part int) (*remaking, error) {
 	acct := s.acct
 	p := s.spills[set].Load()
 	var own *mem.Account
-	if p != nil {
+	if p != nil || s.short[set] {
 		own = s.acct.ChildFree("partition", freePart)
 		acct = own
 	}

@@ -294,7 +294,9 @@ type Variant struct {
 	Sel     bool
 	Dict    bool
 	Spill   bool
-	Seed    int
+	// Memory is a limit under which the plan runs, with files when it is short; 0: none.
+	Memory int64
+	Seed   int
 	// BadBounds makes relations tell wrong bounds of their columns.
 	BadBounds bool
 }
@@ -319,15 +321,15 @@ var Variants = []Variant{
 // Run runs a plan and gives its rows as text; an error is the error's text alone.
 func (f *Fixture) Run(t testing.TB, root plan.Node, v Variant) ([]string, error) {
 	t.Helper()
-	env := &executor.Env{Snapshot: f.Snapshot(v), Eval: &eval.Env{}, Simple: func(expr.Expr) bool { return false }, Account: mem.NewRoot(0)}
+	env := &executor.Env{Snapshot: f.Snapshot(v), Eval: &eval.Env{}, Simple: func(expr.Expr) bool { return false }, Account: mem.NewRoot(v.Memory)}
 	env.BatchSize = v.Batch
-	if v.Spill {
+	if v.Spill || v.Memory > 0 {
 		files := &readers{Dir: blob.NewMem().Root()}
 		s, err := mem.NewSpill(files, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		env.Spill, env.ForceSpill = s, true
+		env.Spill, env.ForceSpill = s, v.Spill
 		defer func() {
 			if n := files.open.Load(); n != 0 {
 				t.Errorf("%d spill files are still open", n)
