@@ -16,8 +16,9 @@ import (
 type overlayLog struct {
 	t      *Tablet
 	pieces []logPiece // reached the overlay, and no file yet
-	// hide are the rows of the table that the transaction has replaced or deleted
-	// already. What it is laid over stays the same, since the table is locked.
+	// segs and mems are the rows of base that the transaction has replaced or deleted
+	// already; rebase carries them over to a newer state of the table.
+	base *Snapshot
 	segs map[*segFile]*maskEdit
 	mems map[*memtable]*maskEdit
 }
@@ -131,12 +132,16 @@ func (g *overlayLog) hidden(p *place) bool {
 }
 
 // write writes the binlog rows of the pieces to files, and hands on what is to be killed
-// in the table. base is the newest state of the table, which is locked; nil when
-// nothing of it can be replaced. upserts says that files have rows that replace others.
+// in the table. base is the newest state of the table, taken since it was locked, or the
+// keys were; nil when nothing of it can be replaced. upserts says that files have rows
+// that replace others.
 func (g *overlayLog) write(ctx context.Context, sch *schema, base *Snapshot, seq storage.CSN, upserts bool, to *killSink) error {
 	var l *lookup
 	var img imageReader
 	if base != nil {
+		if err := g.rebase(ctx, sch, base); err != nil {
+			return err
+		}
 		l = base.t.newLookup(base.v, latest, everyMemtable)
 		defer l.free()
 		img = imageReader{s: Snapshot{t: base.t, v: base.v, at: latest, table: sch.table}}

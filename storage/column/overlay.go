@@ -361,6 +361,10 @@ func (o *Overlay) Close() {
 	}
 	o.killed = nil
 	if o.log != nil {
+		if o.log.base != nil {
+			o.log.base.Close()
+			o.log.base = nil
+		}
 		o.log.t.DropFiles()
 	}
 }
@@ -456,10 +460,17 @@ func (s *segFile) rollback(seq uint64) error {
 // Spill moves the transaction's rows to private files and returns the chunks that
 // the list is to be replaced by: the keys that updates, deletes and upserts need
 // killed, unless these go to files too (KillsToFiles). Rows need no chunk any more; the
-// commit takes them by Sides, and the rows of a binlog by LogSides. For these base is the
-// newest state of the table, where logged operations other than inserts may replace
-// something; the table is locked then, and base the same from one call to the next.
+// commit takes them by Sides, and the rows of a binlog by LogSides. For these base, which
+// Spill takes over, is the newest state of the table, where logged operations other than
+// inserts may replace something; the table is locked then, or all keys so far are.
 func (o *Overlay) Spill(ctx context.Context, chunks []storage.Chunk, base *Snapshot) ([]storage.Chunk, error) {
+	if base != nil {
+		defer func() {
+			if o.log == nil || o.log.base != base {
+				base.Close()
+			}
+		}()
+	}
 	k := &killSink{o: o}
 	err := o.spill(ctx, chunks, base, k)
 	if err == nil {

@@ -65,7 +65,7 @@ func (x *tx) lockObjects(ctx context.Context, d *catalog.Delta, before *catalog.
 	}
 	slices.SortFunc(keys, func(a, b txn.Key) int { return cmp.Compare(a.Hash, b.Hash) })
 	for _, k := range keys {
-		if _, err := x.s.locks.LockKey(ctx, x.owner, k); err != nil {
+		if _, err := x.s.locks.LockKey(ctx, x.owner, k, txn.Update); err != nil {
 			return err
 		}
 	}

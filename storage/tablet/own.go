@@ -25,9 +25,13 @@ type ownTable struct {
 	rt     *router
 	// running is the spill under way, of rows that are no longer in the shards' lists.
 	running *spilling
-	// bases are the newest states of the shards, since the table was locked for
-	// what went to side files: binlog rows there need what the operations replaced.
-	bases []*column.Snapshot
+	// bases are states of the shards for the spill that begins: binlog rows in side files
+	// need what the operations replaced. large says that there are such rows; then either
+	// all keys that the operations replace are locked (keyed, or by the statements), or
+	// the table is (locked).
+	bases                []*column.Snapshot
+	large, keyed, locked bool
+	settling             bool // rows are decided again before they are spilled
 }
 
 // ownShard has the operations on one shard in statement order.

@@ -24,7 +24,7 @@ func (x *tx) defineOwn(oid uint32, t *catalog.Table) error {
 	if err := o.join(context.Background()); err != nil {
 		return err
 	}
-	n := &ownTable{t: t, fresh: o.fresh, gen: o.gen, next: o.next, bases: o.bases}
+	n := &ownTable{t: t, fresh: o.fresh, gen: o.gen, next: o.next, bases: o.bases, large: o.large, keyed: o.keyed, locked: o.locked}
 	for _, s := range o.shards {
 		ns := &ownShard{bytes: s.bytes, sealed: len(s.chunks), overlay: s.overlay, spilled: s.spilled, rows: s.rows, inRows: s.inRows, blind: s.blind}
 		for i := range s.chunks {
@@ -124,10 +124,7 @@ func (o *ownTable) discard() {
 			s.rows = nil
 		}
 	}
-	for _, b := range o.bases {
-		b.Close()
-	}
-	o.bases = nil
+	o.closeBases()
 	if o.gen != nil && o.gen.from == 0 {
 		o.gen.close()
 	}

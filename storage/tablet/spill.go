@@ -36,32 +36,6 @@ func (o *ownTable) replacesLogged() bool {
 	return false
 }
 
-// settleBase locks the table before binlog rows go to files that show what the set
-// replaces, and takes the newest states of its shards: what they show stays true until
-// the commit.
-func (x *tx) settleBase(ctx context.Context, o *ownTable) error {
-	if o.fresh || o.bases != nil || !o.replacesLogged() {
-		return nil
-	}
-	if _, err := x.s.locks.LockTable(ctx, x.owner, o.t.OID); err != nil {
-		return err
-	}
-	t := x.s.table(o.t.OID)
-	if t == nil {
-		return errSchemaChanged(o.t, nil)
-	}
-	shards := t.current()
-	if len(shards) != len(o.shards) {
-		return errSchemaChanged(o.t, nil)
-	}
-	for _, sh := range shards {
-		sh.latch.Lock() // whoever staged before us stamps before it unlatches
-		o.bases = append(o.bases, sh.col.Snapshot(x.s.marks.NewestAppended()))
-		sh.latch.Unlock()
-	}
-	return nil
-}
-
 // spills says whether the set may go to side files. The binlog rows of what it replaces
 // in a table of orientation row are made at the commit, from memory; so a transaction of
 // several statements, which may replace something later, keeps its rows there.
@@ -77,6 +51,9 @@ func (o *ownTable) spill(ctx context.Context, x *tx) error {
 	}
 	if n < at {
 		return nil
+	}
+	if o.settling {
+		return nil // what was decided again goes with the rest
 	}
 	if len(x.marks) > 0 || !x.spills(o) {
 		// What a savepoint may bring back stays in memory.
@@ -140,7 +117,7 @@ func (o *ownTable) spillAside(ctx context.Context, x *tx) error {
 		}
 		var base *column.Snapshot
 		if o.bases != nil {
-			base = o.bases[i]
+			base, o.bases[i] = o.bases[i], nil // the overlay closes it
 		}
 		sh.chunks, sh.src, sh.sealed, sh.bytes, sh.spilled, sh.inRows, sh.hidden = nil, nil, 0, 0, true, 0, nil
 		wg.Add(1)
@@ -148,11 +125,16 @@ func (o *ownTable) spillAside(ctx context.Context, x *tx) error {
 			defer wg.Done()
 			if rows != nil {
 				if r.errs[i] = rows.Add(ctx, chunks[known:]); r.errs[i] != nil {
+					if base != nil {
+						base.Close()
+					}
 					return
 				}
 			}
 			if overlay != nil {
 				r.rest[i], r.errs[i] = overlay.Spill(ctx, chunks, base)
+			} else if base != nil {
+				base.Close()
 			}
 		}()
 	}
@@ -236,6 +218,9 @@ func (x *tx) finishSpill(ctx context.Context) error {
 	if err := x.lockSpilled(ctx); err != nil {
 		return err
 	}
+	if err := x.lockLarge(ctx); err != nil {
+		return err
+	}
 	return x.finishRowSets(ctx)
 }
 
@@ -250,7 +235,7 @@ func (x *tx) keysToFiles(o *ownTable, index int) bool {
 	if !o.t.StoresColumns() {
 		return false
 	}
-	if o.fresh || o.bases != nil || x.opts.Explicit && !x.unlocked {
+	if o.fresh || o.locked || x.keysLocked(o) {
 		return true
 	}
 	var n int64
@@ -267,7 +252,7 @@ func (x *tx) keysToFiles(o *ownTable, index int) bool {
 func (x *tx) lockSpilled(ctx context.Context) error {
 	for _, oid := range x.order {
 		o := x.own[oid]
-		if o.fresh || x.opts.Explicit && !x.unlocked || !o.t.StoresColumns() {
+		if o.fresh || x.keysLocked(o) || !o.t.StoresColumns() {
 			continue
 		}
 		kills, upserts := false, false

@@ -37,9 +37,12 @@ var conflicts = [4][4]bool{
 	Update:      {KeyShare: true, Share: true, NoKeyUpdate: true, Update: true},
 }
 
-// maxKeys is how many rows of one table a transaction locks one by one; beyond,
-// it locks the table.
+// maxKeys is how many rows of one table a transaction locks by entries of their own;
+// those beyond are in a filter (manyKeys).
 const maxKeys = 128 << 10
+
+// bulkSpace has a key for each table: who holds it may have a filter there.
+const bulkSpace = 3
 
 // Owner is a transaction as the lock table sees it. It is used by one goroutine
 // at a time.
@@ -59,6 +62,7 @@ type Owner struct {
 type tableHold struct {
 	exclusive bool
 	rows      int
+	many      *manyKeys // of rows beyond maxKeys
 }
 
 // Locks is the lock table of a node.
@@ -167,6 +171,7 @@ func (e *keyLock) drop(o *Owner) (none bool) {
 type tableLock struct {
 	owners map[*Owner]bool // true: exclusive
 	queue  []*request
+	many   *manyKeys // of one of the owners; nil for none
 }
 
 // request is one wait. ready is closed when it is granted.
@@ -193,8 +198,8 @@ func NewOwner() *Owner { return &Owner{tables: map[uint32]*tableHold{}} }
 // them. waited says whether it had to: then what the caller read is old.
 func (l *Locks) LockRows(ctx context.Context, o *Owner, table uint32, hashes []uint64, mode Mode) (waited bool, err error) {
 	h := o.tables[table]
-	if h == nil || !h.exclusive && h.rows+len(hashes) > maxKeys {
-		waited, err = l.lockTable(ctx, o, table, h != nil)
+	if h == nil {
+		waited, err = l.lockTable(ctx, o, table, false)
 		if err != nil {
 			return waited, err
 		}
@@ -203,11 +208,27 @@ func (l *Locks) LockRows(ctx context.Context, o *Owner, table uint32, hashes []u
 	if h.exclusive {
 		return waited, nil
 	}
+	if h.many == nil && h.rows+len(hashes) > maxKeys {
+		w, err := l.LockKey(ctx, o, Key{bulkSpace, uint64(table)}, Update)
+		waited = waited || w
+		if err != nil {
+			return waited, err
+		}
+		h.many = newManyKeys(o)
+		l.mu.Lock()
+		l.tables[table].many = h.many
+		l.mu.Unlock()
+	}
+	had := len(o.keys)
+	defer func() { h.rows += len(o.keys) - had }()
 	l.mu.Lock()
-	for _, hash := range hashes {
+	for i, hash := range hashes {
+		if i%lockRun == lockRun-1 { // others are not to wait for all of them
+			l.mu.Unlock()
+			l.mu.Lock()
+		}
 		k := Key{table, hash}
 		if l.tryKey(o, k, mode) {
-			h.rows++
 			continue
 		}
 		waited = true
@@ -215,18 +236,27 @@ func (l *Locks) LockRows(ctx context.Context, o *Owner, table uint32, hashes []u
 		if err := l.wait(ctx, r); err != nil { // lets go of mu
 			return waited, err
 		}
-		h.rows++
 		l.mu.Lock()
 	}
 	l.mu.Unlock()
 	return waited, nil
 }
 
+// lockRun is how many rows are locked at a time.
+const lockRun = 1 << 10
+
 // tryKey locks a key if that needs no wait. Who has none of it yet stands behind
 // those that wait already.
 func (l *Locks) tryKey(o *Owner, k Key, mode Mode) bool {
-	e := l.keys[k]
+	e := l.lockOf(o, k)
 	if e == nil {
+		if h := o.tables[k.Space]; h != nil && h.many != nil {
+			if !h.many.has(k.Hash) {
+				h.many.add(k.Hash)
+			}
+			o.after = max(o.after, *l.slot(k))
+			return true
+		}
 		l.keys[k] = &keyLock{holder: holder{o, mode}}
 		l.held.Add(1)
 		o.keys = append(o.keys, k)
@@ -275,13 +305,13 @@ func (l *Locks) TryRow(o *Owner, table uint32, hash uint64, mode Mode) bool {
 }
 
 // LockKey locks a single key that is no row.
-func (l *Locks) LockKey(ctx context.Context, o *Owner, k Key) (waited bool, err error) {
+func (l *Locks) LockKey(ctx context.Context, o *Owner, k Key, mode Mode) (waited bool, err error) {
 	l.mu.Lock()
-	if l.tryKey(o, k, Update) {
+	if l.tryKey(o, k, mode) {
 		l.mu.Unlock()
 		return false, nil
 	}
-	return true, l.wait(ctx, &request{owner: o, key: k, mode: Update, ready: make(chan struct{})})
+	return true, l.wait(ctx, &request{owner: o, key: k, mode: mode, ready: make(chan struct{})})
 }
 
 // LockTable locks a table against all other writers.
@@ -489,6 +519,15 @@ func (l *Locks) Release(o *Owner) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for t, h := range o.tables {
+		if h.many == nil {
+			continue
+		}
+		l.tables[t].many = nil // before its key goes to the next
+		for _, k := range h.many.made {
+			l.releaseKey(o, k)
+		}
+	}
 	for _, k := range o.keys {
 		l.releaseKey(o, k)
 	}
@@ -511,12 +550,18 @@ func (l *Locks) ReleaseEarly(o *Owner, at storage.CSN) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	kept := 0
 	for _, k := range o.keys {
+		if k.Space == bulkSpace { // stays with its filter
+			o.keys[kept] = k
+			kept++
+			continue
+		}
 		s := l.slot(k)
 		*s = max(*s, at)
 		l.releaseKey(o, k)
 	}
-	o.keys = o.keys[:0]
+	o.keys = o.keys[:kept]
 }
 
 func (l *Locks) releaseKey(o *Owner, k Key) {
@@ -627,7 +672,7 @@ func (l *Locks) Blocked(o *Owner, table uint32, hashes []uint64, mode Mode) (row
 		}
 	}
 	for i, h := range hashes {
-		if k := l.keys[Key{table, h}]; k != nil && k.blocked(o, mode) {
+		if k := l.lockOf(o, Key{table, h}); k != nil && k.blocked(o, mode) {
 			return i, true
 		}
 	}
@@ -648,7 +693,7 @@ func (l *Locks) WaitFree(ctx context.Context, o *Owner, table uint32, hash *uint
 		return l.wait(ctx, r)
 	}
 	r.key.Hash = *hash
-	if e := l.keys[r.key]; e == nil || !e.blocked(o, mode) {
+	if e := l.lockOf(o, r.key); e == nil || !e.blocked(o, mode) {
 		l.mu.Unlock()
 		return nil
 	}

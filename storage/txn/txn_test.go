@@ -152,25 +152,90 @@ func TestTableUpgrade(t *testing.T) {
 	}
 }
 
-// TestEscalation locks more rows than are kept one by one.
-func TestEscalation(t *testing.T) {
+// TestManyKeys locks more rows than have entries of their own: others lock other rows, and
+// wait for these; of two owners of so many one has a filter at a time.
+func TestManyKeys(t *testing.T) {
 	ctx := context.Background()
 	l := NewLocks()
-	a, b := NewOwner(), NewOwner()
-	hashes := make([]uint64, 2048)
-	for i := 0; i <= maxKeys/len(hashes); i++ {
-		for k := range hashes {
-			hashes[k] = uint64(i*len(hashes) + k)
+	many := func(o *Owner, from int) {
+		hashes := make([]uint64, 2048)
+		for i := 0; i <= maxKeys/len(hashes)+4; i++ {
+			for k := range hashes {
+				hashes[k] = uint64(from+i*len(hashes)+k) * 0x9e3779b97f4a7c15
+			}
+			if _, err := l.LockRows(ctx, o, 1, hashes, NoKeyUpdate); err != nil {
+				t.Error(err)
+			}
 		}
-		if _, err := l.LockRows(ctx, a, 1, hashes, Update); err != nil {
+	}
+	key := func(k int) []uint64 { return []uint64{uint64(k) * 0x9e3779b97f4a7c15} }
+	a, b, c := NewOwner(), NewOwner(), NewOwner()
+	many(a, 0)
+	if len(l.keys) > maxKeys+1 {
+		t.Fatal(len(l.keys), "entries")
+	}
+	last := maxKeys + 4*2048
+	wrong := 0
+	for k := range 10000 {
+		if _, blocked := l.Blocked(b, 1, key(1<<20+k), Update); blocked {
+			wrong++
+		}
+	}
+	if wrong > 10 {
+		t.Fatal(wrong, "of 10,000 free rows seem to be locked")
+	}
+	for _, k := range []int{0, maxKeys - 1, maxKeys + 2048, last} {
+		if row, blocked := l.Blocked(b, 1, append(key(1<<30), key(k)...), Update); !blocked || row != 1 {
+			t.Fatal("row", k, "is not locked:", row, blocked)
+		}
+		if l.TryRow(c, 1, key(k)[0], Share) {
+			t.Fatal("row", k, "is locked twice")
+		}
+		if _, err := l.LockRows(ctx, a, 1, key(k), Update); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if row, blocked := l.Blocked(b, 1, []uint64{1 << 40}, Update); !blocked || row != -1 {
-		t.Fatal("the table is not locked")
+	if waited, err := l.LockRows(ctx, c, 1, key(1<<30), Update); waited || err != nil {
+		t.Fatal(waited, err)
+	}
+	// c waits for a row of a, b for the filter.
+	h := key(last)
+	free, second, third := make(chan error), make(chan struct{}), make(chan error)
+	go func() { free <- l.WaitFree(ctx, b, 1, &h[0], Update) }()
+	for l.Waits() < 1 {
+		time.Sleep(time.Millisecond)
+	}
+	other := NewOwner()
+	go func() { many(other, 1<<24); close(second) }()
+	go func() { _, err := l.LockRows(ctx, c, 1, key(last-1), Update); third <- err }()
+	for l.Waits() < 3 {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := l.LockRows(ctx, a, 1, key(1<<30), Update); err == nil {
+		t.Fatal("no deadlock")
+	}
+	l.ReleaseEarly(a, 7)
+	select {
+	case <-second:
+		t.Fatal("two filters")
+	case <-time.After(10 * time.Millisecond):
 	}
 	l.Release(a)
-	if !l.None() {
+	<-second
+	for _, ch := range []chan error{free, third} {
+		if err := <-ch; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, blocked := l.Blocked(a, 1, key(last), Update); blocked {
+		t.Fatal("a row is locked still")
+	}
+	if _, blocked := l.Blocked(a, 1, key(1<<24+last), Update); !blocked {
+		t.Fatal("a row is not locked")
+	}
+	l.Release(c)
+	l.Release(other)
+	if !l.None() || len(l.keys) != 0 || len(l.tables) != 0 {
 		t.Fatal("locks are left")
 	}
 }
