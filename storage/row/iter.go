@@ -8,12 +8,16 @@ import (
 )
 
 // iter goes through a tablet's rows in the order of their keys: those of Pebble and of
-// the runs before it, of which the newest counts.
+// the runs before it, of which the newest counts. Runs are few changes beside Pebble's
+// rows: while it goes through those, the runs' next key is all that it compares with.
 type iter struct {
 	it    *pebble.Iterator
 	on    bool // it stands on a row
 	runs  []runCursor
-	cur   int // which run has the present row; -1: Pebble
+	next  int    // which run has the least key that is left of runs, the newest of it; -1: none
+	key   []byte // that key
+	cur   int    // which run has the present row; -1: Pebble
+	both  bool   // it stands on the key of the run's present row
 	valid bool
 }
 
@@ -26,7 +30,7 @@ type runCursor struct {
 // iter makes an iterator between two keys, both of which have the tablet's prefix or
 // enclose what has; hi is excluded, nil for open.
 func (s *source) iter(ctx context.Context, prefix, lo, hi []byte) (*iter, error) {
-	x := &iter{cur: -1}
+	x := &iter{next: -1, cur: -1}
 	if l := s.layers(); l != nil { // first: see Runs.Snapshot
 		for _, y := range [...]*layer{&l.fresh, &l.frozen} {
 			runs := y.tablets[string(prefix)]
@@ -52,6 +56,7 @@ func (x *iter) First() bool {
 	for i := range x.runs {
 		x.runs[i].at = x.runs[i].from
 	}
+	x.least()
 	return x.settle()
 }
 
@@ -62,72 +67,82 @@ func (x *iter) SeekGE(key []byte) bool {
 		c := &x.runs[i]
 		c.at = min(max(c.search(key), c.from), c.to)
 	}
+	x.least()
 	return x.settle()
 }
 
 // Next goes to the next row.
 func (x *iter) Next() bool {
-	if len(x.runs) == 0 {
+	if x.cur < 0 {
 		x.on = x.it.Next()
-		x.valid = x.on
-		return x.valid
+		if x.next < 0 {
+			x.valid = x.on
+			return x.valid
+		}
+	} else {
+		x.pass()
 	}
-	x.pass()
 	return x.settle()
 }
 
-// pass leaves the present key in all that stand on it.
+// pass leaves the runs' next key, in all that stand on it.
 func (x *iter) pass() {
-	key := x.Key()
+	if x.both {
+		x.on = x.it.Next()
+	}
 	for i := range x.runs {
-		if c := &x.runs[i]; i != x.cur && c.at < c.to && bytes.Equal(c.key(c.at), key) {
+		if c := &x.runs[i]; i == x.next || c.at < c.to && bytes.Equal(c.key(c.at), x.key) {
 			c.at++
 		}
 	}
-	if x.cur < 0 {
-		x.on = x.it.Next()
-		return
+	x.least()
+}
+
+// least finds the runs' next key.
+func (x *iter) least() {
+	x.next, x.key = -1, nil
+	for i := range x.runs {
+		c := &x.runs[i]
+		if c.at == c.to {
+			continue
+		}
+		if x.next >= 0 {
+			b := &x.runs[x.next]
+			if h, g := c.refs[c.at].head, b.refs[b.at].head; h > g || h == g && bytes.Compare(c.key(c.at), b.key(b.at)) >= 0 {
+				continue
+			}
+		}
+		x.next = i
 	}
-	if x.on && bytes.Equal(x.it.Key(), key) {
-		x.on = x.it.Next()
+	if x.next >= 0 {
+		c := &x.runs[x.next]
+		x.key = c.key(c.at)
 	}
-	x.runs[x.cur].at++
 }
 
 // settle finds which of them has the next row. There is none after an error: what lies
 // between two rows of runs is unknown then.
 func (x *iter) settle() bool {
 	for {
-		x.cur = -1
 		if !x.on && x.it.Error() != nil {
-			x.valid = false
+			x.cur, x.valid = -1, false
 			return false
 		}
-		for i := range x.runs {
-			c := &x.runs[i]
-			if c.at == c.to {
-				continue
-			}
-			if x.cur < 0 {
-				x.cur = i
-				continue
-			}
-			b := &x.runs[x.cur]
-			if h, g := c.refs[c.at].head, b.refs[b.at].head; h < g || h == g && bytes.Compare(c.key(c.at), b.key(b.at)) < 0 {
-				x.cur = i
-			}
-		}
-		if x.cur < 0 {
-			x.valid = x.on
+		if x.next < 0 {
+			x.cur, x.valid = -1, x.on
 			return x.valid
 		}
-		c := &x.runs[x.cur]
-		if x.on && bytes.Compare(x.it.Key(), c.key(c.at)) < 0 {
+		above := 1
+		if x.on {
+			above = bytes.Compare(x.it.Key(), x.key)
+		}
+		if above < 0 {
 			x.cur, x.valid = -1, true
 			return true
 		}
-		if c.value(c.at) != nil {
-			x.valid = true
+		x.both = above == 0
+		if c := &x.runs[x.next]; c.value(c.at) != nil {
+			x.cur, x.valid = x.next, true
 			return true
 		}
 		x.pass() // a row that was removed
@@ -158,7 +173,7 @@ func (x *iter) Valid() bool { return x.valid }
 // Key is the present row's key, lent until it moves.
 func (x *iter) Key() []byte {
 	if x.cur >= 0 {
-		return x.runs[x.cur].key(x.runs[x.cur].at)
+		return x.key
 	}
 	return x.it.Key()
 }
