@@ -3,10 +3,13 @@ package session_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/catalog/sqlstate"
+	sessions "github.com/millrace/millrace/server/session"
+	"github.com/millrace/millrace/storage"
 )
 
 // TestVacuumUnique: VACUUM of a table with unique keys packs the tables behind them too,
@@ -60,6 +63,36 @@ func TestVacuumUnique(t *testing.T) {
 			exec(t, s, "DELETE FROM u WHERE k = 1800; VACUUM u")
 			check("in the end")
 		})
+	}
+}
+
+// packed notes the tables that were packed.
+type packed struct {
+	storage.Store
+	tables []uint32
+}
+
+// Compact implements storage.Store.
+func (p *packed) Compact(ctx context.Context, table uint32) error {
+	p.tables = append(p.tables, table)
+	return p.Store.Compact(ctx, table)
+}
+
+// TestVacuumUniqueTables: the tables behind unique keys are packed with theirs, and no
+// others. Answers do not tell, nor does the size: small tables share files.
+func TestVacuumUniqueTables(t *testing.T) {
+	s := session(t, open(t))
+	p := &packed{}
+	sessions.Wrap(s, func(store storage.Store) storage.Store { p.Store = store; return p })
+	exec(t, s, "CREATE TABLE u (k int PRIMARY KEY, a int UNIQUE, b text, UNIQUE (b, a)) WITH (orientation = 'row')")
+	exec(t, s, "CREATE TABLE v (k int PRIMARY KEY, a int UNIQUE) WITH (orientation = 'row')")
+	exec(t, s, "VACUUM u")
+	var want []uint32
+	for _, name := range []string{"u", "u_a_key", "u_b_a_key"} {
+		want = append(want, uint32(exec(t, s, "SELECT '"+name+"'::regclass::oid::int8").value()))
+	}
+	if !slices.Equal(p.tables, want) {
+		t.Errorf("VACUUM packed %d, want %d", p.tables, want)
 	}
 }
 
