@@ -78,10 +78,22 @@ func TestCancel(t *testing.T) {
 	var all []canceled
 	before := 0
 	one := func(s statement, run func(context.Context, *pgx.Conn) error, most time.Duration) {
-		took, ok := cancelAfter(t, x, s, run, time.Duration(rng.Int64N(int64(most))))
+		after := time.Duration(rng.Int64N(int64(most)))
+		took, ok := cancelAfter(t, x, s, run, after)
 		if !ok {
 			before++
 			return
+		}
+		// A statement that does not look is late at the same moment again, a machine that
+		// was busy is not.
+		for range 3 {
+			if took.took < time.Second {
+				break
+			}
+			t.Logf("%s after %v: %v", s.name, after, took.took)
+			if again, ok := cancelAfter(t, x, s, run, after); ok && again.took < took.took {
+				took = again
+			}
 		}
 		all = append(all, took)
 	}
@@ -133,8 +145,8 @@ func TestCancel(t *testing.T) {
 	// nothing. A statement that does not look is far above this.
 	slack := late.most()
 	t.Logf("a goroutine was %v late at most", slack)
-	if bound := 4*time.Second + 20*slack; at(1) > bound || at(.9) > bound/4 {
-		t.Errorf("some took too long")
+	if bound := 2*time.Second + 4*slack; at(1) > bound || at(.9) > bound/2 {
+		t.Errorf("some took too long: more than %v", bound)
 	}
 	must(t, admin, "drop table if exists filled, made")
 }
