@@ -51,7 +51,7 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 		d.Tables[view.OID] = view
 	}
 	if t.Orientation() != old.Orientation() || t.Shards != old.Shards {
-		d.Truncated = append(d.Truncated, t.OID) // it has no rows, but needs other tablets
+		d.Truncated = append(d.Truncated, t.OID) // it has no rows, or is written again: it needs other tablets
 	}
 	if t.Owner != old.Owner || t.Schema != old.Schema {
 		if old.Kind == catalog.KindSequence && old.Seq.OwnerTable != 0 {
@@ -71,7 +71,7 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 		follow(v, t, d)
 	}
 	if t.Shards != old.Shards || t.Group != old.Group || t.StoresRows() != old.StoresRows() || t.StoresColumns() != old.StoresColumns() {
-		// The table is this transaction's own: its private tablets are made anew.
+		// The table is this transaction's own, or is moved: its tablets are made anew.
 		if err := place(env, t, d); err != nil {
 			return err
 		}
@@ -81,7 +81,9 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 		if env.Rewrite == nil {
 			return sqlstate.Unsupported("this change of a table that has rows")
 		}
-		d.Truncated = append(d.Truncated, t.OID)
+		if !slices.Contains(d.Truncated, t.OID) {
+			d.Truncated = append(d.Truncated, t.OID)
+		}
 		return env.Rewrite(ctx, old, t, func() error { return env.change(ctx, v, d) })
 	}
 	if err := env.change(ctx, v, d); err != nil {
@@ -93,7 +95,7 @@ func alterTable(ctx context.Context, env *Env, x *plan.AlterTable) error {
 // looksAtRows says whether an action depends on the rows that the table has.
 func looksAtRows(a plan.AlterAction) bool {
 	switch a.Op {
-	case plan.AddColumn, plan.SetNotNull, plan.AddCheck, plan.AddPrimaryKey, plan.AddUnique:
+	case plan.AddColumn, plan.SetNotNull, plan.AddCheck, plan.AddPrimaryKey, plan.AddUnique, plan.SetTableGroup:
 		return true
 	}
 	return false
@@ -214,6 +216,8 @@ func alter(ctx context.Context, env *Env, v *catalog.Version, t *catalog.Table, 
 			return err
 		}
 		t.Owner = r.OID
+	case plan.SetTableGroup:
+		return moveToGroup(env, v, t, a.NewName)
 	case plan.SetDefault:
 		o, err := at()
 		if err != nil {

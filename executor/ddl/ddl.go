@@ -53,7 +53,7 @@ type Env struct {
 // Handles says whether Run knows the statement.
 func Handles(u plan.Utility) bool {
 	switch u.(type) {
-	case *plan.CreateTable, *plan.CreateView, *plan.CreateSchema, *plan.Drop, *plan.AlterTable, *plan.Truncate,
+	case *plan.CreateTable, *plan.CreateView, *plan.CreateSchema, *plan.AlterSchema, *plan.Drop, *plan.AlterTable, *plan.Truncate,
 		*plan.SetTableProperty, *plan.CreateRole, *plan.AlterRole, *plan.Grant, *plan.Comment,
 		*plan.CreateSequence, *plan.AlterSequence, *plan.CreateSubscription, *plan.AlterSubscription, *plan.DropSubscription,
 		*plan.CreateTableGroup, *plan.DropTableGroup, *plan.SetDatabaseProperty, *plan.CreateSlot, *plan.DropSlot:
@@ -73,6 +73,8 @@ func Run(ctx context.Context, env *Env, u plan.Utility) (created *catalog.Table,
 		return createView(ctx, env, x)
 	case *plan.CreateSchema:
 		return nil, createSchema(ctx, env, x)
+	case *plan.AlterSchema:
+		return nil, alterSchema(ctx, env, x)
 	case *plan.Drop:
 		return nil, drop(ctx, env, x)
 	case *plan.AlterTable:

@@ -96,3 +96,24 @@ func setDatabaseProperty(ctx context.Context, env *Env, x *plan.SetDatabasePrope
 	c.TableGroup = x.TableGroup
 	return env.change(ctx, v, &catalog.Delta{Databases: map[uint32]*catalog.Database{c.OID: &c}})
 }
+
+// moveToGroup puts a table into another table group. Its rows are written again, to the
+// shards of that one. A binlog would lose its order, and the places of its readers.
+func moveToGroup(env *Env, v *catalog.Version, t *catalog.Table, name string) error {
+	g := v.TableGroupNamed(name)
+	switch {
+	case t.Kind != catalog.KindTable:
+		return sqlstate.Errorf(sqlstate.WrongObjectType, "\"%s\" is not a table", t.Name)
+	case g == nil:
+		return noGroup(name)
+	case t.KeepsBinlog():
+		return sqlstate.Errorf(sqlstate.FeatureNotSupported, "cannot move table \"%s\" to another table group while it has a binlog", t.Name).
+			WithHint("Set its property binlog.level to none before.")
+	}
+	if t.Group == g.Name {
+		return nil
+	}
+	t.Group, t.Shards = g.Name, g.Shards
+	env.rewrites = env.rewrites || env.hasRows(t)
+	return nil
+}

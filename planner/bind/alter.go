@@ -485,6 +485,8 @@ func (b *binder) rename(s *pg.RenameStmt) (*plan.Statement, error) {
 		return b.renameSubscription(s)
 	case pg.ObjectType_OBJECT_TABCONSTRAINT, pg.ObjectType_OBJECT_INDEX:
 		return b.renameConstraint(s)
+	case pg.ObjectType_OBJECT_SCHEMA:
+		return b.renameSchema(s)
 	case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_VIEW, pg.ObjectType_OBJECT_COLUMN, pg.ObjectType_OBJECT_SEQUENCE:
 	default:
 		return nil, b.unsupported(-1, "ALTER %s ... RENAME", objectName(s.RenameType))

@@ -19,7 +19,8 @@ func (b *binder) groupCall(f *pg.FuncCall, name string) (u plan.Utility, ok bool
 	case "hg_drop_table_group":
 		least, most = 1, 1
 	case "hg_update_database_property":
-	case "hg_move_table_to_table_group", "hg_update_table_shard_count":
+	case "hg_move_table_to_table_group":
+	case "hg_update_table_shard_count":
 		return nil, true, b.unsupported(f.Location, "%s", name)
 	default:
 		return nil, false, nil
@@ -34,6 +35,13 @@ func (b *binder) groupCall(f *pg.FuncCall, name string) (u plan.Utility, ok bool
 	switch name {
 	case "hg_drop_table_group":
 		return &plan.DropTableGroup{Name: args[0]}, true, nil
+	case "hg_move_table_to_table_group":
+		t, err := b.tableNamed(args[0], location(f.Args[0]))
+		if err != nil {
+			return nil, true, err
+		}
+		b.use(t, "")
+		return &plan.AlterTable{Table: t, Actions: []plan.AlterAction{{Op: plan.SetTableGroup, NewName: args[1]}}}, true, nil
 	case "hg_update_database_property":
 		if args[0] != "default_table_group" {
 			return nil, true, badProp("unrecognized database property \"%s\"", args[0]).(*sqlstate.Error).WithHint("Available properties: default_table_group.")

@@ -72,6 +72,9 @@ func (b *binder) utility(st parser.Stmt) (*plan.Statement, error) {
 		if x.AlterOwnerStmt.ObjectType == pg.ObjectType_OBJECT_SUBSCRIPTION {
 			return b.ownSubscription(x.AlterOwnerStmt)
 		}
+		if x.AlterOwnerStmt.ObjectType == pg.ObjectType_OBJECT_SCHEMA {
+			return b.schemaOwner(x.AlterOwnerStmt)
+		}
 		return nil, b.unsupported(-1, "ALTER %s ... OWNER", objectName(x.AlterOwnerStmt.ObjectType))
 	case *pg.Node_CreateFunctionStmt:
 		return nil, b.unsupported(-1, "CREATE FUNCTION")
@@ -110,11 +113,8 @@ func (b *binder) createSchema(s *pg.CreateSchemaStmt) (*plan.Statement, error) {
 	if c.Name == "" {
 		c.Name = c.Owner
 	}
-	for _, p := range []string{"pg_", "hg_", "holo_"} {
-		if strings.HasPrefix(c.Name, p) {
-			return nil, b.errf(-1, sqlstate.ReservedName, "unacceptable schema name \"%s\"", c.Name).
-				WithDetail("The prefix \"%s\" is reserved for system schemas.", p)
-		}
+	if err := b.mayBeNamed(c.Name); err != nil {
+		return nil, err
 	}
 	return &plan.Statement{Tag: "CREATE SCHEMA", Writes: true, Utility: c}, nil
 }

@@ -159,6 +159,18 @@ type CreateSchema struct {
 	IfNotExists bool
 }
 
+// AlterSchema gives a schema another name or owner; "" leaves each as it is. Views and
+// Texts, by table, are what reads otherwise with the new name, made for the catalog In.
+type AlterSchema struct {
+	stmt
+	OID     uint32
+	NewName string
+	Owner   string
+	Views   []ViewText
+	Texts   map[uint32]map[string]string
+	In      *catalog.Version
+}
+
 // DropKind says what a Drop drops.
 type DropKind uint8
 
@@ -226,6 +238,7 @@ const (
 	AddForeign
 	AddUnique        // Key, NewName ("" for the usual one), IndexOnly
 	RenameConstraint // Text to NewName
+	SetTableGroup    // NewName
 )
 
 // AlterAction is one change.

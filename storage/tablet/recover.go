@@ -487,6 +487,11 @@ func (r *recovery) catalog(kvs, notes []wal.KV, csn storage.CSN) error {
 			}
 			r.closeLog(oid)
 		case is:
+			if t.Shards != old.Shards {
+				if err := r.reshard(t, csn); err != nil {
+					return err
+				}
+			}
 			for _, sh := range r.s.tables[oid].current() {
 				sh.setSchema(t)
 			}
@@ -497,6 +502,30 @@ func (r *recovery) catalog(kvs, notes []wal.KV, csn storage.CSN) error {
 				}
 			}
 		}
+	}
+	return nil
+}
+
+// reshard opens a table's tablets again for another number of shards, where the manifest
+// knows of tablets that the commit at csn or a later one made: they were opened by what
+// the catalog said before. What it made only now is for empty to open.
+func (r *recovery) reshard(t *catalog.Table, csn storage.CSN) error {
+	tt := r.s.tables[t.OID]
+	if tt == nil {
+		return nil
+	}
+	if g := tt.gens[len(tt.gens)-1]; g.from >= csn {
+		n, err := r.s.newGeneration(t, r.s.man.state[tabletsOf{oid: t.OID}])
+		if err != nil {
+			return fmt.Errorf("table %s: %w", t.Name, err)
+		}
+		g.close()
+		tt.gens = nil
+		r.s.push(t.OID, n, g.from)
+	}
+	if l := r.s.logs[t.OID]; l != nil && l.current() != nil && l.gens[len(l.gens)-1].from >= csn {
+		r.closeLog(t.OID)
+		return r.openLog(t, 0)
 	}
 	return nil
 }
