@@ -1,5 +1,7 @@
 package storage
 
+import "errors"
+
 // LaterStore is a Store whose transactions can be committed by who must not wait.
 type LaterStore interface {
 	// Unhindered says that a small write would not have to wait now, for memory or the
@@ -11,6 +13,9 @@ type LaterStore interface {
 	WriteOut(here bool)
 }
 
+// ErrWaits is what a write of a transaction that is hasty gives that would have to wait.
+var ErrWaits = errors.New("storage: the write has to wait")
+
 // LaterTxn is a transaction whose caller need not wait for the disk.
 type LaterTxn interface {
 	// CommitLater begins what Commit does. With begun, done is called once, by any
@@ -18,4 +23,8 @@ type LaterTxn interface {
 	// Rollback, which both wait if they come before. Else nothing has happened: the
 	// transaction is one for Commit, which has to wait for others, or fails.
 	CommitLater(done func()) (begun bool)
+	// Patient makes a transaction that is hasty one that waits.
+	Patient()
+	// Wrote says whether there is anything to commit: if not, Commit does not wait.
+	Wrote() bool
 }

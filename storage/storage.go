@@ -134,6 +134,9 @@ type TxnOptions struct {
 	// Unhindered: the first write is a small one, of which LaterStore was asked. It does
 	// not wait for memory; what comes after it does.
 	Unhindered bool
+	// Hasty: its writes end in ErrWaits rather than wait for others, and in whatever they
+	// would else fail with too. Then it is to be rolled back, and done by one that waits.
+	Hasty bool
 	// Who is whose transaction it is, in the answers of LockWaits; nil for nobody's.
 	Who any
 	// After is a commit that the transaction must see though it may not be

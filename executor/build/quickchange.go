@@ -131,6 +131,9 @@ func keyScan(n plan.Node) *plan.Scan {
 	return nil
 }
 
+// Small says that a run takes no longer than a few look-ups, and looks at no other rows.
+func (d *QuickChange) Small() bool { return len(d.table.Unique) == 0 && !d.table.KeepsBinlog() }
+
 // Run changes the row, if there is one that the statement wants, in env's transaction.
 // done is false, and nothing has happened, when the plan is to be run like any other:
 // valid says whether it holds in a catalog, and cat is the one that it was last known

@@ -333,3 +333,118 @@ func TestCommitsAfterChanges(t *testing.T) {
 		}
 	}
 }
+
+// Rows that several sessions change by key, prepared and as text: each change counts once,
+// and is told as it was.
+func TestCommitsOfChanges(t *testing.T) {
+	once(t)
+	n := node.ForTest(t)
+	for _, o := range orientations {
+		c := connect(t, n.DSN)
+		tab := smallTable(t, c, o)
+		ask(t, c, "ALTER TABLE "+tab+" ADD COLUMN n int NOT NULL DEFAULT 0")
+		ask(t, c, "INSERT INTO "+tab+" SELECT i, 'x', 0 FROM generate_series(0, 319) i")
+		const clients, each = 5, 60
+		changer := func() *pgconn.PgConn {
+			c := small(t, n.DSN, tab)
+			for name, sql := range map[string]string{
+				"add": "UPDATE " + tab + " SET n = n + 1 WHERE k = $1",
+				"div": "UPDATE " + tab + " SET n = n / $2 WHERE k = $1",
+				"del": "DELETE FROM " + tab + " WHERE k = $1",
+				"num": "SELECT n FROM " + tab + " WHERE k = $1",
+			} {
+				if _, err := c.Prepare(context.Background(), name, sql, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return c
+		}
+		var wg sync.WaitGroup
+		for k := range clients {
+			c := changer()
+			wg.Go(func() {
+				for i := range each {
+					own, text := strconv.Itoa(10+k), "UPDATE "+tab+" SET n = n + 1 WHERE k = "+strconv.Itoa(i%2)
+					for _, x := range [][2]string{
+						{run(c, "add", strconv.Itoa(i%3)), "UPDATE 1"}, {run(c, "add", own), "UPDATE 1"}, {run(c, "num", own), strconv.Itoa(i + 1)},
+						{run(c, "add", "1000"), "UPDATE 0"}, {run(c, "del", strconv.Itoa(20+k*each+i)), "DELETE 1"},
+						{outcomes(c, text), "UPDATE 1"}, {outcomes(c, "DELETE FROM "+tab+" WHERE k = 5000"), "DELETE 0"},
+					} {
+						if x[0] != x[1] {
+							t.Errorf("%s: client %d, round %d: %s, want %s", o, k, i, x[0], x[1])
+						}
+					}
+				}
+			})
+		}
+		wg.Wait()
+		sum := 2 * clients * each
+		if got := ask(t, c, "SELECT sum(n) FROM "+tab+" WHERE k < 3"); got != strconv.Itoa(sum) {
+			t.Errorf("%s: sum %s, want %d", o, got, sum)
+		}
+		if got := ask(t, c, "SELECT count(*) FROM "+tab+" WHERE k >= 0"); got != "20" {
+			t.Errorf("%s: %s rows are left", o, got)
+		}
+		a := changer()
+		for range 20 {
+			run(a, "add", "3")
+		}
+		// An error, a lock that another has, and a pipeline that goes on in the transaction.
+		if got := run(a, "div", "3", "0"); got != "22012" {
+			t.Errorf("%s: a division: %s", o, got)
+		}
+		for range 20 {
+			run(a, "add", "3")
+		}
+		holder := connect(t, n.DSN)
+		ask(t, holder, "BEGIN; UPDATE "+tab+" SET n = 100 WHERE k = 3")
+		ended := make(chan string, 1)
+		go func() { ended <- run(a, "add", "3") }()
+		b := changer()
+		for range 30 {
+			if got := run(b, "add", "4"); got != "UPDATE 1" {
+				t.Fatalf("%s: beside one that waits: %s", o, got)
+			}
+		}
+		ask(t, holder, "COMMIT")
+		if got := <-ended + " " + run(b, "num", "3"); got != "UPDATE 1 101" {
+			t.Errorf("%s: after the lock: %s", o, got)
+		}
+		ask(t, holder, "BEGIN; UPDATE "+tab+" SET n = 0 WHERE k = 6")
+		p := b.StartPipeline(context.Background())
+		p.SendQueryPrepared("add", values([]string{"4"}), nil, nil)
+		p.SendQueryPrepared("add", values([]string{"6"}), nil, nil)
+		p.SendQueryPrepared("num", values([]string{"4"}), nil, nil)
+		p.SendPipelineSync()
+		if err := p.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(20*time.Millisecond, func() { ask(t, holder, "COMMIT") })
+		for _, want := range []string{"UPDATE 1", "UPDATE 1", "31"} {
+			r, err := p.GetResults()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := outcome(r.(*pgconn.ResultReader).Read()); got != want {
+				t.Errorf("%s: in a pipeline: %s, want %s", o, got, want)
+			}
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if got := run(b, "num", "6"); got != "1" {
+			t.Errorf("%s: row 6 has %s", o, got)
+		}
+	}
+}
+
+// outcomes is outcome of a query string.
+func outcomes(c *pgconn.PgConn, sql string) string {
+	ctx, cancel := contextTimeout(time.Minute)
+	defer cancel()
+	rs, err := c.Exec(ctx, sql).ReadAll()
+	if err != nil {
+		return code(err)
+	}
+	return outcome(rs[len(rs)-1])
+}

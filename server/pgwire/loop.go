@@ -16,8 +16,8 @@ import (
 // ErrNotPrompt is what a call of a Prompter returns that was not to wait and might.
 var ErrNotPrompt = errors.New("pgwire: the call may wait")
 
-// ErrLater is what Sync returns that was not to wait, when its commit is under way
-// without it. It is called again when the function that Prompt was given has been, and
+// ErrLater is what Sync returns, or Simple, that was not to wait, when its commit is under
+// way without it. It is called again when the function that Prompt was given has been, and
 // does not wait then; called earlier, after Prompt(false, nil), it does.
 var ErrLater = errors.New("pgwire: the commit is under way")
 

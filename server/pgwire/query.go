@@ -137,7 +137,7 @@ func (c *conn) message(typ byte, p []byte) error {
 	default:
 		err = violation("invalid frontend message type %d", typ)
 	}
-	if err == ErrNotPrompt {
+	if err == ErrNotPrompt || err == ErrLater {
 		c.leave()
 		return err
 	}

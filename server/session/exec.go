@@ -21,9 +21,17 @@ import (
 
 // Simple implements pgwire.Session.
 func (s *Session) Simple(ctx context.Context, sql string, out pgwire.Results) error {
+	if s.begun { // by the call before
+		err := settled(ctx, s.commit(ctx))
+		if err == nil {
+			err = s.held.release()
+		}
+		s.finish(err)
+		return err
+	}
 	p := &prepared{sql: sql, whole: true}
 	cached := !s.failed && s.fromCache(p)
-	if s.prompt && (!cached || !s.isPrompt(p)) {
+	if s.prompt && (!cached || !s.isPrompt(p) && !s.writesPromptly(p)) {
 		return pgwire.ErrNotPrompt
 	}
 	ctx = s.begin(ctx, sql)
@@ -145,6 +153,12 @@ func (s *Session) simple(ctx context.Context, p *prepared, out pgwire.Results) e
 		if err != nil || s.block || s.implicit {
 			return err
 		}
+		if s.prompt && s.commitWaits() {
+			if err = s.commitLater(); err == pgwire.ErrNotPrompt {
+				s.undoPrompt() // all of it is run again
+			}
+			return err
+		}
 		txn, again := s.txn, s.txn != nil && unlocked && !s.set.quick().repeatable
 		err = s.commit(ctx)
 		switch {
@@ -215,7 +229,7 @@ func (s *Session) run(ctx context.Context, q *portal, maxRows int, out pgwire.Re
 		}
 	}
 	if s.prompt {
-		return false, s.insertPromptly(ctx, q, out)
+		return false, s.writePromptly(ctx, q, out)
 	}
 	if q.exec == nil && p.known.change != nil && s.set.quick().quick {
 		if done, err := s.runChange(ctx, q, out); done || err != nil {

@@ -193,7 +193,7 @@ func (s *Session) Execute(ctx context.Context, name string, maxRows int, out pgw
 	if err != nil {
 		return false, s.fail(err)
 	}
-	if s.prompt && !s.isPrompt(q.stmt) && (maxRows != 0 || q.done || !s.insertsPromptly(q.stmt)) {
+	if s.prompt && !s.isPrompt(q.stmt) && (maxRows != 0 || q.done || !s.writesPromptly(q.stmt)) {
 		return false, pgwire.ErrNotPrompt
 	}
 	ctx = s.begin(ctx, q.stmt.sql)
@@ -215,7 +215,7 @@ func (s *Session) Sync(ctx context.Context) error {
 	if s.block || !s.touched {
 		return nil
 	}
-	if s.prompt && s.txn != nil && !s.begun {
+	if s.prompt && s.commitWaits() {
 		return s.commitLater()
 	}
 	return s.commit(ctx)

@@ -315,7 +315,7 @@ func (s *Session) begin(ctx context.Context, query string) context.Context {
 
 func (s *Session) finish(err error) {
 	s.asks = nil
-	if len(s.warnings) > 0 {
+	if len(s.warnings) > 0 && err != pgwire.ErrLater { // else with the answer
 		for _, w := range s.warnings {
 			s.notice(w)
 		}
@@ -339,6 +339,7 @@ func (s *Session) finish(err error) {
 	case nil:
 	case pgwire.ErrNotPrompt:
 		s.eng.Queries.Add(-1) // it is run again
+	case pgwire.ErrLater:
 	default:
 		s.eng.Errors.Add(1)
 	}
@@ -346,7 +347,7 @@ func (s *Session) finish(err error) {
 
 // settled turns the error of a done context into its cause, which says why.
 func settled(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() == nil {
+	if err == nil || ctx.Err() == nil || err == pgwire.ErrLater {
 		return err
 	}
 	c := sqlstate.CodeOf(err)

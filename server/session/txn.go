@@ -40,7 +40,7 @@ func (s *Session) open(explicit bool) {
 	}
 	s.touch()
 	q := s.set.quick()
-	o := storage.TxnOptions{Explicit: explicit, ReadOnly: q.readOnly, Async: q.async, After: s.lastCSN, Who: s, Unhindered: s.prompt}
+	o := storage.TxnOptions{Explicit: explicit, ReadOnly: q.readOnly, Async: q.async, After: s.lastCSN, Who: s, Unhindered: s.prompt, Hasty: s.prompt}
 	if q.repeatable {
 		o.Isolation = storage.RepeatableRead
 	}
@@ -63,8 +63,8 @@ func (s *Session) follows(writes bool) error {
 
 // commit ends the transaction, whatever kind. A failed block is rolled back.
 func (s *Session) commit(ctx context.Context) (err error) {
-	if s.prompt && s.txn != nil && !s.begun {
-		return pgwire.ErrNotPrompt // only Sync can leave a commit for later
+	if s.prompt && s.commitWaits() {
+		return pgwire.ErrNotPrompt // only Sync and Simple can leave a commit for later
 	}
 	ok := !s.failed
 	s.closePortals(false)
@@ -129,7 +129,7 @@ func (s *Session) refreshUser() {
 // else rolled back.
 func (s *Session) after(ctx context.Context, err error) error {
 	switch {
-	case err == pgwire.ErrNotPrompt:
+	case err == pgwire.ErrNotPrompt, err == pgwire.ErrLater:
 	case err != nil && s.block:
 		s.failBlock()
 	case err != nil:

@@ -205,7 +205,7 @@ func (c *commit) try(ctx context.Context) error {
 		}
 	}()
 	for i, sh := range c.latch {
-		if !c.lock(sh) {
+		if !sh.lock(c.hasty) {
 			return errAgain
 		}
 		held = c.latch[:i+1]
@@ -416,7 +416,7 @@ func (c *commit) planDDL(latch func([]*shard)) error {
 func (c *commit) prepare(ctx context.Context) error {
 	for _, p := range c.parts {
 		if !p.own.fresh && len(c.defs) == 0 { // else the latch is held, and locked has looked
-			if !c.lock(p.sh) {
+			if !p.sh.lock(c.hasty) {
 				return errAgain
 			}
 			def := p.sh.def

@@ -3,6 +3,7 @@ package tablet
 import (
 	"context"
 	"runtime"
+	"time"
 
 	"github.com/millrace/millrace/storage"
 )
@@ -26,8 +27,17 @@ func (s *Store) Unhindered() bool {
 // WriteOut implements storage.LaterStore.
 func (s *Store) WriteOut(here bool) { s.log.Write(here) }
 
-// laterTries is how often a commit that must not wait tries to have a latch.
-const laterTries = 64
+// laterTries is how often one that must not wait tries to have a latch.
+const (
+	laterTries = 64
+	laterNaps  = 6 // after these
+)
+
+// Patient implements storage.LaterTxn.
+func (x *tx) Patient() { x.opts.Hasty = false }
+
+// Wrote implements storage.LaterTxn.
+func (x *tx) Wrote() bool { return x.ddl != nil || len(x.notes) > 0 || x.wrote() }
 
 // CommitLater implements storage.LaterTxn. What waits for others, decides again or is
 // more than some rows is Commit's.
@@ -63,18 +73,30 @@ func (x *tx) CommitLater(done func()) (begun bool) {
 	return false
 }
 
-// lock latches a tablet, and says whether it could: one that is in a hurry leaves a
-// latch that is held for long.
-func (c *commit) lock(sh *shard) bool {
-	if !c.hasty {
+// lock latches a tablet, and says whether it could: who is in a hurry leaves a latch that
+// is held for long.
+func (sh *shard) lock(hasty bool) bool {
+	if !hasty {
 		sh.latch.Lock()
 		return true
 	}
+	return soon(sh.latch.TryLock)
+}
+
+// soon says whether f comes to say so without a wait, but for a few moments: where there
+// are more threads than cores, who holds a latch may not be running.
+func soon(f func() bool) bool {
 	for range laterTries {
-		if sh.latch.TryLock() {
+		if f() {
 			return true
 		}
 		runtime.Gosched()
+	}
+	for range laterNaps {
+		time.Sleep(50 * time.Microsecond)
+		if f() {
+			return true
+		}
 	}
 	return false
 }

@@ -157,6 +157,9 @@ func (x *tx) sure(ctx context.Context) error {
 	if at <= x.s.marks.Published() {
 		return nil
 	}
+	if x.opts.Hasty {
+		return storage.ErrWaits
+	}
 	defer storage.BeginWait(ctx)()
 	if err := x.s.log.Wait(at); err == nil {
 		x.s.marks.WaitPublished(at, x.s.ctx.Done())

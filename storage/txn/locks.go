@@ -170,6 +170,7 @@ func (e *keyLock) drop(o *Owner) (none bool) {
 
 type tableLock struct {
 	owners map[*Owner]bool // true: exclusive
+	alone  int             // how many of them are: one, or none
 	queue  []*request
 	many   *manyKeys // of one of the owners; nil for none
 }
@@ -338,6 +339,9 @@ func (l *Locks) lockTable(ctx context.Context, o *Owner, table uint32, exclusive
 }
 
 func (e *tableLock) free(o *Owner, exclusive bool) bool {
+	if !exclusive && e.alone == 0 {
+		return true
+	}
 	for other, x := range e.owners {
 		if other != o && (x || exclusive) {
 			return false
@@ -351,7 +355,9 @@ func (l *Locks) grantTable(e *tableLock, o *Owner, table uint32, exclusive bool)
 		if _, had := e.owners[o]; !had {
 			l.held.Add(1)
 		}
-		e.owners[o] = exclusive
+		if e.owners[o] = exclusive; exclusive {
+			e.alone++
+		}
 	}
 	h := o.tables[table]
 	if h == nil {
@@ -534,6 +540,9 @@ func (l *Locks) Release(o *Owner) {
 	o.keys = o.keys[:0]
 	for t := range o.tables {
 		e := l.tables[t]
+		if e.owners[o] {
+			e.alone--
+		}
 		delete(e.owners, o)
 		l.held.Add(-1)
 		l.pumpTable(t, e)
