@@ -1,7 +1,10 @@
 package row
 
 import (
+	"bytes"
+	"context"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -99,6 +102,60 @@ func BenchmarkGroups(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*rows*commits), "ns/row")
+		})
+	}
+}
+
+// BenchmarkScanRuns goes through 100,000 rows, a part of which is replaced in runs.
+func BenchmarkScanRuns(b *testing.B) {
+	for _, replaced := range []int{0, 3_000, 30_000} {
+		b.Run(fmt.Sprint(replaced), func(b *testing.B) {
+			db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true, Logger: quiet{}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			rs := NewRuns(db)
+			prefix := tabletPrefix(9, 0)
+			r := rand.New(rand.NewPCG(1, 2))
+			const rows, space = 1000, 100_000
+			add := func(key func(i int) int) {
+				g, c := &Group{}, &Changes{}
+				for i := range rows {
+					k := append(bytes.Clone(prefix), 1)
+					c.change(binary.BigEndian.AppendUint64(k, uint64(key(i))*0x9e3779b97f4a7c15), make([]byte, 90))
+				}
+				c.sort(sortedPrefix)
+				g.Add(c)
+				rs.Add(g, 1)
+			}
+			for at := 0; at < space; at += rows {
+				add(func(i int) int { return at + i })
+			}
+			if err := rs.Drain(func(*pebble.Batch, storage.CSN) error { return nil }); err != nil {
+				b.Fatal(err)
+			}
+			if err := db.Compact(context.Background(), prefix, PrefixEnd(prefix), false); err != nil {
+				b.Fatal(err)
+			}
+			for range replaced / rows {
+				add(func(int) int { return r.IntN(space) })
+			}
+			s := source{r: db, live: rs}
+			for b.Loop() {
+				it, err := s.iter(context.Background(), prefix, prefix, PrefixEnd(prefix))
+				if err != nil {
+					b.Fatal(err)
+				}
+				n := 0
+				for ok := it.First(); ok; ok = it.Next() {
+					n++
+				}
+				if err := it.Close(); err != nil || n != space {
+					b.Fatal(n, err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*space), "ns/row")
 		})
 	}
 }

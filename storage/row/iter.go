@@ -14,10 +14,11 @@ type iter struct {
 	it    *pebble.Iterator
 	on    bool // it stands on a row
 	runs  []runCursor
-	next  int    // which run has the least key that is left of runs, the newest of it; -1: none
-	key   []byte // that key
-	cur   int    // which run has the present row; -1: Pebble
-	both  bool   // it stands on the key of the run's present row
+	next  int       // which run has the least key that is left of runs, the newest of it; -1: none
+	row   *keyValue // its row
+	head  uint64    // of that key
+	cur   int       // which run has the present row; -1: Pebble
+	both  bool      // it stands on the key of the run's present row
 	valid bool
 }
 
@@ -25,6 +26,40 @@ type iter struct {
 type runCursor struct {
 	*sortedRun
 	at, from, to int
+	// ahead are keys and values from some place on, as many as were found at a time.
+	ahead   []keyValue
+	aheadAt int
+	touched byte
+}
+
+type keyValue struct{ key, value []byte }
+
+// aheadMost is how many rows of a run are looked up at a time. They lie in as many
+// places of memory, which are waited for together.
+const aheadMost = 32
+
+// here is the row at the cursor; its value is nil if it was removed.
+func (c *runCursor) here() *keyValue {
+	if k := c.at - c.aheadAt; k >= 0 && k < len(c.ahead) {
+		return &c.ahead[k]
+	}
+	n := min(2*len(c.ahead)+1, aheadMost, c.to-c.at) // few at first: a seek may want no more
+	c.ahead, c.aheadAt = c.ahead[:0], c.at
+	for _, r := range c.refs[c.at : c.at+n] {
+		from := c.all[r.of]
+		x := keyValue{from.key(int(r.i)), from.value(int(r.i))}
+		c.touched += x.key[len(x.key)-1]
+		c.ahead = append(c.ahead, x)
+	}
+	return &c.ahead[0]
+}
+
+// seek goes to a place.
+func (c *runCursor) seek(at int) {
+	if k := at - c.aheadAt; k < 0 || k >= len(c.ahead) {
+		c.ahead = c.ahead[:0]
+	}
+	c.at = at
 }
 
 // iter makes an iterator between two keys, both of which have the tablet's prefix or
@@ -54,7 +89,7 @@ func (s *source) iter(ctx context.Context, prefix, lo, hi []byte) (*iter, error)
 func (x *iter) First() bool {
 	x.on = x.it.First()
 	for i := range x.runs {
-		x.runs[i].at = x.runs[i].from
+		x.runs[i].seek(x.runs[i].from)
 	}
 	x.least()
 	return x.settle()
@@ -65,7 +100,7 @@ func (x *iter) SeekGE(key []byte) bool {
 	x.on = x.it.SeekGE(key)
 	for i := range x.runs {
 		c := &x.runs[i]
-		c.at = min(max(c.search(key), c.from), c.to)
+		c.seek(min(max(c.search(key), c.from), c.to))
 	}
 	x.least()
 	return x.settle()
@@ -91,7 +126,7 @@ func (x *iter) pass() {
 		x.on = x.it.Next()
 	}
 	for i := range x.runs {
-		if c := &x.runs[i]; i == x.next || c.at < c.to && bytes.Equal(c.key(c.at), x.key) {
+		if c := &x.runs[i]; i == x.next || c.at < c.to && c.refs[c.at].head == x.head && bytes.Equal(c.here().key, x.row.key) {
 			c.at++
 		}
 	}
@@ -100,7 +135,7 @@ func (x *iter) pass() {
 
 // least finds the runs' next key.
 func (x *iter) least() {
-	x.next, x.key = -1, nil
+	x.next, x.row = -1, nil
 	for i := range x.runs {
 		c := &x.runs[i]
 		if c.at == c.to {
@@ -108,7 +143,7 @@ func (x *iter) least() {
 		}
 		if x.next >= 0 {
 			b := &x.runs[x.next]
-			if h, g := c.refs[c.at].head, b.refs[b.at].head; h > g || h == g && bytes.Compare(c.key(c.at), b.key(b.at)) >= 0 {
+			if h, g := c.refs[c.at].head, b.refs[b.at].head; h > g || h == g && bytes.Compare(c.here().key, b.here().key) >= 0 {
 				continue
 			}
 		}
@@ -116,7 +151,7 @@ func (x *iter) least() {
 	}
 	if x.next >= 0 {
 		c := &x.runs[x.next]
-		x.key = c.key(c.at)
+		x.row, x.head = c.here(), c.refs[c.at].head
 	}
 }
 
@@ -134,14 +169,14 @@ func (x *iter) settle() bool {
 		}
 		above := 1
 		if x.on {
-			above = bytes.Compare(x.it.Key(), x.key)
+			above = bytes.Compare(x.it.Key(), x.row.key)
 		}
 		if above < 0 {
 			x.cur, x.valid = -1, true
 			return true
 		}
 		x.both = above == 0
-		if c := &x.runs[x.next]; c.value(c.at) != nil {
+		if x.row.value != nil {
 			x.cur, x.valid = x.next, true
 			return true
 		}
@@ -173,7 +208,7 @@ func (x *iter) Valid() bool { return x.valid }
 // Key is the present row's key, lent until it moves.
 func (x *iter) Key() []byte {
 	if x.cur >= 0 {
-		return x.key
+		return x.row.key
 	}
 	return x.it.Key()
 }
@@ -181,7 +216,7 @@ func (x *iter) Key() []byte {
 // ValueAndErr is the present row's value, lent until it moves.
 func (x *iter) ValueAndErr() ([]byte, error) {
 	if x.cur >= 0 {
-		return x.runs[x.cur].value(x.runs[x.cur].at), nil
+		return x.row.value, nil
 	}
 	return x.it.ValueAndErr()
 }

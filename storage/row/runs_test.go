@@ -167,6 +167,14 @@ func same(t *testing.T, r *rand.Rand, s *source, prefix []byte, all map[string]s
 	if k != len(keys) || it.Error() != nil {
 		t.Fatalf("%d rows, want %d; %v", k, len(keys), it.Error())
 	}
+	for range min(len(keys), 5) { // to and fro
+		k := r.IntN(len(keys))
+		for ok := it.SeekGE([]byte(keys[k])); k < len(keys) && r.IntN(40) > 0; k, ok = k+1, it.Next() {
+			if v, err := it.ValueAndErr(); !ok || err != nil || string(it.Key()) != keys[k] || string(v) != all[keys[k]] {
+				t.Fatalf("row %d of %d: %x = %q, %v", k, len(keys), it.Key(), v, err)
+			}
+		}
+	}
 	for range 20 {
 		key := append(bytes.Clone(prefix), 1)
 		if n := r.IntN(3000); n%5 == 0 {
