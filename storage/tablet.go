@@ -22,6 +22,8 @@ type Chunk struct {
 	// OldCSN is the commit of each such row as the statement saw it, 0 for "any"
 	// (blind, and in replay).
 	OldCSN []CSN
+	// Own says that an OldCSN of 0 stands for a row of the transaction itself.
+	Own bool
 	// Ord is each row's place among the changes of its commit: its number (LSN, and
 	// row_id where the table has no primary key and the row is inserted) is the
 	// commit's base + Ord.

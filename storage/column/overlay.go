@@ -2,6 +2,7 @@ package column
 
 import (
 	"context"
+	"slices"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/storage"
@@ -181,7 +182,7 @@ func tailOf(c storage.Chunk, from int) storage.Chunk {
 		}
 		return n
 	}
-	n := storage.Chunk{Op: c.Op, Rows: cut(c.Rows), Keys: cut(c.Keys), Ord: c.Ord[from:], Logged: c.Logged}
+	n := storage.Chunk{Op: c.Op, Rows: cut(c.Rows), Keys: cut(c.Keys), Ord: c.Ord[from:], Logged: c.Logged, Own: c.Own}
 	if c.OldCSN != nil {
 		n.OldCSN = c.OldCSN[from:]
 	}
@@ -532,6 +533,13 @@ func (o *Overlay) kills(chunks []storage.Chunk, to *killSink) error {
 		switch {
 		case c.Op == storage.OpInsert:
 			continue
+		case c.Own && !o.Upserts() && slices.Contains(c.OldCSN, 0):
+			// Rows of the transaction have their deaths in its own files. A row of another
+			// under such a key is a duplicate, not to be killed. (Below a row that an upsert
+			// has left in a file there may be one that it was to replace.)
+			if k = notOwn(c); k.Len() == 0 {
+				continue
+			}
 		case c.Keys == nil: // upsert
 			if o.t.cur.sch.rowID >= 0 {
 				continue
@@ -548,6 +556,24 @@ func (o *Overlay) kills(chunks []storage.Chunk, to *killSink) error {
 		}
 	}
 	return nil
+}
+
+// notOwn kills the rows of others that a chunk's operations replace or delete.
+func notOwn(c *storage.Chunk) storage.Chunk {
+	k := storage.Chunk{Op: storage.OpDelete}
+	var sel []uint16
+	for i, csn := range c.OldCSN {
+		if csn != 0 {
+			sel = append(sel, uint16(i))
+			k.OldCSN, k.Ord = append(k.OldCSN, csn), append(k.Ord, c.Ord[i])
+		}
+	}
+	k.Keys = &vec.Batch{Cols: make([]*vec.Vec, len(c.Keys.Cols)), N: len(sel)}
+	for j, v := range c.Keys.Cols {
+		k.Keys.Cols[j] = vec.New(v.T, len(sel))
+		k.Keys.Cols[j].Copy(v, sel, c.Len())
+	}
+	return k
 }
 
 // Upserts says whether rows that were spilled replace others, whatever there is.

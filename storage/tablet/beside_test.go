@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
@@ -315,5 +316,67 @@ func (o *ownTable) spillForTest(t *testing.T, x *tx) {
 	}
 	if err := o.spillNow(bg, x); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLargeInsertChanged: rows of a large insert that a later statement of the transaction
+// changes do not take the place of those that others have inserted under their keys.
+func TestLargeInsertChanged(t *testing.T) {
+	for _, orientation := range []string{catalog.OrientationColumn, catalog.OrientationHybrid} {
+		for _, logged := range []bool{false, true} {
+			for when := range 2 {
+				s := keysFileStore(t, blob.NewMem())
+				tab := keysFileTable(t, s, orientation, logged, true)
+				other := func() {
+					y := s.Begin(storage.TxnOptions{})
+					defer y.Rollback()
+					err := insert(y, tab, kv{12_345, "other"})
+					if err == nil {
+						_, err = y.Commit(bg)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				x := s.Begin(storage.TxnOptions{})
+				for from := 10_000; from < 14_000; from += 500 {
+					rows := make([]kv, 500)
+					for i := range rows {
+						rows[i] = kv{from + i, "new, and with some more text"}
+					}
+					if err := insert(x, tab, rows...); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if when == 0 {
+					other()
+				}
+				if err := x.Extend(); err != nil {
+					t.Fatal(err)
+				}
+				ks, rows := []int{}, []kv{}
+				for k := 12_000; k < 12_500; k++ {
+					ks, rows = append(ks, k), append(rows, kv{k, "changed"})
+				}
+				if when == 1 { // a key that is not locked
+					ks, rows = slices.Delete(ks, 345, 346), slices.Delete(rows, 345, 346)
+				}
+				_, err := x.Write(bg, &storage.Mutation{Table: tab, Op: storage.OpUpdate, Keys: keysOf(ks), Rows: rowsBatch(tab, rows)})
+				if when == 1 {
+					other()
+				}
+				if err == nil {
+					_, err = x.Commit(bg)
+				}
+				x.Rollback()
+				if sqlstate.CodeOf(err) != sqlstate.UniqueViolation {
+					t.Errorf("%s, logged %v, %d: %v", orientation, logged, when, err)
+				}
+				if got, _, _ := (&besideTest{T: t, s: s, tab: tab}).scan(nil); got[12_345] != "other" || len(got) != keysFileRows+1 {
+					t.Errorf("%s, logged %v, %d: %d rows, %q", orientation, logged, when, len(got), got[12_345])
+				}
+				s.Close()
+			}
+		}
 	}
 }

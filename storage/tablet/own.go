@@ -351,6 +351,7 @@ func (o *ownTable) eachShard(c *changeSet, sel []uint16, add func(s *ownShard, p
 }
 
 func (s *ownShard) addChange(t *catalog.Table, src *source, c *changeSet, k storage.Chunk, part []uint16, num func(i int) uint32) {
+	k.Own = src != nil && src.lock // lockChanged has looked
 	k.OldCSN = make([]storage.CSN, len(part))
 	k.Ord = make([]uint32, len(part))
 	for i, row := range part {
@@ -455,7 +456,7 @@ func (o *ownTable) remove(ords map[uint32]bool) {
 
 // cutChunk is a chunk with some of c's operations.
 func cutChunk(c *storage.Chunk, keep []uint16) storage.Chunk {
-	n := storage.Chunk{Op: c.Op, Logged: c.Logged}
+	n := storage.Chunk{Op: c.Op, Logged: c.Logged, Own: c.Own}
 	if c.Rows != nil {
 		n.Rows = compact(c.Rows.Cols, keep, c.Len())
 	}
