@@ -123,6 +123,15 @@ func alter(ctx context.Context, env *Env, v *catalog.Version, t *catalog.Table, 
 			return sqlstate.Errorf(sqlstate.DuplicateColumn, "column \"%s\" of relation \"%s\" already exists", a.Column.Name, t.Name)
 		}
 		c := a.Column
+		if a.Default != nil {
+			if env.Value == nil {
+				return sqlstate.Unsupported("ADD COLUMN with a default that is not constant")
+			}
+			var err error
+			if c.Missing, err = env.Value(a.Default); err != nil {
+				return err
+			}
+		}
 		if a.Sequence != nil && env.hasRows(t) {
 			env.rewrites = true
 		} else if c.NotNull && !c.Missing.Valid && env.hasRows(t) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/binlog"
 	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/planner/plan"
@@ -46,6 +47,9 @@ type Env struct {
 
 	// FillUnique makes the entries of a unique key that was just added.
 	FillUnique func(ctx context.Context, t *catalog.Table, k *catalog.UniqueKey) error
+
+	// Value computes an expression without columns.
+	Value func(e expr.Expr) (types.Datum, error)
 
 	rewrites bool // the ALTER at hand
 }

@@ -384,11 +384,11 @@ func (b *binder) addColumn(t *catalog.Table, c *pg.AlterTableCmd) (plan.AlterAct
 				return act, err
 			}
 		}
-		k, ok := e.(*expr.Const)
-		if !ok {
-			return act, b.unsupported(def.Location, "ADD COLUMN with a default that is not constant")
+		if k, ok := e.(*expr.Const); ok {
+			added.Missing = k.D
+		} else {
+			act.Default = e
 		}
-		added.Missing = k.D
 	}
 	act.Column = *added
 	if len(d.seqs) > 0 {

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"github.com/millrace/millrace/catalog"
+	"github.com/millrace/millrace/catalog/expr"
 	"github.com/millrace/millrace/catalog/types"
 )
 
@@ -252,6 +253,9 @@ type AlterAction struct {
 	Cascade  bool
 	Check    catalog.Check
 	Key      []string
+	// Default is what an added column has in the rows that are there, where it is known
+	// only when the statement runs.
+	Default expr.Expr
 	// Sequence comes with an added column or identity.
 	Sequence *ColumnSequence
 	Restart  *int64

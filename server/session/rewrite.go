@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/catalog/fn"
 	"github.com/millrace/millrace/catalog/sqlstate"
 	"github.com/millrace/millrace/catalog/types"
+	"github.com/millrace/millrace/executor/eval"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/storage/vec"
 )
@@ -202,6 +203,21 @@ func (s *Session) violated(ctx context.Context, t *catalog.Table, cond string) (
 	}
 	row, err := s.first(ctx, "SELECT 1 FROM "+s.qualified(t)+" WHERE NOT ("+cond+") LIMIT 1")
 	return row != nil, err
+}
+
+// value is that of an expression without columns, now.
+func (s *Session) value(e expr.Expr) (types.Datum, error) {
+	p, err := eval.Compile(e, s.foldEnv(s.evalSession()))
+	if err != nil {
+		return types.Null, err
+	}
+	v, err := p.Eval(&vec.Batch{N: 1})
+	if err != nil {
+		return types.Null, err
+	}
+	d := v.Datum(0)
+	d.S = strings.Clone(d.S)
+	return d, nil
 }
 
 func (s *Session) qualified(t *catalog.Table) string {
