@@ -257,6 +257,11 @@ type ScanSpec struct {
 	Limit  int64 // -1: none
 	// ByRow prefers the row tablets of a table that has both kinds.
 	ByRow bool
+	// First, when positive, is how many rows that pass Filter are wanted at most of each
+	// split of a row tablet: the first ones in the order of its key, with Last the last
+	// ones, from the last on. A source may give more.
+	First int64
+	Last  bool
 }
 
 // Source is what the planner may ask of a relation's home.

@@ -77,6 +77,8 @@ type Snapshot interface {
 type Split struct {
 	Shard, Part, Block int
 	Rows               int
+	// InOrder: its rows come in the order that ScanSpec.First asks for.
+	InOrder bool
 }
 
 // Relation is one table in one snapshot. Safe for concurrent use.

@@ -190,7 +190,9 @@ func planned(cat *catalog.Version, n parser.Stmt, sql string) (*plan.Statement, 
 	if err != nil {
 		return nil, err
 	}
-	return s, planner.Optimize(s, &planner.Env{Stats: func(t *catalog.Table) *stats.Table { return &stats.Table{Rows: 1000, Columns: make([]stats.Column, len(t.Columns))} }, Fold: func(e expr.Expr) expr.Expr {
+	return s, planner.Optimize(s, &planner.Env{Stats: func(t *catalog.Table) *stats.Table {
+		return &stats.Table{Rows: 1000, Columns: make([]stats.Column, len(t.Columns))}
+	}, Fold: func(e expr.Expr) expr.Expr {
 		if x, err := fold(e); err == nil && x != nil {
 			return x
 		}

@@ -107,8 +107,9 @@ func (d *Quick) scanRange(ctx context.Context, rel storage.Relation, params []ty
 			exact = false
 		}
 	}
-	r.spec.Limit = -1
+	r.spec.Limit, r.spec.First, r.spec.Last = -1, 0, d.scan.Last
 	if exact {
+		r.spec.First = b.first(d.scan)
 		if r.spec.Limit = quickRowsMax + 1; d.scan.Limit >= 0 {
 			r.spec.Limit = min(r.spec.Limit, d.scan.Limit)
 		}

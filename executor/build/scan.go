@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"github.com/millrace/millrace/catalog"
@@ -29,7 +30,11 @@ func (b *builder) scan(n *plan.Scan) (*chain, error) {
 	if (n.Key != nil || n.KeyIn != nil && b.fewKeys(n, rel)) && knows(b.env.Snapshot, n.Unique) {
 		return b.lookup(n, rel)
 	}
-	if !n.ByRow { // a narrow range is for the caller's goroutine
+	switch {
+	case n.ByRow: // a narrow range is for the caller's goroutine
+	case n.Stored > 0:
+		b.rows += n.Stored
+	default:
 		total, _ := rel.RowCount()
 		b.rows += total
 	}
@@ -95,9 +100,13 @@ func (b *builder) scan(n *plan.Scan) (*chain, error) {
 	spec.Filter = taken
 	spec.Limit = n.Limit
 	spec.ByRow = n.ByRow
-	s := &op.Scan{Rel: rel, Spec: spec}
+	s := &op.Scan{Rel: rel, Spec: spec, First: b.first(n)}
+	s.Spec.First, s.Spec.Last = s.First, n.Last
 	if len(rest) > 0 {
 		s.Spec.Limit = -1
+		if s.First > 0 {
+			s.Spec.First = math.MaxInt64 // of which the rest of the filter leaves some
+		}
 	}
 	c := &chain{cols: outCols, starts: []func(context.Context) (int, error){s.Start}}
 	if len(runtime) > 0 {
@@ -131,6 +140,19 @@ func (b *builder) scan(n *plan.Scan) (*chain, error) {
 		return rebatched(l, s.Lane(p, outAt)), nil
 	}
 	return c, nil
+}
+
+// first is how many rows are wanted of each row tablet, 0 for all.
+func (b *builder) first(n *plan.Scan) int64 {
+	sum := int64(0)
+	for _, e := range n.First {
+		d, err := b.constant(b.bindConstants(e))
+		if err != nil || !d.Valid && sum == 0 || d.I < 0 || d.I > math.MaxInt32 {
+			return 0 // what is wrong is told by who counts
+		}
+		sum += d.I
+	}
+	return sum
 }
 
 // bounds are the conjuncts min ≤ column and column ≤ max, for pruning.

@@ -25,6 +25,9 @@ type Scan struct {
 	// Bounds makes conjuncts of a runtime filter's bounds, for pruning splits.
 	Bounds func(col int, min, max types.Datum) []expr.Expr
 
+	// First is how many rows are wanted of each split that has them in order, 0 for all.
+	First int64
+
 	splits []storage.Split
 	shards []shardSplits
 	begun  atomic.Int64 // shards, in their order
@@ -104,6 +107,7 @@ type scanLane struct {
 	shard  int // that it takes splits of, once it has begun
 	r      storage.Reader
 	open   bool
+	left   int64 // of First in the split, -1: all
 	cond   *eval.Program
 	cols   []int
 	filter []laneFilter
@@ -182,7 +186,14 @@ func (o *scanLane) Next() (*vec.Batch, error) {
 		if err := o.r.Open(*split); err != nil {
 			return nil, err
 		}
-		o.open = true
+		o.open, o.left = true, -1
+		if o.s.First > 0 && split.InOrder {
+			o.left = o.s.First
+		}
+	}
+	if o.left == 0 {
+		o.open = false
+		return empty(&o.out), nil
 	}
 	b, err := o.r.Next()
 	if err != nil {
@@ -209,6 +220,9 @@ func (o *scanLane) Next() (*vec.Batch, error) {
 		o.out.Cols[i] = work.Cols[c]
 	}
 	o.out.N, o.out.Sel = work.N, work.Sel
+	if o.left > 0 { // what is beyond comes in no harm
+		o.left = max(o.left-int64(o.out.Rows()), 0)
+	}
 	if o.s.Spec.Limit >= 0 {
 		o.s.rows.Add(int64(o.out.Rows()))
 	}

@@ -83,6 +83,7 @@ var Passes = []Pass{
 	{"runtime_filters", false, runtimeFilters},
 	{"key_lookup", false, keyLookups},
 	{"row_ranges", false, rowRanges},
+	{"key_order", false, keyOrder},
 }
 
 // Run applies all passes that are not switched off.

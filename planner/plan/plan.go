@@ -90,6 +90,13 @@ type Scan struct {
 	// ByRow says that the filter leaves a narrow range of the row tablets' key, from which
 	// a hybrid table is read then.
 	ByRow bool
+	// First, when not nil, are int8 expressions without columns whose sum is how many rows
+	// are wanted at most of each row tablet: those that come first in the order of its key,
+	// or last with Last. NULL stands for all rows. Its count is for a sort above.
+	First []expr.Expr
+	Last  bool
+	// Stored is how many rows a table of rows alone has by its statistics, 0 for unknown.
+	Stored int64
 }
 
 // KeyChoice is a set of keys: what each column of the key may be, in all combinations,

@@ -202,6 +202,13 @@ func (p *printer) details(n Node) []string {
 		if x.Limit >= 0 {
 			add("Rows wanted", strconv.FormatInt(x.Limit, 10))
 		}
+		if x.First != nil {
+			end := "first"
+			if x.Last {
+				end = "last"
+			}
+			add("Rows wanted", end+" "+p.list(x.First, " + ")+" by key")
+		}
 		for _, r := range x.Runtime {
 			add("Runtime Filter", fmt.Sprintf("join %d key %d on %s", r.Join, r.Key, p.scanColumn(x, r.Col)))
 		}

@@ -50,6 +50,9 @@ func MapExprs(n Node, f func(expr.Expr) expr.Expr) Node {
 	case *Scan:
 		m := *x
 		m.Filter = list(x.Filter)
+		if x.First != nil {
+			m.First = list(x.First)
+		}
 		if x.Key != nil {
 			m.Key = list(x.Key)
 		}

@@ -2,6 +2,7 @@ package row
 
 import (
 	"context"
+	"math"
 
 	"github.com/millrace/millrace/catalog"
 	"github.com/millrace/millrace/catalog/types"
@@ -36,7 +37,11 @@ type Reader struct {
 	prunes []prune
 
 	it      *iter
-	on      bool // it stands on a row that was not read yet
+	back    *backward // in the place of it
+	first   int64     // see Wanted; 0: all
+	last    bool
+	left    int64 // of first
+	on      bool  // it stands on a row that was not read yet
 	size    int
 	d       decoder
 	vecs    []vec.Vec
@@ -126,6 +131,11 @@ func (r *Reader) rangeOf(col int) Range {
 	return x
 }
 
+// Wanted says that no more than so many rows are wanted of each scan, 0 for all: the first
+// that pass the filter, or with last the last ones, from the last on. With MaxInt64 who
+// reads ends the scan.
+func (r *Reader) Wanted(first int64, last bool) { r.first, r.last = first, last && first > 0 }
+
 // Open begins a scan of the rows that filter and runtime filters leave, between two
 // keys (nil: open).
 func (r *Reader) Open(from, to []byte) error {
@@ -149,11 +159,42 @@ func (r *Reader) Open(from, to []byte) error {
 	if err != nil {
 		return err
 	}
-	r.it, r.on, r.size = it, it.First(), vec.Size
-	if r.limited {
+	r.it, r.size, r.left = it, vec.Size, r.first
+	switch {
+	case r.first > 0 && r.first < math.MaxInt64:
+		r.size = int(min(r.first, vec.Size))
+	case r.limited || r.first > 0:
 		r.size = firstRows
 	}
+	if r.last {
+		r.back = newBackward(it)
+		r.on = r.back.valid()
+	} else {
+		r.on = it.First()
+	}
 	return nil
+}
+
+// row decodes the row that the scan stands on to place n, and goes on.
+func (r *Reader) row(n int) error {
+	if r.back != nil {
+		value, err := r.back.value()
+		if err == nil {
+			err = r.d.row(value, n)
+		}
+		if err == nil {
+			r.on = r.back.prev()
+		}
+		return err
+	}
+	value, err := r.it.ValueAndErr()
+	if err == nil {
+		err = r.d.row(value, n)
+	}
+	if err == nil {
+		r.on = r.it.Next()
+	}
+	return err
 }
 
 // Next is the next batch with rows, nil at the end.
@@ -164,17 +205,15 @@ func (r *Reader) Next() (*vec.Batch, error) {
 			r.vecs[i].Recycle(r.vecs[i].T)
 		}
 		for ; r.on && n < r.size; n++ {
-			value, err := r.it.ValueAndErr()
-			if err == nil {
-				err = r.d.row(value, n)
-			}
-			if err != nil {
+			if err := r.row(n); err != nil {
 				return nil, err
 			}
-			r.on = r.it.Next()
 		}
 		r.size = min(4*r.size, vec.Size)
 		if r.filtered(n) {
+			if r.first > 0 {
+				r.enough()
+			}
 			return &r.out, nil
 		}
 	}
@@ -182,6 +221,17 @@ func (r *Reader) Next() (*vec.Batch, error) {
 		return nil, r.it.Error()
 	}
 	return nil, nil
+}
+
+// enough ends the scan when it has given the rows that are wanted.
+func (r *Reader) enough() {
+	n := int64(r.out.Rows())
+	if n >= r.left {
+		if r.on = false; n > r.left && r.out.Sel != nil {
+			r.out.Sel = r.out.Sel[:r.left]
+		}
+	}
+	r.left -= min(n, r.left)
 }
 
 // filtered makes the batch of the n rows that were read and says whether any is left.
@@ -211,6 +261,6 @@ func (r *Reader) Close() error {
 		return nil
 	}
 	err := r.it.Close()
-	r.it, r.on = nil, false
+	r.it, r.back, r.on = nil, nil, false
 	return err
 }

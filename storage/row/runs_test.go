@@ -175,6 +175,16 @@ func same(t *testing.T, r *rand.Rand, s *source, prefix []byte, all map[string]s
 			}
 		}
 	}
+	back := newBackward(it)
+	for k = len(keys); back.valid(); back.prev() {
+		k--
+		if v, err := back.value(); err != nil || k < 0 || string(v) != all[keys[k]] {
+			t.Fatalf("row %d of %d from the last on: %q, %v", k, len(keys), v, err)
+		}
+	}
+	if k != 0 || it.Error() != nil {
+		t.Fatalf("%d of %d rows are left from the last on; %v", k, len(keys), it.Error())
+	}
 	for range 20 {
 		key := append(bytes.Clone(prefix), 1)
 		if n := r.IntN(3000); n%5 == 0 {

@@ -2,6 +2,7 @@ package tablet
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"github.com/millrace/millrace/catalog"
@@ -142,7 +143,7 @@ func (r *relation) rowSplits(ctx context.Context, spec *catalog.ScanSpec) (split
 			continue
 		}
 		if _, _, ok := s.view.Bounds(f); ok {
-			splits = append(splits, storage.Split{Shard: i, Part: rowPart, Rows: vec.BlockRows})
+			splits = append(splits, storage.Split{Shard: i, Part: rowPart, Rows: vec.BlockRows, InOrder: spec.First > 0})
 		}
 		if s.own != nil {
 			own, n, err := s.own.Splits(ctx, spec)
@@ -293,6 +294,11 @@ func newStoredReader(s *rowShard, spec *catalog.ScanSpec) (*storedReader, error)
 	if err != nil {
 		return nil, err
 	}
+	first := spec.First
+	if s.own != nil && first > 0 {
+		first = math.MaxInt64 // of those that own rows hide
+	}
+	r.Wanted(first, spec.Last)
 	return &storedReader{s: s, r: r, cols: len(spec.Cols)}, nil
 }
 
