@@ -1,6 +1,7 @@
 package tablet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -187,8 +188,22 @@ func (s *Store) backpressure(ctx context.Context) error {
 		case <-s.ctx.Done():
 			return s.broken()
 		}
+		if s.measure() < 1 {
+			return nil
+		}
+		// All was flushed that can be: what is left goes with snapshots and transactions.
+		select {
+		case <-time.After(backpressureEvery):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.ctx.Done():
+			return s.broken()
+		}
 	}
 }
+
+// backpressureEvery is how often writers look again whether there is room.
+const backpressureEvery = 5 * time.Millisecond
 
 // measure is the pressure of now. It has memory written to disk where there is much.
 func (s *Store) measure() float64 {
@@ -236,12 +251,13 @@ func (s *Store) maintain(ctx context.Context, p *pacer) error {
 	}
 	hold := s.holdback()
 	shards := s.allShards()
+	large := s.largest(shards)
 	for _, sh := range shards {
 		if sh.row != nil {
 			sh.row.Idle()
 		}
 		o := sh.col.OldestUnflushed()
-		if !sh.col.Full() && !sh.col.Adopted() && (o == 0 || o >= hold) {
+		if !sh.col.Full() && !sh.col.Adopted() && !large[sh] && (o == 0 || o >= hold) {
 			continue
 		}
 		if p != nil {
@@ -294,6 +310,36 @@ func (s *Store) complain() {
 			s.opts.Logger.Warn("holds memory or log", "table", sh.oid, "shard", sh.index, "oldest", o, "bytes", sh.col.LiveBytes())
 		}
 	}
+}
+
+// largest are the tablets whose memtables are to be flushed so that all take half of what
+// they may: each can be small while there are many.
+func (s *Store) largest(shards []*shard) map[*shard]bool {
+	type sized struct {
+		sh    *shard
+		bytes int64
+	}
+	var all []sized
+	over := s.filters.Bytes() - s.opts.MemoryLimit/2
+	for _, sh := range shards {
+		if n := sh.col.LiveBytes(); n > 0 {
+			all = append(all, sized{sh, n})
+			over += n
+		}
+	}
+	if over <= 0 {
+		return nil
+	}
+	slices.SortFunc(all, func(a, b sized) int { return cmp.Compare(b.bytes, a.bytes) })
+	out := map[*shard]bool{}
+	for _, x := range all {
+		if over <= 0 {
+			break
+		}
+		out[x.sh] = true
+		over -= x.bytes
+	}
+	return out
 }
 
 // holdback is the first commit that the log need not keep on account of its size:
