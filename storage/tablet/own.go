@@ -351,7 +351,7 @@ func (o *ownTable) eachShard(c *changeSet, sel []uint16, add func(s *ownShard, p
 }
 
 func (s *ownShard) addChange(t *catalog.Table, src *source, c *changeSet, k storage.Chunk, part []uint16, num func(i int) uint32) {
-	k.Own = src != nil && src.lock // lockChanged has looked
+	k.Own = c.looked
 	k.OldCSN = make([]storage.CSN, len(part))
 	k.Ord = make([]uint32, len(part))
 	for i, row := range part {

@@ -291,6 +291,8 @@ type changeSet struct {
 	// read is a state that the rows were read in at the oldest; 0: that of the
 	// transaction's snapshots.
 	read storage.CSN
+	// looked says that lockChanged has found each row: an old of 0 is the transaction's.
+	looked bool
 }
 
 func (c *changeSet) keep(sel []uint16) {
@@ -329,7 +331,7 @@ func (x *tx) lockChanged(ctx context.Context, o *ownTable, src *source, c *chang
 	if err != nil {
 		return err
 	}
-	c.shard = shard
+	c.shard, c.looked = shard, true
 	stale, fresh := []uint16{}, []uint16{} // nil would mean all rows
 	read := c.read
 	if read == 0 {
