@@ -50,6 +50,7 @@ type Quick struct {
 	idx   []uint16
 
 	ranged *quickRange // nil: a look-up
+	many   *quickKeys  // nil: of one key
 
 	values [][]*eval.Program
 	none   vec.Batch // one row of the parameters alone
@@ -111,7 +112,12 @@ func (d *Quick) build(n plan.Node) ([]plan.Column, error) {
 	case *plan.Values:
 		return d.buildValues(n)
 	case *plan.Scan:
-		if n.ByRow {
+		switch {
+		case n.Table.Kind != catalog.KindTable:
+			return nil, errNotQuick
+		case n.KeyIn != nil:
+			return d.buildKeys(n)
+		case n.ByRow:
 			return d.buildRange(n)
 		}
 		return d.buildLookup(n)
@@ -134,12 +140,12 @@ func (d *Quick) build(n plan.Node) ([]plan.Column, error) {
 		if err != nil {
 			return nil, err
 		}
-		if d.ranged != nil && !n.WithTies {
+		if d.several() && !n.WithTies {
 			return cols, d.addLimit(n)
 		}
 		// No more rows than it lets pass anyway.
 		c, ok := n.Count.(*expr.Const)
-		if !ok || !c.D.Valid || c.D.I < 1 || n.Offset != nil || n.WithTies || d.ranged != nil || d.scan == nil && int64(len(d.values)) > c.D.I {
+		if !ok || !c.D.Valid || c.D.I < 1 || n.Offset != nil || n.WithTies || d.scan == nil && int64(len(d.values)) > c.D.I {
 			return nil, errNotQuick
 		}
 		return cols, nil
@@ -313,7 +319,7 @@ func (d *Quick) env(cols []plan.Column) *eval.Env {
 
 // Points says whether RunPoint may give the rows.
 func (d *Quick) Points(s storage.Store) bool {
-	if !d.asked && d.scan != nil && d.scan.Unique == nil && d.ranged == nil {
+	if !d.asked && d.scan != nil && d.scan.Unique == nil && !d.several() {
 		d.asked = true
 		if ps, ok := s.(storage.PointStore); ok {
 			d.point = ps.Point(d.scan.Table, d.scan.Ords)
@@ -432,6 +438,11 @@ func (d *Quick) Shed() {
 			shed(c)
 		}
 	}
+	if d.many != nil {
+		for _, c := range d.many.all.Cols {
+			shed(c)
+		}
+	}
 	for i := range d.steps {
 		if s := d.steps[i].sort; s != nil {
 			for _, c := range s.rows.Cols {
@@ -517,6 +528,10 @@ func (d *Quick) lookup(ctx context.Context, snap storage.Snapshot, params []type
 	if d.ranged != nil {
 		d.clear()
 		return &d.found, d.scanRange(ctx, rel, params)
+	}
+	if d.many != nil {
+		d.clear()
+		return &d.found, d.lookupMany(ctx, snap, rel)
 	}
 	if ok, err := d.seek(); !ok || err != nil {
 		return &d.found, err

@@ -31,11 +31,14 @@ type quickRange struct {
 
 // RowsMax is how many rows a run gives at most.
 func (d *Quick) RowsMax() int {
-	if d.ranged != nil {
+	if d.several() {
 		return quickRowsMax
 	}
 	return QuickRows
 }
+
+// several says whether it reads more than one row of a table.
+func (d *Quick) several() bool { return d.ranged != nil || d.many != nil }
 
 // buildRange has the scan read by range.
 func (d *Quick) buildRange(n *plan.Scan) ([]plan.Column, error) {
@@ -175,7 +178,7 @@ func (d *Quick) buildSort(n *plan.Sort) ([]plan.Column, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.ranged == nil {
+	if !d.several() {
 		return nil, errNotQuick
 	}
 	es := make([]expr.Expr, len(n.Keys))

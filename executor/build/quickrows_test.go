@@ -17,7 +17,7 @@ import (
 	"github.com/millrace/millrace/storage/vec"
 )
 
-// TestQuickRange compares narrow ranges of a key, read without a pipeline, with what the
+// TestQuickRange compares narrow ranges of a key and several keys, read without a pipeline, with what the
 // same plan gives by one, in a transaction with rows of its own as well.
 func TestQuickRange(t *testing.T) {
 	ctx := context.Background()
@@ -41,11 +41,23 @@ func TestQuickRange(t *testing.T) {
 	pick := func(r *rand.Rand, of ...string) string { return of[r.IntN(len(of))] }
 	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 1))
+		k := r.IntN(600)
+		where := pick(r, fmt.Sprintf("b in (%d, %d, null, 33, %[1]d) and a in (3, %d)", k, k+30, k%30),
+			fmt.Sprintf("(a = %d and b = %d or b = 33 and a = 3 or a = %[1]d and b = %[2]d or a = 3 and b = -1)", k%30, k),
+			fmt.Sprintf("a = 99 and b = any ('{%d,7,8,null,9,%[1]d}')", k%400),
+			fmt.Sprintf("a = 99 and b = any (array(select generate_series(1, %d)))", k))
+		if strings.Contains(where, "array(") || r.IntN(2) == 0 {
+			where = ""
+		}
 		sql := "select " + pick(r, "*", "b, d", "b + d, c", "c || 'x', a") + " from q where a = " + pick(r, fmt.Sprint(r.IntN(32)), fmt.Sprint(r.IntN(32)), "99") +
 			pick(r, "", "", " and b > 200", " and b between 50 and 450", " and b < -5") +
 			pick(r, "", "", " and c like 'c%'", " and d in (1, 3)", " and b % 3 = d", " and c is null") +
 			" order by " + pick(r, "b", "b desc", "c, b desc", "c desc nulls last, d, b", "d desc, c nulls first, b") +
 			pick(r, "", "", " limit 3", " limit 5 offset 2", " offset 4", " limit 0", " limit null offset 1000")
+		if where != "" {
+			tail := sql[strings.Index(sql, " order by"):]
+			sql = "select b, a, c, d from q where " + where + pick(r, "", " and d > 1") + pick(r, tail, " order by b, a")
+		}
 		stmts, err := parser.Parse(sql)
 		if err != nil {
 			t.Fatal(err)
