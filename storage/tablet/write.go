@@ -214,7 +214,6 @@ func (x *tx) newest(o *ownTable, also ...*ownTable) (*snapshot, *relation, error
 				if !sh.lock(x.opts.Hasty) { // whoever staged before us stamps before it unlatches
 					return nil, nil, storage.ErrWaits
 				}
-				//lint:ignore SA2001 whoever holds it is waited for
 				sh.latch.Unlock()
 			}
 		}
