@@ -37,6 +37,17 @@ func (d *Quick) RowsMax() int {
 	return QuickRows
 }
 
+// Reading says what a run reads.
+func (d *Quick) Reading() string {
+	switch {
+	case d.many != nil:
+		return "look-up of keys"
+	case d.ranged != nil:
+		return "range of the key"
+	}
+	return "look-up by key"
+}
+
 // several says whether it reads more than one row of a table.
 func (d *Quick) several() bool { return d.ranged != nil || d.many != nil }
 

@@ -182,6 +182,18 @@ func (p *printer) title(n Node) string {
 	return fmt.Sprintf("%T", n)
 }
 
+// changes are the columns of a row that a statement sets, less those that stay.
+func (p *printer) changes(t *catalog.Table, old []Column, set []expr.Expr) string {
+	var out []string
+	for i, e := range set {
+		if c, ok := e.(*expr.Column); ok && c.ID == old[i].ID {
+			continue
+		}
+		out = append(out, t.Columns[i].Name+" = "+p.expr(e))
+	}
+	return strings.Join(out, ", ")
+}
+
 func (p *printer) details(n Node) []string {
 	var out []string
 	add := func(name, s string) {
@@ -296,7 +308,7 @@ func (p *printer) details(n Node) []string {
 			if x.Conflict.DoNothing {
 				add("On Conflict", "DO NOTHING")
 			} else {
-				add("On Conflict", "DO UPDATE "+p.list(x.Conflict.Set, ", "))
+				add("On Conflict", "DO UPDATE SET "+p.changes(x.Table, x.Conflict.Old, x.Conflict.Set))
 				if x.Conflict.Where != nil {
 					add("Conflict Filter", p.expr(x.Conflict.Where))
 				}
@@ -304,7 +316,7 @@ func (p *printer) details(n Node) []string {
 		}
 		add("Returning", p.projections(x.Returning))
 	case *Update:
-		add("Set", p.list(x.Set, ", "))
+		add("Set", p.changes(x.Table, x.Old, x.Set))
 		p.checks(x.Checks, add)
 		add("Returning", p.projections(x.Returning))
 	case *Delete:

@@ -53,10 +53,18 @@ func (s *Session) explain(ctx context.Context, p *prepared, u *plan.Explain, q *
 	}
 	opts := plan.FormatOptions{Costs: u.Costs, Verbose: u.Verbose}
 	if !u.Analyze {
+		fast := fastPath(inner.plan)
 		if inJSON {
-			return sendJSON(out, q, plan.FormatJSON(inner.plan.Root, opts))
+			var more []string
+			if fast != "" {
+				more = []string{"Fast Path", fast}
+			}
+			return sendJSON(out, q, plan.FormatJSON(inner.plan.Root, opts, more...))
 		}
 		lines := plan.Format(inner.plan.Root, opts)
+		if fast != "" {
+			lines = append(lines, "Fast Path: "+fast)
+		}
 		return sendLines(out, q, lines)
 	}
 	if inner.plan.Writes && s.set.quick().readOnly {
@@ -138,6 +146,23 @@ func (s *Session) explain(ctx context.Context, p *prepared, u *plan.Explain, q *
 		lines = append(lines, fmt.Sprintf("Execution Time: %.3f ms", float64(took.Microseconds())/1000))
 	}
 	return sendLines(out, q, lines)
+}
+
+// fastPath says how a plan is run that needs no pipeline, "" for one that does, or reads no
+// table.
+func fastPath(st *plan.Statement) string {
+	switch {
+	case build.NewDirect(st) != nil:
+		return "rows of values"
+	case build.NewQuickChange(st) != nil:
+		return "change by key"
+	case st.Writes || len(st.Assume) > 0:
+		return ""
+	}
+	if q := build.NewQuick(st.Root); q != nil && q.Table() != nil {
+		return q.Reading()
+	}
+	return ""
 }
 
 func sendJSON(out pgwire.Results, q *portal, text string) error {
