@@ -222,8 +222,18 @@ func (t *aggTable) keyCols(b *vec.Batch) {
 	}
 }
 
-// find finds the groups of a batch's rows. If it fails nothing has changed.
+// find finds the groups of a batch's rows. If it fails the table has the groups that it
+// had, and takes no more batches.
 func (t *aggTable) find(b *vec.Batch) error {
+	had := t.groups.N
+	err := t.findGroups(b)
+	if err != nil {
+		t.groups.N = had // new ones have no states, nor perhaps dependent keys
+	}
+	return err
+}
+
+func (t *aggTable) findGroups(b *vec.Batch) error {
 	t.gids = grown(t.gids, b.Rows())
 	t.keyCols(b)
 	if err := t.groups.Find(t.keys, b.Sel, b.N, t.gids); err != nil || len(t.deps) == 0 {

@@ -147,6 +147,9 @@ func (l *aggLane) keepRows(set int, b *vec.Batch) error {
 			return err
 		}
 		p := s.spill(set, typesOfBatch(b))
+		if err := l.flush(set, p); err != nil { // first: some aggregates keep their input's order
+			return err
+		}
 		rest := vec.Batch{Cols: b.Cols, N: b.N}
 		for k := i; k < spillParts; k++ {
 			if rest.Sel = sp.sel[sp.count[k]:sp.count[k+1]]; len(rest.Sel) > 0 {
@@ -155,7 +158,7 @@ func (l *aggLane) keepRows(set int, b *vec.Batch) error {
 				}
 			}
 		}
-		return l.flush(set, p)
+		return nil
 	}
 	return nil
 }
