@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/catalog/types"
 	"github.com/millrace/millrace/storage"
 	"github.com/millrace/millrace/storage/blob"
+	"github.com/millrace/millrace/storage/txn"
 	"github.com/millrace/millrace/storage/vec"
 )
 
@@ -378,5 +379,130 @@ func TestLargeInsertChanged(t *testing.T) {
 				s.Close()
 			}
 		}
+	}
+}
+
+// TestManyDecidedAgain: a set whose rows were all changed by another before its commit is
+// decided again as a whole, and commits as a whole, whatever size it seems to have then.
+func TestManyDecidedAgain(t *testing.T) {
+	for _, logged := range []bool{false, true} {
+		o := testOptions()
+		o.Shards, o.Limits.SpillBytes, o.Limits.FlushBytes = 1, 16<<10, 16<<10
+		s, err := Open(blob.NewMem().Root(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		props := map[string]string{}
+		if logged {
+			props["binlog.level"] = "replica"
+		}
+		tab := createWith(t, s, "t", true, props)
+		b := &besideTest{T: t, s: s, tab: tab}
+		const n = 150
+		rows := func(round int) (out []kv) {
+			for k := range n {
+				out = append(out, kv{k, fmt.Sprint("round ", round, ", with some more text for its length")})
+			}
+			return out
+		}
+		write := func(round int) {
+			y := s.Begin(storage.TxnOptions{})
+			defer y.Rollback()
+			if _, err := y.Write(bg, &storage.Mutation{Table: tab, Op: storage.OpUpsert, Rows: rowsBatch(tab, rows(round))}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := y.Commit(bg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(0)
+		x := s.Begin(storage.TxnOptions{})
+		snap, err := x.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, keys, csns := b.scan(snap)
+		snap.Close()
+		m := &storage.Mutation{Table: tab, Op: storage.OpUpdate, Keys: keysOf(keys), OldCSN: vec.New(types.Int8, n), Rows: rowsBatch(tab, rows(0))}
+		for _, c := range csns {
+			m.OldCSN.AppendDatum(types.NewInt(c))
+		}
+		m.Resolve = func(_ context.Context, old *vec.Batch) (*vec.Batch, []uint16, error) {
+			keep := make([]uint16, old.N)
+			for i := range keep {
+				keep[i] = uint16(i)
+			}
+			return changed(tab, old), keep, nil
+		}
+		if _, err := x.Write(bg, m); err != nil {
+			t.Fatal(err)
+		}
+		write(1)
+		if _, err := x.Commit(bg); err != nil {
+			t.Fatal(err)
+		}
+		got, _, _ := b.scan(nil)
+		for _, r := range rows(1) {
+			if got[r.k] != r.v+"!" {
+				t.Fatalf("logged %v: %d is %q", logged, r.k, got[r.k])
+			}
+		}
+		if logged {
+			checkLog(t, s, tab)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLargeUnlogged: a large change that keeps out of the binlog, and has the table locked
+// for it, does not wait in a circle with one that shows what it replaces.
+func TestLargeUnlogged(t *testing.T) {
+	s := keysFileStore(t, blob.NewMem())
+	defer s.Close()
+	tab := keysFileTable(t, s, catalog.OrientationColumn, true, true)
+	first := txn.NewOwner() // a large insert in its commit
+	if _, err := s.locks.LockKey(bg, first, txn.Key{Space: largeSpace, Hash: uint64(tab.OID)}, txn.Share); err != nil {
+		t.Fatal(err)
+	}
+	large := func(from int, quiet bool) chan error {
+		done := make(chan error, 1)
+		go func() {
+			x := s.Begin(storage.TxnOptions{})
+			defer x.Rollback()
+			x.SuppressBinlog(quiet)
+			for k := from; k < from+1500; k += 500 {
+				rows := make([]kv, 500)
+				for i := range rows {
+					rows[i] = kv{k + i, "large, and with some more text"}
+				}
+				if _, err := x.Write(bg, &storage.Mutation{Table: tab, Op: storage.OpUpsert, Rows: rowsBatch(tab, rows)}); err != nil {
+					done <- err
+					return
+				}
+			}
+			_, err := x.Commit(bg)
+			done <- err
+		}()
+		return done
+	}
+	waits := s.locks.Waits()
+	logged := large(0, false)
+	for s.locks.Waits() == waits {
+		time.Sleep(time.Millisecond)
+	}
+	unlogged := large(1500, true)
+	for len(unlogged) == 0 && s.locks.Waits() < waits+2 {
+		time.Sleep(time.Millisecond)
+	}
+	s.locks.Release(first)
+	for _, done := range []chan error{logged, unlogged} {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if got, _, _ := (&besideTest{T: t, s: s, tab: tab}).scan(nil); got[0] != got[2999] || len(got) != keysFileRows {
+		t.Errorf("%q, %q", got[0], got[2999])
 	}
 }

@@ -31,7 +31,7 @@ type ownTable struct {
 	// the table is (locked).
 	bases                []*column.Snapshot
 	large, keyed, locked bool
-	settling             bool // rows are decided again before they are spilled
+	settling             bool // rows are decided again, which begins no spill
 }
 
 // ownShard has the operations on one shard in statement order.

@@ -10,6 +10,10 @@ import (
 // they were read, and puts the outcome in the place of the old operations.
 func (x *tx) resolveChanged(ctx context.Context, cf *conflictError) error {
 	o, s := cf.part.own, cf.part.ops
+	// The set gets no more rows by it. A spill that began at the commit would go on beside
+	// it, which takes the files that there are.
+	o.settling = true
+	defer func() { o.settling = false }()
 	byChunk := map[int][]uint16{}
 	for _, k := range cf.conflicts {
 		byChunk[k.Chunk] = append(byChunk[k.Chunk], uint16(k.Row))

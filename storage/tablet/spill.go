@@ -267,6 +267,7 @@ func (x *tx) lockSpilled(ctx context.Context) error {
 		if _, err := x.s.locks.LockTable(ctx, x.owner, oid); err != nil {
 			return err
 		}
+		o.locked = true
 		t := x.s.table(oid)
 		if !kills || t == nil {
 			continue

@@ -21,11 +21,12 @@ func (x *tx) lockLargeOf(ctx context.Context, o *ownTable, mode txn.Mode) error 
 }
 
 // lockLarge keeps the large sets of the transaction from those whose binlog rows show
-// what they replace.
+// what they replace. These lock keys after they have the table's lock of large sets: who
+// has the whole table keeps them from that, and would wait for them in a circle here.
 func (x *tx) lockLarge(ctx context.Context) error {
 	for _, oid := range x.order {
 		o := x.own[oid]
-		if o.fresh || o.large || !o.t.KeepsBinlog() || !slices.ContainsFunc(o.shards, func(s *ownShard) bool { return s.spilled }) {
+		if o.fresh || o.large || o.locked || !o.t.KeepsBinlog() || !slices.ContainsFunc(o.shards, func(s *ownShard) bool { return s.spilled }) {
 			continue
 		}
 		if err := x.lockLargeOf(ctx, o, txn.Share); err != nil {
@@ -67,8 +68,6 @@ func (x *tx) settleBase(ctx context.Context, o *ownTable) error {
 		}
 		return x.takeBases(o)
 	}
-	o.settling = true
-	defer func() { o.settling = false }()
 	for range settleTries {
 		if err := x.lockListed(ctx, o); err != nil {
 			return err
