@@ -298,10 +298,16 @@ func (l *Locks) TryRow(o *Owner, table uint32, hash uint64, mode Mode) bool {
 	if h.exclusive {
 		return true
 	}
+	// Where another has the filter there are more entries, and for modes that go together.
+	if h.many == nil && h.rows >= maxKeys && mode >= NoKeyUpdate && l.tryKey(o, Key{bulkSpace, uint64(table)}, Update) {
+		h.many = newManyKeys(o)
+		l.tables[table].many = h.many
+	}
+	had := len(o.keys)
 	if !l.tryKey(o, Key{table, hash}, mode) {
 		return false
 	}
-	h.rows++
+	h.rows += len(o.keys) - had
 	return true
 }
 

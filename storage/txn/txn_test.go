@@ -274,3 +274,42 @@ func TestWatermarks(t *testing.T) {
 	}
 	var _ storage.CSN = w.NewestAppended()
 }
+
+// TestManyTried locks many rows without a wait: they have no entries of their own either,
+// but where another has the filter.
+func TestManyTried(t *testing.T) {
+	l := NewLocks()
+	a, b := NewOwner(), NewOwner()
+	hash := func(k int) uint64 { return uint64(k) * 0x9e3779b97f4a7c15 }
+	const more = maxKeys + 5000
+	for k := range more {
+		if !l.TryRow(a, 1, hash(k), Update) {
+			t.Fatal("row", k)
+		}
+	}
+	if len(l.keys) > maxKeys+1 {
+		t.Fatal(len(l.keys), "entries")
+	}
+	for _, k := range []int{0, maxKeys, more - 1} {
+		if l.TryRow(b, 1, hash(k), Share) || !l.TryRow(a, 1, hash(k), Update) {
+			t.Fatal("row", k)
+		}
+	}
+	tried := 0
+	for k := range more {
+		if l.TryRow(b, 1, hash(1<<24+k), Update) {
+			tried++
+		}
+	}
+	if tried < more-more/100 {
+		t.Fatal(tried, "of", more)
+	}
+	l.Release(a)
+	if _, blocked := l.Blocked(a, 1, []uint64{hash(1<<24 + more - 1)}, Update); !blocked {
+		t.Fatal("a row is not locked")
+	}
+	l.Release(b)
+	if !l.None() || len(l.keys) != 0 || len(l.tables) != 0 {
+		t.Fatal("locks are left")
+	}
+}
