@@ -14,27 +14,42 @@ import (
 	"github.com/millrace/millrace/server/pgwire"
 )
 
-// prepared runs a statement with parameters in text.
+// prepared runs a statement with parameters in text, outside a block.
 func prepared(s pgwire.Session, sql string, params []string, out *sink) (err error) {
+	if err = prepare(s, sql); sqlstate.CodeOf(err) == sqlstate.DuplicatePreparedStatement {
+		err = nil
+	}
+	if err == nil {
+		err = bound(s, sql, params, out)
+	}
+	return err
+}
+
+// prepare prepares a statement for bound.
+func prepare(s pgwire.Session, sql string) error {
+	err := s.Parse(context.Background(), nameOf(sql), sql, nil)
+	if e := s.Sync(context.Background()); err == nil {
+		err = e
+	}
+	return err
+}
+
+// nameOf is the name that a statement is prepared under: the same for the same one.
+func nameOf(sql string) string { return strings.ReplaceAll(sql, " ", "") }
+
+// bound runs a statement that was prepared.
+func bound(s pgwire.Session, sql string, params []string, out *sink) error {
 	ctx := context.Background()
 	var ps [][]byte
 	for _, p := range params {
 		ps = append(ps, []byte(p))
 	}
-	name := strings.ReplaceAll(sql, " ", "") // the same statement again and again
-	if err = s.Parse(ctx, name, sql, nil); sqlstate.CodeOf(err) == sqlstate.DuplicatePreparedStatement {
-		err = nil
+	err := s.Bind(ctx, "", nameOf(sql), nil, ps, nil)
+	if err == nil {
+		_, err = s.Execute(ctx, "", 0, out)
 	}
 	if e := s.Sync(ctx); err == nil {
 		err = e
-	}
-	if err == nil {
-		if err = s.Bind(ctx, "", name, nil, ps, nil); err == nil {
-			_, err = s.Execute(ctx, "", 0, out)
-		}
-		if e := s.Sync(ctx); err == nil {
-			err = e
-		}
 	}
 	return err
 }
@@ -67,10 +82,23 @@ func TestChangeByKey(t *testing.T) {
 				{"UPDATE T SET m = n WHERE k = $1", 1},
 				{"DELETE FROM T WHERE k = $1", 1},
 				{"DELETE FROM T WHERE k = $1 AND n > 30", 1},
-				{"INSERT INTO T VALUES ( $1 , $2 , $2 , 'new' ) ON CONFLICT (k) DO UPDATE SET m = excluded.m , n = excluded.n , s = excluded.s", 2},
+				{"INSERT INTO T VALUES ( $1 , $2::int , $2::int , 'new' ) ON CONFLICT (k) DO UPDATE SET m = excluded.m , n = excluded.n , s = excluded.s", 2},
 				{"INSERT INTO T VALUES ( $1 , $2 , 7 , 'new' )", 2},
+				{"SELECT n FROM T WHERE k = $1", 1}, {"SELECT length(s), m FROM T WHERE k = $1 AND m > 2", 1},
 				{"BEGIN", 0}, {"COMMIT", 0}, {"ROLLBACK", 0}, {"SAVEPOINT a", 0}, {"ROLLBACK TO a", 0},
 				{digest, 0},
+			}
+			named := func(sql string, j int) string {
+				return strings.TrimSpace(strings.ReplaceAll(sql+" ", " T ", " "+[]string{"q_", "s_"}[j]+with+" "))
+			}
+			for _, x := range shapes { // not in blocks, which a second time would end
+				for j, s := range []pgwire.Session{quick, slow} {
+					if x.n > 0 {
+						if err := prepare(s, named(x.sql, j)); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
 			}
 			for i := range 1500 {
 				x := shapes[rng.IntN(len(shapes))]
@@ -79,10 +107,9 @@ func TestChangeByKey(t *testing.T) {
 				var outs [2]sink
 				var errs [2]error
 				for j, s := range []pgwire.Session{quick, slow} {
-					sql := strings.ReplaceAll(x.sql, " T ", " "+[]string{"q_", "s_"}[j]+with+" ")
-					sql = strings.ReplaceAll(sql+" ", " T ", " "+[]string{"q_", "s_"}[j]+with+" ")
+					sql := named(x.sql, j)
 					if asParams && x.n > 0 {
-						errs[j] = prepared(s, sql, params, &outs[j])
+						errs[j] = bound(s, sql, params, &outs[j])
 						continue
 					}
 					for k, p := range params {
@@ -101,6 +128,80 @@ func TestChangeByKey(t *testing.T) {
 				_ = s.Simple(context.Background(), "ROLLBACK", &sink{})
 			}
 		})
+	}
+}
+
+// TestTextBySettings: the text of floats and bytea is that of the session's settings where
+// programs are kept from one execution to the next.
+func TestTextBySettings(t *testing.T) {
+	s := session(t, open(t))
+	exec(t, s, "CREATE TABLE txt (k int PRIMARY KEY, s text) WITH (orientation = 'row')")
+	const number, octets = "0.30000000000000004", `\x41ff`
+	key := 0
+	for _, x := range []struct{ set, number, octets string }{
+		{"SET extra_float_digits = 1", number, octets},
+		{"SET extra_float_digits = 0", "0.3", octets},
+		{"SET bytea_output = 'escape'", "0.3", `A\377`},
+	} {
+		exec(t, s, x.set)
+		for _, p := range []struct{ typ, param, want string }{{"float8", number, x.number}, {"bytea", octets, x.octets}} {
+			value := "($2::" + p.typ + ")::text"
+			for range 2 { // also with what the first has compiled
+				key++
+				k := strconv.Itoa(key)
+				for _, sql := range []string{
+					"INSERT INTO txt VALUES ($1, " + value + ")",
+					"UPDATE txt SET s = " + value + " WHERE k = $1",
+					"UPDATE txt SET s = s WHERE k = $1 AND s = " + value,
+				} {
+					out := &sink{}
+					if err := prepared(s, sql, []string{k, p.param}, out); err != nil {
+						t.Fatalf("%s: %v", sql, err)
+					}
+					if n := exec(t, s, "SELECT count(*) FROM txt WHERE k = "+k+" AND s = '"+p.want+"'").value(); n != 1 || !strings.HasSuffix(out.tag, " 1") {
+						t.Errorf("%s: %s: %s, the text is not %s", x.set, sql, out.tag, p.want)
+					}
+				}
+				out := &sink{}
+				sql := "SELECT k FROM txt WHERE k = $1 AND s = " + value
+				if err := prepared(s, sql, []string{k, p.param}, out); err != nil || out.rows != 1 {
+					t.Errorf("%s: %s: %d rows, %v", x.set, sql, out.rows, err)
+				}
+			}
+		}
+	}
+}
+
+// TestInsertTime: a prepared INSERT has the time of its transaction, in the session's zone.
+func TestInsertTime(t *testing.T) {
+	s := session(t, open(t))
+	exec(t, s, "CREATE TABLE clk (k int PRIMARY KEY, a timestamptz, b timestamp) WITH (orientation = 'row')")
+	const sql = "INSERT INTO clk VALUES ($1, CURRENT_TIMESTAMP, LOCALTIMESTAMP)"
+	if err := prepare(s, sql); err != nil {
+		t.Fatal(err)
+	}
+	insert := func(k int) {
+		if err := bound(s, sql, []string{strconv.Itoa(k)}, &sink{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, zone := range []string{"UTC", "Asia/Shanghai", "America/New_York"} {
+		exec(t, s, "SET TIME ZONE '"+zone+"'")
+		exec(t, s, "BEGIN")
+		insert(3 * i)
+		exec(t, s, "SELECT pg_sleep(0.002)")
+		insert(3*i + 1)
+		if n := exec(t, s, "SELECT count(*) FROM clk WHERE a = now()").value(); n != 2 {
+			t.Errorf("%s: %d rows of a block have its time", zone, n)
+		}
+		exec(t, s, "COMMIT")
+		insert(3*i + 2)
+		if n := exec(t, s, "SELECT count(DISTINCT a) FROM clk").value(); n != int64(2*i+2) {
+			t.Errorf("%s: %d times", zone, n)
+		}
+		if n := exec(t, s, fmt.Sprintf("SELECT count(*) FROM clk WHERE k >= %d AND b = a AT TIME ZONE '%s'", 3*i, zone)).value(); n != 3 {
+			t.Errorf("%s: %d rows have the zone's time", zone, n)
+		}
 	}
 }
 
