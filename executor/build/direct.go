@@ -33,7 +33,7 @@ type Direct struct {
 	from  []int
 	exprs []expr.Expr
 	// kept are exprs with the time as a column behind the slots, nil where they depend on
-	// more of the session than its time zone; prog is made of them, in zone.
+	// more of the session than its time zone or make long strings; prog is made of them, in zone.
 	kept []expr.Expr
 	prog *eval.Program
 	zone *time.Location
@@ -97,22 +97,47 @@ func (d *Direct) program(env *eval.Env) (*eval.Program, error) {
 		return nil, nil
 	}
 	if d.kept == nil || env.Session == nil || env.Session.Types == nil {
-		at := map[int]int{}
-		for s := range d.slots {
-			at[s] = s
-		}
-		return eval.CompileList(d.exprs, env.WithOrdinals(at))
+		return d.compile(env)
 	}
 	zone := env.Session.Types.TimeZone
 	if d.prog != nil && d.zone == zone {
 		return d.prog, nil
 	}
-	p, err := eval.CompileList(d.kept, &eval.Env{Session: &eval.Session{Types: &types.Env{TimeZone: zone}}})
+	p, err := eval.CompileList(d.kept, &eval.Env{Session: &eval.Session{Types: &types.Env{TimeZone: zone}}, Reserve: quickSmall})
 	if err == nil {
 		d.prog, d.zone = p, zone
 	}
 	return p, err
 }
+
+// compile makes a program for one run.
+func (d *Direct) compile(env *eval.Env) (*eval.Program, error) {
+	at := map[int]int{}
+	for s := range d.slots {
+		at[s] = s
+	}
+	return eval.CompileList(d.exprs, env.WithOrdinals(at))
+}
+
+// Shed lets go of what large values have left in rows that nobody uses any more.
+func (d *Direct) Shed(r *DirectRows) {
+	for _, b := range r.batches {
+		for _, v := range b.Cols {
+			n := 0
+			for _, buf := range v.Bufs {
+				n += cap(buf)
+			}
+			if n > directBytesKeep {
+				*v = *vec.New(v.T, 1)
+				d.prog = nil // it may show the same memory
+			}
+		}
+	}
+}
+
+// directBytesKeep bounds the strings of a column whose memory is kept from one execution
+// to the next.
+const directBytesKeep = 1 << 20
 
 // input is a batch of slots with the time of the transaction behind them.
 func (d *Direct) input(b *vec.Batch, env *eval.Env) *vec.Batch {
@@ -325,12 +350,29 @@ func (d *Direct) Run(ctx context.Context, r *DirectRows, env *Env) (int64, error
 		d.batches = append(d.batches, &vec.Batch{Cols: make([]*vec.Vec, len(d.from))})
 	}
 	batches := d.batches[:len(r.batches)]
+	defer func() {
+		for _, x := range batches {
+			for c, s := range d.from {
+				if s < 0 {
+					x.Cols[c] = nil // the program's, with all its memory
+				}
+			}
+		}
+	}()
 	for i, in := range r.batches {
 		out := batches[i]
 		out.N = in.N
 		var computed []*vec.Vec
 		if prog != nil {
-			if computed, err = prog.EvalAll(d.input(in, env.Eval)); err != nil {
+			computed, err = prog.EvalAll(d.input(in, env.Eval))
+			if errors.Is(err, ErrLarge) { // whose strings are not to be kept with a program
+				d.kept, d.prog = nil, nil
+				if prog, err = d.compile(env.Eval); err != nil {
+					return 0, err
+				}
+				computed, err = prog.EvalAll(d.input(in, env.Eval))
+			}
+			if err != nil {
 				return 0, ErrNotDirect
 			}
 		}

@@ -50,6 +50,9 @@ func (x *direct) fill(param func(i, slot int, v *vec.Vec) error) (*directRows, e
 // release gives the memory back. Safe on nil.
 func (r *directRows) release() {
 	if r != nil {
+		if r.rows != nil {
+			r.of.d.Shed(r.rows)
+		}
 		r.of.spare, r.rows = r.rows, nil
 	}
 }

@@ -3,6 +3,7 @@ package session_test
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -33,6 +34,7 @@ func TestLargeValuesGo(t *testing.T) {
 		run(fmt.Sprintf("SELECT body, %d FROM doc WHERE k = $1", i), "1")
 		run(fmt.Sprintf("SELECT %d FROM doc WHERE k = $1 AND body = $2", i), "1", large)
 		run(fmt.Sprintf("DELETE FROM doc WHERE k = $1 AND body <> $2 AND k > %d", i-20), "1", large)
+		run(fmt.Sprintf("INSERT INTO doc VALUES ($1, left(lower($2), %d))", i+1), strconv.Itoa(10+i), large)
 	}
 	if grown := heap() - before; grown > 40<<20 {
 		t.Errorf("%d MB stay", grown>>20)
