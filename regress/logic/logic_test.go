@@ -30,7 +30,7 @@ var (
 // variants are session settings under which every script gives the same answers.
 var variants = map[string]string{
 	"default":   "",
-	"no_passes": "SET millrace.passes_off = 'fold_constants,factor_or,simplify_outer_joins,push_filter,order_joins,push_filter_again,push_filter_to_scan,prune_columns,top_n,runtime_filters,key_lookup,row_ranges'",
+	"no_passes": "SET millrace.passes_off = 'fold_constants,factor_or,simplify_outer_joins,push_filter,order_joins,push_filter_again,push_filter_to_scan,prune_columns,top_n,runtime_filters,key_lookup,row_ranges,key_order'",
 	"batch_3":   "SET millrace.batch_size = 3",
 	"spill":     "SET millrace.force_spill = on",
 	"row":       "",
