@@ -106,7 +106,8 @@ type Relation interface {
 type Reader interface {
 	// Open positions the reader at a split.
 	Open(s Split) error
-	// Next is the next batch of at most vec.Size rows, nil at the end of the split.
+	// Next is the next batch of at most vec.Size rows, nil at the end of the split. Of a
+	// row tablet it may have none: many were read, and none passed.
 	Next() (*vec.Batch, error)
 	// Prune narrows column i of spec.Cols to [min, max] (either may be NULL for
 	// open) for all later batches: a runtime filter from a join's build side. The

@@ -26,6 +26,10 @@ type Filter interface {
 // have more and more.
 const firstRows = 16
 
+// fruitlessRows is how many rows a scan reads at most before who reads may look up from it:
+// a scan is as long as its tablet, and there may be none that passes.
+const fruitlessRows = 4 * vec.Size
+
 // Reader scans a range of a view's keys in their order.
 type Reader struct {
 	v      *View
@@ -197,9 +201,10 @@ func (r *Reader) row(n int) error {
 	return err
 }
 
-// Next is the next batch with rows, nil at the end.
+// Next is the next batch, nil at the end. It has no rows where many were read of which
+// none passed.
 func (r *Reader) Next() (*vec.Batch, error) {
-	for r.on {
+	for read := 0; r.on; {
 		n := 0
 		for i := range r.vecs {
 			r.vecs[i].Recycle(r.vecs[i].T)
@@ -214,6 +219,10 @@ func (r *Reader) Next() (*vec.Batch, error) {
 			if r.first > 0 {
 				r.enough()
 			}
+			return &r.out, nil
+		}
+		if read += n; read >= fruitlessRows {
+			r.out.Sel = r.sel[:0]
 			return &r.out, nil
 		}
 	}

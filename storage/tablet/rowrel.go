@@ -313,20 +313,21 @@ func (r *storedReader) Close() error { return r.r.Close() }
 
 // Next implements storage.Reader.
 func (r *storedReader) Next() (*vec.Batch, error) {
-	for {
-		b, err := r.r.Next()
-		if b == nil || err != nil || r.s.own == nil {
-			return b, err
-		}
-		keys := vec.Batch{Cols: b.Cols[r.cols:], Sel: b.Sel, N: b.N}
-		if r.sel, err = r.s.visible(&keys, r.sel[:0], &r.csn, &r.key); err != nil {
+	b, err := r.r.Next()
+	if b == nil || err != nil || r.s.own == nil {
+		return b, err
+	}
+	if r.sel == nil {
+		r.sel = make([]uint16, 0, vec.Size) // nil would stand for all rows
+	}
+	r.sel = r.sel[:0]
+	if keys := (vec.Batch{Cols: b.Cols[r.cols:], Sel: b.Sel, N: b.N}); keys.Rows() > 0 {
+		if r.sel, err = r.s.visible(&keys, r.sel, &r.csn, &r.key); err != nil {
 			return nil, err
 		}
-		if len(r.sel) > 0 {
-			r.out.Cols, r.out.N, r.out.Sel = b.Cols[:r.cols], b.N, r.sel
-			return &r.out, nil
-		}
 	}
+	r.out.Cols, r.out.N, r.out.Sel = b.Cols[:r.cols], b.N, r.sel
+	return &r.out, nil
 }
 
 // visible lists the selected keys that own rows do not hide.
