@@ -97,6 +97,12 @@ func looksAtRows(a plan.AlterAction) bool {
 	switch a.Op {
 	case plan.AddColumn, plan.SetNotNull, plan.AddCheck, plan.AddPrimaryKey, plan.AddUnique, plan.SetTableGroup:
 		return true
+	case plan.SetProps:
+		for key := range a.Props {
+			if layoutProps[strings.ToLower(key)] {
+				return true
+			}
+		}
 	}
 	return false
 }
@@ -337,8 +343,14 @@ func reword(t *catalog.Table, texts map[string]string) {
 	}
 }
 
-// hasRows says whether the table's snapshot has rows; unsure counts as yes.
+// hasRows says whether the table has rows, in the transaction's snapshot or, where that is an
+// older one, now; unsure counts as yes.
 func (e *Env) hasRows(t *catalog.Table) bool {
+	return e.seesRows(t) || e.Repeatable && e.othersSeeRows(t)
+}
+
+// seesRows says whether the table's snapshot has rows; unsure counts as yes.
+func (e *Env) seesRows(t *catalog.Table) bool {
 	s, err := e.Txn.Snapshot()
 	if err != nil {
 		return true

@@ -48,6 +48,8 @@ type Env struct {
 	// FillUnique makes the entries of a unique key that was just added.
 	FillUnique func(ctx context.Context, t *catalog.Table, k *catalog.UniqueKey) error
 
+	// Repeatable says that the transaction goes on reading the state that it began with.
+	Repeatable bool
 	// Value computes an expression without columns.
 	Value func(e expr.Expr) (types.Datum, error)
 

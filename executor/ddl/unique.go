@@ -84,14 +84,14 @@ func (e *Env) fillUnique(ctx context.Context, old, t *catalog.Table) error {
 }
 
 // othersSeeRows says whether a table has rows now: the transaction may read an older
-// state, and FillUnique has to refuse it then.
+// state, and what writes rows again has to refuse it then.
 func (e *Env) othersSeeRows(t *catalog.Table) bool {
 	if e.Store == nil {
 		return false
 	}
 	x := e.Store.Begin(storage.TxnOptions{ReadOnly: true})
 	defer x.Rollback()
-	return (&Env{Txn: x}).hasRows(t)
+	return (&Env{Txn: x}).seesRows(t)
 }
 
 // dropUnique takes the key with an index away from its table.

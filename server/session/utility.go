@@ -76,7 +76,7 @@ func (s *Session) define(ctx context.Context, p *prepared) (made *catalog.Table,
 		}
 		var notices []*sqlstate.Error // of the try that counts
 		env := &ddl.Env{Txn: s.txn, User: s.user, Verifier: s.eng.Verifier, Types: s.typesNow(), Database: s.db, Temp: s.tempSchema(), Store: s.eng.Store, Slots: s.eng.Slots, Seal: s.eng.Seal, Unseal: s.eng.Unseal,
-			Sequence: s.sequenceAt, Rewrite: s.rewrite, Violated: s.violated, FillUnique: s.fillUnique, Value: s.value, Notice: func(e *sqlstate.Error) { notices = append(notices, e) }}
+			Sequence: s.sequenceAt, Rewrite: s.rewrite, Violated: s.violated, FillUnique: s.fillUnique, Repeatable: s.set.quick().repeatable, Value: s.value, Notice: func(e *sqlstate.Error) { notices = append(notices, e) }}
 		made, err = ddl.Run(ctx, env, p.plan.Utility)
 		if try < conflictTries && sqlstate.CodeOf(err) == sqlstate.SerializationFailure {
 			continue
