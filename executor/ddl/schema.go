@@ -22,6 +22,9 @@ func alterSchema(ctx context.Context, env *Env, x *plan.AlterSchema) error {
 	case catalog.PgCatalogOID, catalog.InformationSchemaOID, catalog.HologresSchemaOID:
 		return sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied: schema \"%s\" is of the system", old.Name)
 	}
+	if catalog.IsTempSchema(old.Name) { // its session finds it by its name, to drop it
+		return sqlstate.Errorf(sqlstate.InsufficientPrivilege, "permission denied: schema \"%s\" is of the temporary tables of a session", old.Name)
+	}
 	s := *old
 	d := &catalog.Delta{Schemas: map[uint32]*catalog.Schema{s.OID: &s}, Tables: map[uint32]*catalog.Table{}}
 	if x.NewName != "" {

@@ -37,3 +37,27 @@ func TestRenameMeanwhile(t *testing.T) {
 		wantA(0, "SELECT count(*) FROM "+w)
 	}
 }
+
+// TestRenameSchemaMeanwhile is TestRenameMeanwhile for the name of a schema.
+func TestRenameSchemaMeanwhile(t *testing.T) {
+	e := open(t)
+	a, b := session(t, e), session(t, e)
+	wantA, refusedA := expect(t, a)
+	_, refusedB := expect(t, b)
+	exec(t, a, "CREATE SCHEMA one; CREATE TABLE one.t (k int PRIMARY KEY); CREATE VIEW w0 AS SELECT k FROM one.t")
+	exec(t, b, "BEGIN; CREATE VIEW w AS SELECT k FROM one.t")
+	exec(t, a, "ALTER SCHEMA one RENAME TO two")
+	refusedB(sqlstate.SerializationFailure, "COMMIT")
+
+	exec(t, a, "BEGIN; ALTER SCHEMA two RENAME TO three")
+	exec(t, b, "CREATE VIEW w AS SELECT k FROM two.t")
+	refusedA(sqlstate.SerializationFailure, "COMMIT")
+
+	exec(t, b, "CREATE TABLE other (k int); BEGIN; CREATE VIEW w2 AS SELECT k FROM other")
+	exec(t, a, "ALTER SCHEMA two RENAME TO three")
+	exec(t, b, "COMMIT")
+	exec(t, b, "BEGIN; CREATE VIEW w3 AS SELECT k FROM three.t; ALTER SCHEMA three RENAME TO four; CREATE VIEW w4 AS SELECT k FROM four.t; COMMIT")
+	for _, w := range []string{"w0", "w", "w2", "w3", "w4"} {
+		wantA(0, "SELECT count(*) FROM "+w)
+	}
+}

@@ -120,6 +120,21 @@ func renames(old, t *catalog.Table) bool {
 	})
 }
 
+// viewsIn calls f for the views of a catalog that read relations of a schema.
+func viewsIn(v *catalog.Version, schema uint32, f func(w *catalog.Table)) {
+	for _, w := range v.Tables() {
+		if w.Kind == catalog.KindView && slices.ContainsFunc(w.DependsOn, func(oid uint32) bool {
+			t := v.Table(oid)
+			return t != nil && t.Schema == schema
+		}) {
+			f(w)
+		}
+	}
+}
+
+// renamedSchema says whether a schema has another name than before.
+func renamedSchema(old, s *catalog.Schema) bool { return old != nil && s != nil && old.Name != s.Name }
+
 // viewsOver calls f for the views of a catalog that read a relation.
 func viewsOver(v *catalog.Version, oid uint32, f func(w *catalog.Table)) {
 	for _, w := range v.Tables() {
@@ -132,44 +147,68 @@ func viewsOver(v *catalog.Version, oid uint32, f func(w *catalog.Table)) {
 // noteViews notes what a change rests on beside the objects that it changes: the names in
 // the texts of views.
 func (x *tx) noteViews(d *catalog.Delta, before *catalog.Version) {
+	know := func(w *catalog.Table) {
+		if x.known == nil {
+			x.known = map[*catalog.Table]bool{}
+		}
+		x.known[w] = true
+	}
 	for oid, t := range d.Tables {
 		if t != nil && t.Kind == catalog.KindView {
-			var on []*catalog.Table
+			var on []named
 			for _, dep := range t.DependsOn {
 				if u := before.Table(dep); u != nil {
-					on = append(on, u)
+					on = append(on, named{u, before.Schema(u.Schema)})
 				}
 			}
 			if x.rests == nil {
-				x.rests = map[uint32][]*catalog.Table{}
+				x.rests = map[uint32][]named{}
 			}
 			x.rests[oid] = on
 		}
 		if renames(before.Table(oid), t) {
-			if x.known == nil {
-				x.known = map[*catalog.Table]bool{}
-			}
-			viewsOver(before, oid, func(w *catalog.Table) { x.known[w] = true })
+			viewsOver(before, oid, know)
 		}
 	}
+	for oid, s := range d.Schemas {
+		if renamedSchema(before.Schema(oid), s) {
+			viewsIn(before, oid, know)
+		}
+	}
+}
+
+// named is a relation that a view reads, and its schema.
+type named struct {
+	*catalog.Table
+	in *catalog.Schema
 }
 
 // viewsAside says whether others have changed names that a view of the transaction has, or
 // made views with names that the transaction changes.
 func (x *tx) viewsAside(base *catalog.Version) bool {
 	aside := false
+	made := func(w *catalog.Table) {
+		_, own := x.ddl.Tables[w.OID]
+		aside = aside || !own && !x.known[w]
+	}
 	for oid, t := range x.ddl.Tables {
 		if t != nil && t.Kind == catalog.KindView {
 			for _, u := range x.rests[oid] {
 				_, own := x.ddl.Tables[u.OID]
-				aside = aside || !own && renames(u, base.Table(u.OID))
+				aside = aside || !own && renames(u.Table, base.Table(u.OID))
+				if u.in != nil {
+					_, own = x.ddl.Schemas[u.in.OID]
+					aside = aside || !own && renamedSchema(u.in, base.Schema(u.in.OID))
+				}
 			}
 		}
 		if renames(x.seen[oid], t) {
-			viewsOver(base, oid, func(w *catalog.Table) {
-				_, own := x.ddl.Tables[w.OID]
-				aside = aside || !own && !x.known[w]
-			})
+			viewsOver(base, oid, made)
+		}
+	}
+	for oid, s := range x.ddl.Schemas {
+		if renamedSchema(base.Schema(oid), s) {
+			viewsIn(base, oid, made)
 		}
 	}
 	return aside

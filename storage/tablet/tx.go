@@ -29,8 +29,9 @@ type tx struct {
 	base *catalog.Version
 	cat  *catalog.Version
 	// rests has, of views that the transaction defines, the relations that they read as
-	// these were then; known are the views over relations whose names it changes.
-	rests map[uint32][]*catalog.Table
+	// these were then; known are the views over relations whose names, or schemas' names, it
+	// changes.
+	rests map[uint32][]named
 	known map[*catalog.Table]bool
 
 	notes map[string][]byte // nil values remove
