@@ -22,8 +22,12 @@ const QuickRows = 16
 // quickBytesKeep bounds the result that a Quick keeps.
 const quickBytesKeep = 16 << 10
 
-// quickBufKeep bounds the strings of a column or parameter whose memory it keeps.
-const quickBufKeep = 64 << 10
+// quickBufKeep bounds the strings of its rows, or of a parameter, whose memory it keeps, and
+// quickRowsKeep those rows.
+const (
+	quickBufKeep  = 64 << 10
+	quickRowsKeep = 64
+)
 
 // ErrLarge is of a Quick whose strings take more than it may hold without an account:
 // the plan is to be run like any other.
@@ -419,6 +423,9 @@ func (d *Quick) finish(b *vec.Batch) (_ *vec.Batch, err error) {
 // Shed lets go of what large values have left, when nobody uses the rows any more: a
 // Quick lives as long as its session.
 func (d *Quick) Shed() {
+	if d.several() {
+		shedRows(&d.found)
+	}
 	for _, c := range d.found.Cols {
 		shed(c)
 	}
@@ -439,17 +446,24 @@ func (d *Quick) Shed() {
 		}
 	}
 	if d.many != nil {
-		for _, c := range d.many.all.Cols {
-			shed(c)
-		}
+		d.many.shed()
 	}
 	for i := range d.steps {
 		if s := d.steps[i].sort; s != nil {
-			for _, c := range s.rows.Cols {
-				shed(c)
-			}
+			shedRows(&s.rows)
 		}
 	}
+}
+
+// shedRows lets go of the memory of rows where they were many, or large all together.
+func shedRows(b *vec.Batch) {
+	if b.N <= quickRowsKeep && bytesOf(b) <= quickBufKeep {
+		return
+	}
+	for _, c := range b.Cols {
+		*c = *vec.New(c.T, 1)
+	}
+	b.N, b.Sel = 0, nil
 }
 
 func shed(v *vec.Vec) {

@@ -183,6 +183,22 @@ func (m *quickKeys) add() {
 	m.all.N++
 }
 
+// shed lets go of what large values have left.
+func (m *quickKeys) shed() {
+	for _, c := range m.all.Cols {
+		shed(c)
+	}
+	for _, c := range m.one.batch.Cols {
+		shed(c)
+	}
+	for _, l := range m.lists { // whose strings are parts of parameters
+		clear(l[:cap(l)])
+	}
+	if cap(m.enc) > quickBufKeep {
+		m.enc = nil
+	}
+}
+
 // lookupMany reads the rows of the keys into d.found.
 func (d *Quick) lookupMany(ctx context.Context, snap storage.Snapshot, rel storage.Relation) error {
 	m := d.many
