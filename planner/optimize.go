@@ -56,19 +56,21 @@ func Optimize(s *plan.Statement, env *Env) error {
 	return err
 }
 
-// sizes are the rows of the tables of a plan that has joins, whose order and sides
-// were chosen by them.
+// sizes are the rows of the tables of a plan that was chosen by them: one that has joins,
+// whose order and sides were, or reads a table of rows alone from end to end, which is not
+// counted when it runs.
 func sizes(n plan.Node, env *Env) []plan.Size {
 	var out []plan.Size
-	joins := false
+	chosen := false
 	var walk func(plan.Node)
 	walk = func(n plan.Node) {
 		switch x := n.(type) {
 		case *plan.Join:
-			joins = true
+			chosen = true
 		case *plan.Scan:
 			if x.Table.Kind == catalog.KindTable && env.Stats != nil {
 				out = append(out, plan.Size{Table: x.Table.OID, Rows: env.Stats(x.Table).Rows})
+				chosen = chosen || !x.Table.IsBinlog && !x.Table.StoresColumns() && !x.ByRow && x.Key == nil && x.KeyIn == nil
 			}
 		}
 		for _, c := range n.Children() {
@@ -76,7 +78,7 @@ func sizes(n plan.Node, env *Env) []plan.Size {
 		}
 	}
 	walk(n)
-	if !joins {
+	if !chosen {
 		return nil
 	}
 	return out

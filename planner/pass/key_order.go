@@ -14,7 +14,7 @@ import (
 // It would be wrong where a filter stays above the scan, and where columns of the key come
 // between those of the order that rows may differ in. Hybrid tables are read by row for it
 // where the filter is a range of the key and nothing else, so that no more rows are read
-// than are wanted.
+// than are wanted, and these are few.
 func keyOrder(c *Context, n plan.Node) (plan.Node, error) {
 	return rewrite(n, func(n plan.Node) (plan.Node, error) {
 		switch x := n.(type) {
@@ -102,8 +102,14 @@ func firstOf(s *plan.Scan, keys []plan.SortKey, first []expr.Expr) plan.Node {
 	for _, f := range s.Filter {
 		all = append(all, expr.Conjuncts(f)...)
 	}
-	ranged := len(all) == len(keyConjuncts(s))
-	if k, ok := constInt(first[0]); s.Table.StoresColumns() && !s.ByRow && (!ranged || ok && k > rowRangeRows) {
+	// What is no constant is taken for few.
+	few := len(all) == len(keyConjuncts(s))
+	for _, e := range first {
+		if k, ok := e.(*expr.Const); ok && (!k.D.Valid || k.D.I > rowRangeRows) {
+			few = false
+		}
+	}
+	if s.Table.StoresColumns() && !s.ByRow && !few {
 		return nil
 	}
 	fixed := map[int]bool{}
@@ -135,7 +141,7 @@ func firstOf(s *plan.Scan, keys []plan.SortKey, first []expr.Expr) plan.Node {
 	// What comes behind the whole key orders nothing any more.
 	m := *s
 	m.First, m.Last = first, back
-	m.ByRow = s.ByRow || ranged
+	m.ByRow = s.ByRow || few
 	return &m
 }
 

@@ -26,7 +26,8 @@ type Statement struct {
 	Assume []Assumption
 	// Objects are the relations used, with the versions they were bound at.
 	Objects []Object
-	// Sizes are the rows of its tables when a plan was chosen by them: one with joins.
+	// Sizes are the rows of its tables when a plan was chosen by them: one with joins, or
+	// with scans of tables of rows alone.
 	Sizes []Size
 	// NoCache: the plan holds for this moment only (a literal 'now', a name looked
 	// up), and is not to be used again.
