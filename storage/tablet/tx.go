@@ -49,6 +49,11 @@ type tx struct {
 	set      uint64             // number of its large sets for row tablets; 0: none
 	snaps    map[*snapshot]bool // open ones
 	last     storage.CSN        // of the newest snapshot
+	// kept is the oldest state that changes without locks were read in. It stays registered
+	// when the statement has ended: compaction would give what others write until the commit
+	// one commit with what was read, which then could not be told from it.
+	kept  storage.CSN
+	keeps bool
 	done     bool
 	told     bool // the present mutation tells more than that its rows are there
 	// met is the newest commit that was not published when its row was found under the
@@ -88,6 +93,18 @@ func (x *tx) read() storage.CSN {
 		at = min(at, n.at)
 	}
 	return at
+}
+
+// keep keeps what the present statement reads registered until the transaction ends.
+func (x *tx) keep() {
+	if x.keeps || len(x.snaps) == 0 {
+		return
+	}
+	x.kept, x.keeps = x.last, true
+	for n := range x.snaps {
+		x.kept = min(x.kept, n.at)
+	}
+	x.s.marks.Retain(x.kept)
 }
 
 func (x *tx) over() error {
@@ -443,6 +460,10 @@ func (x *tx) discard() {
 func (x *tx) end() {
 	x.done = true
 	x.s.locks.Release(x.owner)
+	if x.keeps {
+		x.s.marks.Release(x.kept)
+		x.keeps = false
+	}
 	if x.hasRR {
 		x.rrRows.release()
 		x.rrRows = nil

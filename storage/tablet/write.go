@@ -264,6 +264,8 @@ func (x *tx) change(ctx context.Context, o *ownTable, m *storage.Mutation) (int6
 		if err := x.lockChanged(ctx, o, src, c); err != nil {
 			return 0, err
 		}
+	} else {
+		x.keep()
 	}
 	if len(o.t.Unique) == 0 {
 		return x.addChanges(ctx, o, src, c)
