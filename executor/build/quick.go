@@ -22,12 +22,8 @@ const QuickRows = 16
 // quickBytesKeep bounds the result that a Quick keeps.
 const quickBytesKeep = 16 << 10
 
-// quickBufKeep bounds the strings of its rows, or of a parameter, whose memory it keeps, and
-// quickRowsKeep those rows.
-const (
-	quickBufKeep  = 64 << 10
-	quickRowsKeep = 64
-)
+// quickBufKeep bounds the memory that it keeps of its rows, or of the strings of a parameter.
+const quickBufKeep = 64 << 10
 
 // ErrLarge is of a Quick whose strings take more than it may hold without an account:
 // the plan is to be run like any other.
@@ -455,9 +451,9 @@ func (d *Quick) Shed() {
 	}
 }
 
-// shedRows lets go of the memory of rows where they were many, or large all together.
+// shedRows lets go of the memory of rows where all together they were large.
 func shedRows(b *vec.Batch) {
-	if b.N <= quickRowsKeep && bytesOf(b) <= quickBufKeep {
+	if 16*b.N*len(b.Cols)+bytesOf(b) <= quickBufKeep {
 		return
 	}
 	for _, c := range b.Cols {
