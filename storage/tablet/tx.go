@@ -54,8 +54,8 @@ type tx struct {
 	// one commit with what was read, which then could not be told from it.
 	kept  storage.CSN
 	keeps bool
-	done     bool
-	told     bool // the present mutation tells more than that its rows are there
+	done  bool
+	told  bool // the present mutation tells more than that its rows are there
 	// met is the newest commit that was not published when its row was found under the
 	// transaction's locks; unsure says that the present mutation has found such a one.
 	met    storage.CSN
