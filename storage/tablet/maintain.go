@@ -28,6 +28,8 @@ type maintainer struct {
 	mu      sync.Mutex
 	waiting []chan error // writers that wait for memory or log space
 
+	ages []age // of commits, oldest first, a minute apart
+
 	complained int64 // when, of the flushing goroutine
 	expired    int64 // likewise, when binlogs were last looked at
 }
@@ -251,13 +253,13 @@ func (s *Store) maintain(ctx context.Context, p *pacer) error {
 	}
 	hold := s.holdback()
 	shards := s.allShards()
-	large := s.largest(shards)
+	large, old := s.largest(shards), s.aged()
 	for _, sh := range shards {
 		if sh.row != nil {
 			sh.row.Idle()
 		}
 		o := sh.col.OldestUnflushed()
-		if !sh.col.Full() && !sh.col.Adopted() && !large[sh] && (o == 0 || o >= hold) {
+		if !sh.col.Full() && !sh.col.Adopted() && !large[sh] && (o == 0 || o >= hold && (o >= old || sh.col.LiveBytes() < agedBytes)) {
 			continue
 		}
 		if p != nil {
@@ -310,6 +312,37 @@ func (s *Store) complain() {
 			s.opts.Logger.Warn("holds memory or log", "table", sh.oid, "shard", sh.index, "oldest", o, "bytes", sh.col.LiveBytes())
 		}
 	}
+}
+
+// A memtable of some size is flushed when it has rows so old, in microseconds, though it is
+// not full: memory, and what is replayed after a crash, do not go in waves as long as the log.
+const (
+	agedAfter = 5 * 60e6
+	agedEvery = 60e6
+	agedBytes = 1 << 20
+)
+
+// age is what was published at a time.
+type age struct {
+	at  int64
+	csn storage.CSN
+}
+
+// aged is the first commit that is not old.
+func (s *Store) aged() storage.CSN {
+	m, now := &s.maintainer, s.now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := len(m.ages); n == 0 || now-m.ages[n-1].at >= agedEvery {
+		m.ages = append(m.ages, age{now, s.marks.Published()})
+	}
+	for len(m.ages) > 1 && now-m.ages[1].at >= agedAfter {
+		m.ages = m.ages[1:]
+	}
+	if now-m.ages[0].at < agedAfter {
+		return 0
+	}
+	return m.ages[0].csn + 1
 }
 
 // largest are the tablets whose memtables are to be flushed so that all take half of what
