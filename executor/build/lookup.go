@@ -131,7 +131,7 @@ func (b *builder) listKeys(n *plan.Scan, src *lookupSource) error {
 		if c.Zip {
 			l.zip(lists)
 		} else {
-			l.product(0, lists)
+			combine(l.one, lists, 0, l.add)
 		}
 	}
 	return nil
@@ -143,19 +143,6 @@ type keyList struct {
 	one  *key
 	seen map[string]bool
 	enc  []byte
-}
-
-// product adds all combinations of what the columns from i on may be.
-func (l *keyList) product(i int, lists [][]types.Datum) {
-	if i == len(lists) {
-		l.add()
-		return
-	}
-	for _, d := range lists[i] {
-		if l.one.put(i, d) {
-			l.product(i+1, lists)
-		}
-	}
 }
 
 // zip adds the keys that lists hold side by side; where one ends, NULLs follow, which no
